@@ -1,0 +1,43 @@
+# Needs make and a python3 (3.11 or later) with venv; everything else goes into .venv.
+PYTHON ?= python3
+EXTRAS ?= test,dev
+BIN := .venv/bin
+# Jupyter refuses to run as root unless told that it is meant (containers, CI).
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint figures bench pins clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+lab: .venv/.lab  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.default_url=/lab/tree/notebooks/index.ipynb
+
+test: lint  ## lint, then run every test and every notebook
+	$(BIN)/pytest -n logical --dist loadfile $(ARGS)
+
+lint: .venv/.$(EXTRAS)  ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+figures: .venv/.$(EXTRAS)  ## draw the figures of the README anew
+	$(BIN)/python docs/figures.py
+
+bench: .venv/.$(EXTRAS)  ## measure speed and import time
+	$(BIN)/python benchmarks/bench.py
+
+pins: .venv/.$(EXTRAS),fast  ## pin binder/requirements.txt to what is installed here
+	$(BIN)/python binder/pin.py
+
+clean:  ## remove .venv and everything generated
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist test-results
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each set of extras, so that a set is installed once and again when pyproject.toml changes.
+.venv/.%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmsim needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,20 @@
+"""mmsim: see how Linux learned to move the memory of a running process between NUMA nodes (November 2005)."""
+
+from .config import Config, Costs
+from .cpusets import CpuSet
+from .errors import InvariantError, KernelBug, KernelHang, MMSimError, OutOfMemory
+from .files import File
+from .machine import Kernel, Snapshot
+from .patches import PATCHES
+from .policy import Policy
+from .results import Migration
+from .ranges import Mapping
+from .task import Faults, Task
+from .topology import Topology
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PATCHES", "Config", "Costs", "CpuSet", "Faults", "File", "InvariantError", "Kernel", "KernelBug", "KernelHang",
+    "MMSimError", "Mapping", "Migration", "OutOfMemory", "Policy", "Snapshot", "Task", "Topology",
+]  # fmt: skip

@@ -1,0 +1,71 @@
+"""How the kernel was configured, and what its operations cost."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Config:
+    """CONFIG_ options of the kernel image."""
+
+    numa: bool = True
+    sparsemem: bool = False
+    discontigmem: bool = False
+    smp: bool = True
+    swap: bool = True
+
+    @property
+    def migration(self):
+        """CONFIG_MIGRATION as patch 1 derives it (mm/Kconfig)."""
+        return self.numa or self.sparsemem or self.discontigmem
+
+    def symbols(self, patches):
+        """The functions of page migration that the image holds, under a set of patches."""
+        names = []
+        if self.migration or 1 not in patches:
+            names += ["isolate_lru_page", "putback_lru_pages", "migrate_pages", "swap_page"]
+            if self.smp or 1 not in patches:
+                names += ["lru_add_drain_per_cpu"]
+            if 3 in patches:
+                names += ["migrate_page", "migrate_page_copy", "migrate_page_remove_references"]
+            if 4 in patches and self.swap:
+                names += ["remove_from_swap"]
+            if 6 in patches:
+                names += ["buffer_migrate_page", "fail_migrate_page"]
+        if self.numa:
+            names += ["check_range", "do_migrate_pages", "sys_mbind", "sys_migrate_pages"]
+            if 5 in patches:
+                names += ["migrate_pages_to", "migrate_to_node"]
+        return names
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What things take, in simulated ns.
+
+    `copy` (a page) and `access` (a cache line) are at distance 10 and grow with distance.  The
+    defaults are an Altix-like machine of 2005: illustrative, from a disk of 50 MB/s and memory of 2 GB/s.
+    """
+
+    alloc: int = 400
+    unmap: int = 800
+    copy: int = 2_000
+    swap_write: int = 80_000
+    swap_read: int = 80_000
+    file_write: int = 80_000
+    file_read: int = 80_000
+    minor: int = 1_000
+    access: int = 150
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"costs: {field.name} is {value!r}; it is a time in ns, an int, 0 or more")
+
+    @classmethod
+    def preset(cls, name):
+        """'altix-2005', or 'two-socket' (a server of today: NVMe at 2 GB/s, memory at 10 GB/s; illustrative)."""
+        presets = {"altix-2005": cls(), "two-socket": cls(100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}
+        if name not in presets:
+            raise ValueError(f"preset: no costs {name!r}; there are {', '.join(presets)}")
+        return presets[name]

@@ -1,0 +1,90 @@
+"""CpuSet: a group of tasks that is confined to some nodes (trigger C)."""
+
+from .mm.cpuset import cpuset_attach, update_nodemask
+from .policy import format_nodes, parse_nodes
+from .results import os_error
+from .task import Task
+
+
+class CpuSet:
+    """A cpuset; make one with `Kernel.cpuset`.  `mems` and `memory_migrate` are assignable."""
+
+    def __init__(self, kernel, number):
+        self._kernel = kernel
+        self._number = number
+
+    @classmethod
+    def create(cls, kernel, name, mems, memory_migrate, parent):
+        """A new cpuset below `parent`."""
+        above = parent._number if parent else 0
+        mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
+        check_subset(kernel, mask, above)
+        number = len(kernel._book["cpusets"])
+        kernel._grow("cpuset", number + 1)
+        kernel.tables["cpuset"][number] = (above, bool(memory_migrate), mask)
+        kernel._book["cpusets"][number] = name
+        return cls(kernel, number)
+
+    @property
+    def _row(self):
+        return self._kernel.tables["cpuset"][self._number]
+
+    @property
+    def name(self):
+        """The name that it was given."""
+        return self._kernel._book["cpusets"][self._number]
+
+    @property
+    def mems(self):
+        """The nodes that its tasks may allocate on, as text: '0-1'; '' for none."""
+        mask = int(self._row["mems"])
+        return format_nodes(mask) if mask else ""
+
+    @mems.setter
+    def mems(self, mems):
+        kernel = self._kernel
+        mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
+        if self._number == 0:
+            raise os_error("EACCES", "mems: the root cpuset has all nodes, always")
+        check_subset(kernel, mask, int(self._row["parent"]))
+        if not mask and self.tasks:
+            raise os_error("ENOSPC", f"mems is empty, but {len(self.tasks)} tasks are attached to {self.name}")
+        for number in kernel._book["cpusets"]:
+            child = kernel.tables["cpuset"][number]
+            if number and child["parent"] == self._number and int(child["mems"]) & ~mask:
+                raise os_error("EBUSY", f"mems: the child cpuset {kernel._book['cpusets'][number]} "
+                                        f"has {format_nodes(int(child['mems']))}")  # fmt: skip
+        kernel._migration("cpuset", [t.pid for t in self.tasks], update_nodemask, self._number, mask)
+
+    @property
+    def memory_migrate(self):
+        """Whether memory follows its tasks when their nodes change."""
+        return bool(self._row["memory_migrate"])
+
+    @memory_migrate.setter
+    def memory_migrate(self, value):
+        self._row["memory_migrate"] = bool(value)
+
+    @property
+    def tasks(self):
+        """The tasks attached to it."""
+        return [t for t in self._kernel.tasks if t._row["cpuset"] == self._number]
+
+    def attach(self, task):
+        """Move a task here; if `memory_migrate` is set, its memory comes along."""
+        if not isinstance(task, Task) or not task.alive:
+            raise os_error("ESRCH", f"task: {task!r} does not live")
+        if not int(self._row["mems"]):
+            raise os_error("ENOSPC", f"cpuset {self.name} has no nodes; give it mems first")
+        self._kernel._migration("cpuset", [task.pid], cpuset_attach, task.pid, self._number)
+
+    def __repr__(self):
+        migrate = ", memory_migrate" if self.memory_migrate else ""
+        return f"<CpuSet {self.name}: mems {self.mems or 'none'}{migrate}, {len(self.tasks)} tasks>"
+
+
+def check_subset(kernel, mask, parent):
+    """A cpuset's nodes must be among its parent's: EACCES."""
+    allowed = int(kernel.tables["cpuset"]["mems"][parent])
+    if mask & ~allowed:
+        raise os_error("EACCES", f"mems is {format_nodes(mask)}; the parent cpuset has {format_nodes(allowed)}")

@@ -1,0 +1,470 @@
+"""Kernel: boots the tables, runs the kernel functions over them, keeps time, takes snapshots."""
+
+import copy
+import json
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from . import results, verify
+from .boot import boot_tables
+from .config import Config, Costs
+from .cpusets import CpuSet
+from .errors import KernelBug, KernelHang
+from .files import FS_NAMES, File
+from .mm import mempolicy, structs, swapoff, timer, vmscan
+from .mm.swap import put_page
+from .patches import parse_patches
+from .ranges import builtin_range, task_range
+from .task import Task, capabilities
+from .topology import Topology
+
+PID_KERNEL, PID_KSWAPD = 0, 1
+TRACE_EVENTS = 1 << 16  # rows of the event ring
+_BUGS = {
+    structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given page {page}, which has no mapping",
+    structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be unmapped, but without CONFIG_SWAP it has no swap entry",
+    structs.BUG_PAGE_STATE: "BUG: bad page state of page {page}",
+    structs.BUG_COUNT: "BUG: page {page} or its swap entry lost a reference too many",
+    structs.HANG_UNMAP: "the unmap loop for page {page} never ends: a locked vma maps it, and there is no way back",
+    structs.HANG_LOCK: "sleeping on page {page}, but nobody will ever wake us",
+}
+
+
+class Snapshot(NamedTuple):
+    """The whole state of a machine at one time; give it to `Kernel.restore`."""
+
+    tables: dict
+    book: dict
+    last: object
+
+
+class Kernel:
+    """A simulated NUMA machine and its kernel.
+
+    Parameters
+    ----------
+    topology : Topology
+    config : Config
+        What the kernel image was configured with.
+    patches : int or iterable of int
+        The first n of the seven patches, or their numbers.
+    swap_slots : int
+        Size of the swap device, in pages.
+    costs : Costs
+    compiled : bool, optional
+        Run the kernel functions compiled by numba (extra ``mmsim[fast]``) or interpreted; None: interpreted.
+    trace : bool or int
+        Keep a trace of events; an int: the last that many.
+
+    Examples
+    --------
+    >>> kernel = Kernel(Topology.uniform(nodes=2, frames=256))
+    >>> task = kernel.spawn("a")
+    >>> heap = task.mmap(4)
+    >>> task.touch(heap, write=True)
+    Faults(minor=4, major=0, protection=0, copied=0)
+    >>> task.migrate_pages(0, old=0, new=1)
+    0
+    >>> task.placement(heap)
+    [1, 1, 1, 1]
+    """
+
+    def __init__(self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True):
+        if not isinstance(topology, Topology):
+            raise TypeError(f"topology is {topology!r}; make one with Topology.uniform(), .ring() or .from_matrix()")
+        if not isinstance(swap_slots, int) or swap_slots < 0:
+            raise ValueError(f"swap_slots is {swap_slots!r}; it is a number of pages, 0 or more")
+        self.topology = topology
+        self.config = config
+        self.patches = parse_patches(patches)
+        self.costs = costs
+        self.last = None
+        self._observer = None
+        self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
+                      "ranges": {}, "pins": {}}  # fmt: skip
+        slots = swap_slots if config.swap else 0
+        self.tables = boot_tables(
+            topology, config, self.patches, slots, costs, TRACE_EVENTS if trace is True else int(trace)
+        )
+        self._start(compiled)
+
+    def _start(self, compiled):
+        self.compiled = bool(compiled)
+        if compiled:
+            from .compiled import compile_kernel
+
+            self._compile = compile_kernel()
+        self._bind()
+
+    # -- the tables and the calls into them
+
+    def _bind(self):
+        """Make the views of the arrays: `self.k` for code that runs interpreted, `self._arrays` for compiled code."""
+        views = {name: ctypes_view(array) for name, array in self.tables.items()}
+        if self._observer:
+            views["event"] = Watched(views["event"], self._observer)
+        self.k = structs.Tables(**views | {name: views[name][0] for name in ("costs", "sys")})
+        if self.compiled:
+            rows = {name: self.tables[name][0] for name in ("costs", "sys")}
+            self._arrays = structs.Tables(**self.tables | rows)
+
+    def _grow(self, name, rows):
+        """See to it that a table has at least `rows` rows; it doubles where it is too small."""
+        old = self.tables[name]
+        if len(old) < rows:
+            new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            self.tables[name] = new
+            self._bind()
+
+    def _reserve_vmas(self, more):
+        """Rows for `more` new vmas, and for as many anon_vmas."""
+        rows = int((self.tables["vma"]["vm_mm"] != 0).sum()) + more + 2
+        self._grow("vma", rows)
+        self._grow("anon_vma", rows + 1)
+
+    def _reserve_ptes(self, pages):
+        """A free run of `pages` rows in k.pte; its first row."""
+        vmas = self.tables["vma"]
+        live = vmas[vmas["vm_mm"] != 0]
+        begin = 0
+        for vma in live[np.argsort(live["pte_base"] + live["vm_start"])]:
+            if vma["pte_base"] + vma["vm_start"] - begin >= pages:
+                break
+            begin = max(begin, int(vma["pte_base"] + vma["vm_end"]))
+        self._grow("pte", begin + pages)
+        return begin
+
+    def call(self, function, *args, pid=PID_KERNEL):
+        """Run a kernel function as task `pid`; then whatever it woke runs: kswapd, timers that are due.
+
+        Raises
+        ------
+        KernelBug, KernelHang
+            If the kernel hit a BUG(), or would never return.
+        """
+        sys = self.k.sys
+        sys.current = pid
+        result = self._run(function, *args)
+        self._check_bug()
+        if sys.kswapd_wanted:
+            self._run(vmscan.run_kswapd, PID_KSWAPD)
+        sys.current = PID_KERNEL
+        self._run(timer.cond_resched)
+        self._check_bug()
+        return result
+
+    def _run(self, function, *args):
+        return self._compile(function)(self._arrays, *args) if self.compiled else function(self.k, *args)
+
+    def _check_bug(self):
+        sys = self.k.sys
+        code, page = int(sys.bug), int(sys.bug_page)
+        if code:
+            sys.bug = 0
+            sys.current = PID_KERNEL
+            hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
+            raise (KernelHang if hang else KernelBug)(_BUGS[code].format(page=page))
+
+    def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0):
+        """Run a trigger of migration, keeping a record of every page that it considers; its answer.
+
+        `self.last` is the Migration afterwards, also where the kernel hit a BUG().
+        """
+        vmas = self.tables["vma"]
+        mapped = vmas[np.isin(vmas["vm_mm"], list(pids))]
+        rows = rows + 2 * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
+        self.k.sys.nr_considered = 0
+        self._bind()
+        begin = self.clock
+        returned = None
+        try:
+            returned = self.call(function, *args, pid=pid)
+        finally:
+            self.last = results.Migration.read(self, trigger, returned, self.clock - begin)
+        return returned
+
+    # -- what a machine is asked to do
+
+    def spawn(self, name, node=0, uid=1000, caps=(), kernel_thread=False):
+        """Start a task on the CPU of a node.
+
+        `uid` 0 has every capability; `caps` names others, as in ``("CAP_SYS_ADMIN",)``.
+        """
+        self._check_node(node)
+        bits = capabilities(caps, uid)
+        pid = len(self._book["tasks"])
+        self._grow("task", pid + 1)
+        row = self.tables["task"][pid]
+        row["uid"] = row["euid"] = row["suid"] = uid
+        row["caps"] = bits
+        row["node"] = node
+        row["home"] = -1
+        row["mems_allowed"] = (1 << self.topology.nodes) - 1
+        row["flags"] = structs.PF_KTHREAD if kernel_thread else 0
+        self._book["tasks"][pid] = str(name)
+        return Task(self, pid)
+
+    def file(self, name, pages, fs="ext3"):
+        """Make a file of `pages` pages on a file system: ext2 ext3 ext3-journalled xfs xfs-meta nfs reiserfs tmpfs."""
+        if fs not in FS_NAMES:
+            raise ValueError(f"fs is {fs!r}; it is one of {', '.join(FS_NAMES)}")
+        if not isinstance(pages, int) or pages < 1:
+            raise ValueError(f"pages is {pages!r}; a file has at least one page")
+        return File(self, self._new_mapping(str(name), pages, FS_NAMES[fs], nameless=0))
+
+    def _new_mapping(self, name, pages, fs, nameless):
+        used = self.tables["mapping"][: len(self._book["files"]) + 2]
+        base = int((used["base"] + used["pages"]).max())
+        m = len(used)
+        self._grow("mapping", m + 1)
+        self._grow("file_page", base + pages)
+        self.tables["mapping"][m] = (fs, pages, base, 0, nameless)
+        self._book["files"][m] = name
+        return m
+
+    def cpuset(self, name, mems, memory_migrate=False, parent=None):
+        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes)."""
+        return CpuSet.create(self, str(name), mems, memory_migrate, parent)
+
+    def migrate(self, pages, to, force=False):
+        """Trigger D, an in-kernel caller: move page frames to a node.
+
+        Parameters
+        ----------
+        pages : iterable of int
+            Page frame numbers.
+        to : int
+            The node that the new pages are asked from.
+        force : bool
+            Do not leave out what a locked or reserved vma maps: V1 may hang on those.
+
+        Returns
+        -------
+        Migration
+        """
+        self._check_node(to, "to")
+        pfns = [int(p) for p in pages]
+        for pfn in pfns:
+            if not 0 <= pfn < self.k.sys.nr_frames:
+                raise ValueError(f"pages: there is no page frame {pfn}; this machine has {self.k.sys.nr_frames}")
+        if 1 in self.patches and not self.config.migration:
+            raise results.os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
+        self.last = None
+        wanted = np.array(pfns, np.int32)
+        owners = results.first_mapper(self)
+        marks = np.array([[*owners.get(pfn, (0, 0))] for pfn in pfns], np.int32).reshape(-1, 2)
+        locked = results.locked_frames(self) if not force else set()
+        skipped = np.array([pfn in locked for pfn in pfns], np.int32)
+        self._migration("kernel", (), mempolicy.migrate_frames, wanted, marks, skipped, to, rows=len(pfns) + 1)
+        return self.last
+
+    def pin(self, task, range, times=1):
+        """Take `times` references on each page of a range, as get_user_pages() does; it faults them in."""
+        start, end = task_range(task, range)
+        missing = [a for a in builtin_range(start, end) if not self._pte(task, a)["flags"] & structs.PTE_PRESENT]
+        for address in missing:
+            task.touch(
+                builtin_range(address, address + 1), write=bool(self._vma(task, address)["vm_flags"] & structs.VM_WRITE)
+            )
+        for address in builtin_range(start, end):
+            pfn = int(self._pte(task, address)["value"])
+            self.tables["mem_map"]["count"][pfn] += times
+            self._book["pins"].setdefault(f"{task.pid}:{address}", []).extend([pfn] * times)
+
+    def unpin(self, task, range, times=1):
+        """Drop `times` of the references that `pin` took on each page of a range."""
+        start, end = task_range(task, range, mapped=False)
+        pins = self._book["pins"]
+        for address in builtin_range(start, end):
+            held = len(pins.get(f"{task.pid}:{address}", ()))
+            if held < times:
+                raise ValueError(f"page {address} of {task.name} is pinned {held} times, not {times}")
+        for address in builtin_range(start, end):
+            for _ in builtin_range(times):
+                self.call(put_page, pins[f"{task.pid}:{address}"].pop())
+
+    def hold_lock(self, task, range, until):
+        """Let another user hold the locks of the present pages of a range, until the clock says `until` (ns)."""
+        start, end = task_range(task, range)
+        if until <= self.clock:
+            raise ValueError(f"until is {until}, but the clock already says {self.clock}")
+        ptes = [self._pte(task, a) for a in builtin_range(start, end)]
+        pfns = [int(p["value"]) for p in ptes if p["flags"] & structs.PTE_PRESENT and p["value"]]
+        pages = self.tables["mem_map"]
+        for pfn in pfns:
+            if pages["flags"][pfn] & structs.PG_locked:
+                raise ValueError(f"page {pfn} is already locked")
+        self._grow("timer", len(pfns) + self.k.sys.nr_timers + timer.NR_REQUESTS + 8)
+        for pfn in pfns:
+            pages["flags"][pfn] |= structs.PG_locked
+            pages["count"][pfn] += 1
+            self._run(timer.schedule, int(until), timer.UNLOCK, pfn, 0, 0)
+
+    def interrupts(self, node, period, hold):
+        """Interrupt load: every `period` ns (None: never) one GFP_ATOMIC page on `node`, given back `hold` ns later."""
+        self._check_node(node)
+        self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + timer.NR_REQUESTS)
+        zone = self.k.zone[node]
+        running = zone.irq_period
+        zone.irq_period = period or 0
+        zone.irq_hold = hold or 0
+        if period and not running:
+            self._run(timer.schedule, self.clock + period, timer.INTERRUPT, node, 0, 0)
+
+    def reclaim(self, pages, node=None):
+        """Memory pressure: evict `pages` pages, oldest first, of one node or of all in turn; how many were evicted."""
+        nodes = builtin_range(self.topology.nodes) if node is None else [self._check_node(node)]
+        freed = 0
+        for n in nodes:
+            if freed < pages:
+                freed += self.call(vmscan.shrink_node, n, pages - freed, pid=PID_KSWAPD)
+        return freed
+
+    def swapoff(self):
+        """Take the swap device away: everything on it is read back; OSError (ENOMEM) if memory does not suffice."""
+        if self.call(swapoff.sys_swapoff) < 0:
+            raise results.os_error("ENOMEM", "swapoff: no memory left to read the swapped pages into; swap is on again")
+
+    def wait(self, ns):
+        """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
+        if ns < 0:
+            raise ValueError(f"ns is {ns}; time does not run backwards")
+        self.call(timer.wait_until, self.clock + int(ns))
+
+    def _check_node(self, node, name="node"):
+        if not 0 <= node < self.topology.nodes:
+            raise ValueError(f"{name} is {node}; this machine has the nodes 0 to {self.topology.nodes - 1}")
+        return node
+
+    def _vma(self, task, address):
+        """The row of the vma that holds a page of a task, or None."""
+        vmas = self.tables["vma"]
+        found = np.flatnonzero((vmas["vm_mm"] == task.pid) & (vmas["vm_start"] <= address) & (vmas["vm_end"] > address))
+        return vmas[found[0]] if len(found) else None
+
+    def _pte(self, task, address):
+        return self.tables["pte"][self._vma(task, address)["pte_base"] + address]
+
+    # -- what can be seen
+
+    @property
+    def clock(self):
+        """Simulated time, ns."""
+        return int(self.k.sys.clock)
+
+    @property
+    def tasks(self):
+        """The tasks that live, in the order of their pids."""
+        return [Task(self, pid) for pid in self._book["tasks"] if pid > PID_KSWAPD and Task(self, pid).alive]
+
+    def symbols(self):
+        """The functions of page migration that this kernel image holds."""
+        return self.config.symbols(self.patches)
+
+    def frames(self):
+        """mem_map as a DataFrame, one row a page frame."""
+        return results.frames(self)
+
+    def residency(self):
+        """How many frames of each node belong to whom: nodes x owners."""
+        return results.residency(self)
+
+    def vmstat(self):
+        """Cumulative counters, and the lowest number of free pages that each node saw."""
+        return results.vmstat(self)
+
+    def events(self):
+        """The trace as a DataFrame, one row an event."""
+        return results.events(self)
+
+    def verify(self):
+        """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
+        verify.verify(self)
+
+    @contextmanager
+    def watch(self, observer):
+        """Call ``observer()`` at every event of the trace; interpreted machines only."""
+        if self.compiled or not self.k.sys.tracing:
+            raise ValueError("only an interpreted machine with trace=True can be watched")
+        self._observer = observer
+        self._bind()
+        try:
+            yield self
+        finally:
+            self._observer = None
+            self._bind()
+
+    # -- snapshots
+
+    def snapshot(self):
+        """A copy of the whole state."""
+        tables = {name: array.copy() for name, array in self.tables.items()}
+        return Snapshot(tables, copy.deepcopy(self._book), self.last)
+
+    def restore(self, snapshot):
+        """Go back to the state of a snapshot of this machine."""
+        self.tables = {name: array.copy() for name, array in snapshot.tables.items()}
+        self._book = copy.deepcopy(snapshot.book)
+        self.last = snapshot.last
+        self._bind()
+
+    def save(self, path):
+        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle."""
+        about = {
+            "topology": [self.topology.distances, self.topology.frames],
+            "config": vars(self.config), "costs": vars(self.costs), "patches": sorted(self.patches),
+            "book": {kind: list(entries.items()) for kind, entries in self._book.items()},
+        }  # fmt: skip
+        with open(path, "wb") as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about)), **self.tables)
+
+    @classmethod
+    def load(cls, path, compiled=None):
+        """The machine that `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            kernel = cls(
+                Topology.from_matrix(*about["topology"]), Config(**about["config"]), about["patches"], 0,
+                Costs(**about["costs"]), compiled,
+            )  # fmt: skip
+            kernel.tables = {name: stored[name] for name in structs.Tables._fields}
+        kernel._book = {kind: dict(map(tuple, entries)) for kind, entries in about["book"].items()}
+        kernel._bind()
+        return kernel
+
+    def __repr__(self):
+        patches = ",".join(map(str, sorted(self.patches))) or "none"
+        return (
+            f"<Kernel: {self.topology.nodes} nodes, {self.k.sys.nr_frames} frames, patches {patches}, "
+            f"clock {self.clock / 1e6:.3f} ms>"
+        )
+
+    def _repr_html_(self):
+        return f"<p>{self!r}</p>".replace("<Kernel", "&lt;Kernel").replace("ms>", "ms&gt;") + self.residency().to_html()
+
+
+class Watched:
+    """The event table of a machine that is watched: taking the row for a new event calls the observer first."""
+
+    def __init__(self, rows, observer):
+        self.rows = rows
+        self.observer = observer
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        self.observer()
+        return self.rows[i]
+
+
+def ctypes_view(array):
+    """The memory of an array as a ctypes array: the fastest way to read single fields from Python."""
+    kind = np.ctypeslib.as_ctypes_type(array.dtype)
+    for n in reversed(array.shape):
+        kind = kind * n
+    return kind.from_buffer(array)

@@ -1,0 +1,323 @@
+"""Memory policies and the triggers of migration (mm/mempolicy.c): mbind, migrate_pages, cpusets."""
+
+from .migrate import migrate_pages
+from .mmap import find_vma, split_at
+from .mmzone import list_add_tail, list_del, list_empty, work_list
+from .page_alloc import alloc_page_vma, alloc_pages, count_nodes, nth_node
+from .structs import (
+    EACCES, EFAULT, EIO, ENOMEM, GFP_HIGHUSER, NEWLIST, PAGELIST, PG_reserved, PTE_PRESENT,
+    VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED, VM_WRITE,
+)
+from .swap import put_page
+from .trace import (
+    NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
+    R_NO_MEMORY, R_NOT_LRU, R_SHARED, R_VMA, VMA_SKIPPED, conclude, consider, trace,
+)
+from .vmscan import isolate_lru_page, putback_lru_pages
+
+MPOL_MF_STRICT = 1 << 0
+MPOL_MF_MOVE = 1 << 1
+MPOL_MF_MOVE_ALL = 1 << 2
+MPOL_MF_DISCONTIG_OK = 1 << 3  # internal: holes between vmas are no error
+MPOL_MF_INVERT = 1 << 4  # internal: collect what is on the nodes instead of what is not
+MOVE_FLAGS = MPOL_MF_MOVE | MPOL_MF_MOVE_ALL
+END_OF_MEMORY = 1 << 30  # behind the last virtual page
+
+
+def vma_migratable(vma):
+    """False for vmas whose pages must stay: locked, I/O, reserved, an executed file, SysV shared memory."""
+    return not vma.vm_flags & VM_NOT_MIGRATABLE
+
+
+def check_vmas(k, mm, start, end, flags):
+    """The vmas of a range as check_range() wants them: 0, -EFAULT for a hole, -EACCES for a reserved first one.
+
+    A hole at the head of the range goes unnoticed, as in 2005.
+    """
+    v = find_vma(k, mm, start)
+    if not v:
+        return -EFAULT
+    if k.vma[v].vm_flags & VM_RESERVED:
+        return -EACCES
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        hole = vma.vm_end < end and (not vma.vm_next or k.vma[vma.vm_next].vm_start != vma.vm_end)
+        if hole and not flags & MPOL_MF_DISCONTIG_OK:
+            return -EFAULT
+        v = vma.vm_next
+    return 0
+
+
+def check_range(k, mm, start, end, nodes, flags, pages):
+    """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given.
+
+    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Returns the number
+    of misfits that lie in vmas that are not migratable; -EFAULT or -EACCES where the vmas are not as they should be;
+    -EIO for a misfit when there is no list (0).
+    """
+    error = check_vmas(k, mm, start, end, flags)
+    if error:
+        return error
+    stuck = 0
+    v = find_vma(k, mm, start)
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        migratable = vma_migratable(vma)
+        if flags & MPOL_MF_STRICT or flags & MOVE_FLAGS:
+            for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
+                pte = k.pte[vma.pte_base + address]
+                if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
+                    if not pages:
+                        if flags & MPOL_MF_STRICT or migratable:
+                            return -EIO
+                    elif migratable:
+                        migrate_page_add(k, vma, address, pte.value, pages, flags)
+                    else:
+                        stuck += 1
+                        skip(k, vma, address, pte.value, R_VMA)
+                        trace(k, VMA_SKIPPED, pte.value, 0, 0)
+        v = vma.vm_next
+    return stuck
+
+
+def misfit(k, pfn, nodes, flags):
+    """True if a page is where it should not be; the zero page never is."""
+    page = k.mem_map[pfn]
+    if page.flags & PG_reserved:
+        return False
+    inside = nodes >> page.node & 1
+    return inside if flags & MPOL_MF_INVERT else not inside
+
+
+def skip(k, vma, address, pfn, reason):
+    """Write down that a page was not collected, and why."""
+    row = consider(k, vma.vm_mm, address, pfn)
+    c = k.considered[row]
+    c.path = PATH_SKIPPED
+    c.reason = reason
+
+
+def migrate_page_add(k, vma, address, pfn, pages, flags):
+    """Isolate a page and put it on the list, if the flags allow: MOVE leaves pages of files that others map too.
+
+    V1 decides for a file as a whole, and moves any anonymous page, shared by fork or not.
+    """
+    page = k.mem_map[pfn]
+    if page.row:
+        return  # collected already, through another mapping
+    if not flags & MPOL_MF_MOVE_ALL and page.mapping > 0 and not file_is_ours(k, page.mapping, vma.vm_mm):
+        skip(k, vma, address, pfn, R_SHARED)
+        trace(k, NOT_COLLECTED, pfn, 0, 0)
+        return
+    collect(k, vma.vm_mm, address, pfn, pages)
+
+
+def collect(k, mm, address, pfn, pages):
+    """Isolate one page onto a list, and open its record."""
+    isolated = isolate_lru_page(k, pfn)
+    row = consider(k, mm, address, pfn)
+    c = k.considered[row]
+    if isolated == 1:
+        list_add_tail(k, pfn, pages)
+        k.mem_map[pfn].row = row
+    elif isolated == 0:
+        c.path = PATH_SKIPPED
+        c.reason = R_NOT_LRU
+    else:
+        c.path = PATH_FREED
+        c.reason = R_FREED
+
+
+def file_is_ours(k, m, mm):
+    """True if some vma maps the file shared and writable, or no other mm maps it."""
+    v = k.mapping[m].i_mmap
+    others = 0
+    while v:
+        vma = k.vma[v]
+        if vma.vm_flags & VM_SHARED and vma.vm_flags & VM_WRITE:
+            return True
+        if vma.vm_mm != mm:
+            others += 1
+        v = vma.shared_next
+    return others == 0
+
+
+def free_pages_of(k, head):
+    """Give the pages of a list, which nobody has used, back to their zones."""
+    while not list_empty(k, head):
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        put_page(k, pfn)
+
+
+def migrate_pages_to(k, pages, v, start, dest):
+    """Allocate one new page for each page of a list, then migrate (patch 5).
+
+    By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`.
+    Returns the number of pages not moved, or -ENOMEM: nothing has moved then.
+    """
+    new_pages = work_list(k, NEWLIST)
+    n = 0
+    pfn = k.mem_map[pages].next
+    while pfn != pages:
+        if v:
+            new = alloc_page_vma(k, v, start + n)
+        else:
+            new = alloc_pages(k, GFP_HIGHUSER, dest, k.task[k.sys.current].mems_allowed)
+        if not new:
+            free_pages_of(k, new_pages)
+            return refuse(k, pages)
+        list_add_tail(k, new, new_pages)
+        if not v and k.mem_map[pfn].row:
+            k.considered[k.mem_map[pfn].row].asked = dest
+        n += 1
+        pfn = k.mem_map[pfn].next
+    trace(k, NEW_LIST, 0, 0, n)
+    left = migrate_pages(k, pages, new_pages)
+    free_pages_of(k, new_pages)
+    return left
+
+
+def migrate_frames(k, pfns, owners, left_out, dest):
+    """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
+
+    `owners`: a task and address that map each frame, for the record; `left_out`: 1 for those that the caller
+    passes over.  Returns the number of pages not moved, or -ENOMEM.
+    """
+    pages = work_list(k, PAGELIST)
+    for i in range(len(pfns)):
+        pfn = pfns[i]
+        if left_out[i]:
+            c = k.considered[consider(k, owners[i][0], owners[i][1], pfn)]
+            c.path = PATH_SKIPPED
+            c.reason = R_VMA
+        elif not k.mem_map[pfn].row:
+            collect(k, owners[i][0], owners[i][1], pfn, pages)
+    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest)
+    putback_lru_pages(k, pages)
+    return left
+
+
+def refuse(k, pages):
+    """No memory for all the new pages: every page of the list has failed."""
+    pfn = k.mem_map[pages].next
+    while pfn != pages:
+        row = k.mem_map[pfn].row
+        conclude(k, row, PATH_FAILED, ENOMEM)
+        if row:
+            k.considered[row].reason = R_NO_MEMORY
+        pfn = k.mem_map[pfn].next
+    return -ENOMEM
+
+
+def migrate_to_node(k, mm, source, dest, flags):
+    """Move what a task has on node `source` to node `dest` (patch 5): pages not moved, or an errno."""
+    pages = work_list(k, PAGELIST)
+    check_range(k, mm, 0, END_OF_MEMORY, 1 << source, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+    left = 0
+    if not list_empty(k, pages):
+        left = migrate_pages_to(k, pages, 0, 0, dest)
+    putback_lru_pages(k, pages)
+    return left
+
+
+def node_remap(node, source, target):
+    """The node of `target` that has the place which `node` has in `source`; modulo the size of `target`."""
+    if not source >> node & 1 or not target:
+        return node
+    place = count_nodes(source & ((1 << node) - 1))
+    return nth_node(target, place % count_nodes(target))
+
+
+def nodes_remap(nodes, source, target):
+    """Every node of a set, remapped."""
+    result = 0
+    for node in range(62):
+        if nodes >> node & 1:
+            result |= 1 << node_remap(node, source, target)
+    return result
+
+
+def next_pair(k, left, source, target):
+    """The pair of nodes to migrate next: (node, its target), or (-1, -1).
+
+    The first one whose target is not itself waiting to be emptied: memory leaves a node before
+    more arrives there.  Else the last one that moves at all.
+    """
+    s = -1
+    d = -1
+    for node in range(k.sys.nr_nodes):
+        if left >> node & 1:
+            to = node_remap(node, source, target)
+            if to != node:
+                s = node
+                d = to
+                if not left >> to & 1:
+                    break
+    return s, d
+
+
+def do_migrate_pages(k, mm, source, target, flags):
+    """Move a task's memory from one set of nodes to another: pages not moved, or an errno.
+
+    Without patch 5: swap out what is on a node of `source` and not of `target`.
+    """
+    if not k.patch[5]:
+        pages = work_list(k, PAGELIST)
+        nodes = source & ~target
+        check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+        left = 0 if list_empty(k, pages) else migrate_pages(k, pages, 0)
+        putback_lru_pages(k, pages)
+        return left
+    waiting = source
+    busy = 0
+    while waiting:
+        s, d = next_pair(k, waiting, source, target)
+        if s < 0 or k.sys.bug:
+            break
+        waiting &= ~(1 << s)
+        trace(k, NODE_PAIR, s, d, 0)
+        left = migrate_to_node(k, mm, s, d, flags)
+        if left < 0:
+            return left
+        busy += left
+    return busy
+
+
+def set_vma_policy(k, mm, start, end, mode, home, nodes):
+    """Split the vmas at the ends of a range and give those inside a policy (mbind_range)."""
+    split_at(k, mm, start)
+    split_at(k, mm, end)
+    v = find_vma(k, mm, start)
+    changed = 0
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        vma.mode = mode
+        vma.home = home
+        vma.nodes = nodes
+        changed += 1
+        v = vma.vm_next
+    trace(k, POLICY_SET, 0, 0, changed)
+
+
+def do_mbind(k, mm, start, end, mode, home, nodes, wanted, flags):
+    """mbind(2) after its arguments were checked: 0 or an errno.
+
+    `wanted`: the nodes on which the pages may be.  With STRICT alone a misfit is -EIO, and nothing
+    changes.  With MOVE or MOVE_ALL the misfits are migrated to where the new policy allocates.
+    """
+    pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
+    stuck = check_range(k, mm, start, end, wanted, flags, pages)
+    if stuck < 0:
+        return stuck
+    set_vma_policy(k, mm, start, end, mode, home, nodes)
+    left = 0
+    if pages and not list_empty(k, pages):
+        if k.patch[5]:
+            left = migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1)
+        else:
+            left = migrate_pages(k, pages, 0)
+        left = 1 if not list_empty(k, pages) else 0
+    if pages:
+        putback_lru_pages(k, pages)
+    return -EIO if flags & MPOL_MF_STRICT and (left or stuck) else 0

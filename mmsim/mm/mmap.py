@@ -1,0 +1,172 @@
+"""Address spaces (mm/mmap.c): the vmas of a task, and unmapping their pages (unmap_vmas of mm/memory.c)."""
+
+from .structs import PG_dirty, PG_reserved, PG_swapcache, PTE_DIRTY, PTE_PRESENT, PTE_SWAP
+from .pagemap import truncate
+from .swap import put_page
+from .swapfile import drop_unused_swap_page, free_swap_and_cache
+from .rmap import page_remove_rmap
+from .trace import PAGE_GONE, trace
+
+
+def find_vma(k, mm, address):
+    """The first vma of a task that ends after `address`, or 0; it may start after it."""
+    v = k.task[mm].mmap
+    while v and k.vma[v].vm_end <= address:
+        v = k.vma[v].vm_next
+    return v
+
+
+def insert_vma(k, v):
+    """Link a vma into its mm, in the order of addresses, and into the lists of its object."""
+    vma = k.vma[v]
+    before = 0
+    after = k.task[vma.vm_mm].mmap
+    while after and k.vma[after].vm_start < vma.vm_start:
+        before = after
+        after = k.vma[after].vm_next
+    vma.vm_next = after
+    if before:
+        k.vma[before].vm_next = v
+    else:
+        k.task[vma.vm_mm].mmap = v
+    if vma.mapping:
+        vma.shared_next = k.mapping[vma.mapping].i_mmap
+        k.mapping[vma.mapping].i_mmap = v
+    if vma.anon_vma:
+        anon_vma_link(k, v, vma.anon_vma)
+
+
+def anon_vma_link(k, v, anon):
+    """Put a vma on the list of an anon_vma: its pages may be mapped there."""
+    vma = k.vma[v]
+    vma.anon_vma = anon
+    vma.anon_next = k.anon_vma[anon]
+    k.anon_vma[anon] = v
+
+
+def anon_vma_prepare(k, v):
+    """Give a vma an anon_vma before its first anonymous page is mapped (mm/rmap.c)."""
+    if not k.vma[v].anon_vma:
+        anon = 1
+        while k.anon_vma[anon]:
+            anon += 1
+        anon_vma_link(k, v, anon)
+
+
+def remove_vma(k, v):
+    """Unlink a vma from its mm and from the lists of its object; the row is free then."""
+    vma = k.vma[v]
+    at = k.task[vma.vm_mm].mmap
+    if at == v:
+        k.task[vma.vm_mm].mmap = vma.vm_next
+    else:
+        while k.vma[at].vm_next != v:
+            at = k.vma[at].vm_next
+        k.vma[at].vm_next = vma.vm_next
+    if vma.mapping:
+        at = k.mapping[vma.mapping].i_mmap
+        if at == v:
+            k.mapping[vma.mapping].i_mmap = vma.shared_next
+        else:
+            while k.vma[at].shared_next != v:
+                at = k.vma[at].shared_next
+            k.vma[at].shared_next = vma.shared_next
+        if k.mapping[vma.mapping].nameless and not k.mapping[vma.mapping].i_mmap:
+            truncate(k, vma.mapping)
+    if vma.anon_vma:
+        at = k.anon_vma[vma.anon_vma]
+        if at == v:
+            k.anon_vma[vma.anon_vma] = vma.anon_next
+        else:
+            while k.vma[at].anon_next != v:
+                at = k.vma[at].anon_next
+            k.vma[at].anon_next = vma.anon_next
+    vma.vm_mm = 0
+
+
+def new_vma(k):
+    """A free row of k.vma; the machine keeps enough of them."""
+    v = 1
+    while k.vma[v].vm_mm:
+        v += 1
+    return v
+
+
+def copy_vma(k, v):
+    """A free row with the contents of vma `v`, linked nowhere yet."""
+    target = new_vma(k)
+    vma = k.vma[v]
+    new = k.vma[target]
+    new.vm_mm = vma.vm_mm
+    new.vm_start = vma.vm_start
+    new.vm_end = vma.vm_end
+    new.vm_pgoff = vma.vm_pgoff
+    new.vm_flags = vma.vm_flags
+    new.mapping = vma.mapping
+    new.anon_vma = vma.anon_vma
+    new.pte_base = vma.pte_base
+    new.mode = vma.mode
+    new.home = vma.home
+    new.nodes = vma.nodes
+    return target
+
+
+def split_vma(k, v, address):
+    """Cut a vma in two at `address`; both keep their ptes, object and policy.  The second one's row."""
+    second = copy_vma(k, v)
+    new = k.vma[second]
+    new.vm_pgoff += address - new.vm_start
+    new.vm_start = address
+    k.vma[v].vm_end = address
+    insert_vma(k, second)
+    return second
+
+
+def split_at(k, mm, address):
+    """Make `address` a border between vmas, if one of them lies across it."""
+    v = find_vma(k, mm, address)
+    if v and k.vma[v].vm_start < address:
+        split_vma(k, v, address)
+
+
+def do_munmap(k, mm, start, end):
+    """Unmap [start, end): the pages lose their ptes, the swap entries a user, the vmas go."""
+    split_at(k, mm, start)
+    split_at(k, mm, end)
+    v = find_vma(k, mm, start)
+    while v and k.vma[v].vm_start < end:
+        following = k.vma[v].vm_next
+        unmap_vma(k, v)
+        remove_vma(k, v)
+        v = following
+
+
+def unmap_vma(k, v):
+    """Clear every pte of a vma."""
+    vma = k.vma[v]
+    for address in range(vma.vm_start, vma.vm_end):
+        pte = k.pte[vma.pte_base + address]
+        if pte.flags & (PTE_PRESENT | PTE_SWAP):
+            zap_pte(k, pte)
+        pte.wrote = 0
+
+
+def zap_pte(k, pte):
+    """Clear one pte; its page loses a mapping and a reference, its swap entry a user."""
+    flags = pte.flags
+    value = pte.value
+    pte.flags = 0
+    pte.value = 0
+    if flags & PTE_SWAP:
+        free_swap_and_cache(k, value)
+        return
+    page = k.mem_map[value]
+    if page.flags & PG_reserved:
+        return
+    if flags & PTE_DIRTY and page.mapping > 0:
+        page.flags |= PG_dirty
+    trace(k, PAGE_GONE, value, 0, 0)
+    page_remove_rmap(k, value)
+    if page.flags & PG_swapcache:
+        drop_unused_swap_page(k, value)
+    put_page(k, value)

@@ -1,0 +1,166 @@
+"""The reverse map (mm/rmap.c): from a page to the ptes that map it, and back.
+
+An anonymous page names its anon_vma (mapping < 0), a file page its address_space (mapping > 0);
+either lists the vmas that may map the page, at `index - vm_pgoff`.
+"""
+
+from .structs import (
+    BUG_NO_SWAP, PG_dirty, PG_referenced, PG_swapcache, PG_writeback, PTE_DIRTY, PTE_PRESENT, PTE_SWAP,
+    PTE_YOUNG, SWAPPER_SPACE, VM_LOCKED, VM_RESERVED, VM_RESTORED, VM_UNMAPPED,
+)
+from .swap import get_page, put_page
+from .swapfile import delete_from_swap_cache, exclusive_swap_page, swap_duplicate, swap_free
+from .trace import (
+    LEFT_SWAP, R_VMA_LOCKED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
+    trace,
+)
+
+SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
+
+
+def page_mapping(page):
+    """The address_space that a page stands in: swapper space, a file, or 0."""
+    if page.flags & PG_swapcache:
+        return SWAPPER_SPACE
+    return page.mapping if page.mapping > 0 else 0
+
+
+def first_vma(k, page):
+    """The first vma that may map a page; `next_vma` gives the others."""
+    if page.mapping < 0:
+        return k.anon_vma[-page.mapping]
+    return k.mapping[page.mapping].i_mmap
+
+
+def next_vma(page, vma):
+    """The vma after this one on the list of the page's object."""
+    return vma.anon_next if page.mapping < 0 else vma.shared_next
+
+
+def rmap_pte(page, vma):
+    """The row of the pte where `vma` would map `page`, or -1 outside it (vma_address)."""
+    address = vma.vm_start + page.index - vma.vm_pgoff
+    if address < vma.vm_start or address >= vma.vm_end:
+        return -1
+    return vma.pte_base + address
+
+
+def page_add_anon_rmap(k, pfn, vma, address):
+    """A pte of an anonymous vma maps the page now; the reference is the caller's."""
+    page = k.mem_map[pfn]
+    if page.mapcount == 0:
+        page.mapping = -vma.anon_vma
+        page.index = vma.vm_pgoff + address - vma.vm_start
+    page.mapcount += 1
+
+
+def page_remove_rmap(k, pfn):
+    """A pte has let go of the page."""
+    k.mem_map[pfn].mapcount -= 1
+
+
+def page_referenced(k, pfn):
+    """How many ptes used the page lately, its own flag included; all of them are cleared by the question."""
+    page = k.mem_map[pfn]
+    referenced = 0
+    if page.flags & PG_referenced:
+        page.flags &= ~PG_referenced
+        referenced = 1
+    v = first_vma(k, page) if page.mapcount else 0
+    while v:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_YOUNG and pte.flags & PTE_PRESENT and pte.value == pfn:
+                pte.flags &= ~PTE_YOUNG
+                referenced += 1
+        v = next_vma(page, vma)
+    return referenced
+
+
+def try_to_unmap(k, pfn):
+    """Take a locked page out of all page tables.
+
+    SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young;
+    the walk ended there, and the young bit is gone, so that the next attempt finds it old.
+    """
+    page = k.mem_map[pfn]
+    if page.mapping < 0 and not page.flags & PG_swapcache:
+        bug(k, BUG_NO_SWAP, pfn)
+        return SWAP_FAIL
+    v = first_vma(k, page)
+    while v and page.mapcount:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_PRESENT and pte.value == pfn:
+                if try_to_unmap_one(k, pfn, vma, pte) == SWAP_FAIL:
+                    return SWAP_FAIL
+        v = next_vma(page, vma)
+    return SWAP_AGAIN if page.mapcount else SWAP_SUCCESS
+
+
+def try_to_unmap_one(k, pfn, vma, pte):
+    """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
+    page = k.mem_map[pfn]
+    if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
+        because(k, pfn, R_VMA_LOCKED)
+        trace(k, VMA_LOCKED, pfn, 0, vma.vm_mm)
+        return SWAP_FAIL
+    if pte.flags & PTE_YOUNG:
+        pte.flags &= ~PTE_YOUNG
+        because(k, pfn, R_YOUNG)
+        trace(k, YOUNG, pfn, 0, vma.vm_mm)
+        return SWAP_FAIL
+    k.sys.clock += k.costs.unmap
+    if pte.flags & PTE_DIRTY:
+        page.flags |= PG_dirty
+    if page.mapping < 0:
+        swap_duplicate(k, page.private)
+        pte.value = page.private
+        pte.flags = PTE_SWAP
+        trace(k, SWAP_PTE, pfn, 0, page.private)
+    else:
+        pte.value = 0
+        pte.flags = 0
+        trace(k, UNMAPPED, pfn, 0, vma.vm_mm)
+    k.vmstat[VM_UNMAPPED] += 1
+    page_remove_rmap(k, pfn)
+    put_page(k, pfn)
+    return SWAP_AGAIN
+
+
+def remove_from_swap(k, pfn):
+    """Make real ptes of all swap ptes that name this locked page (patch 4), and free the swap entry.
+
+    The new ptes are old and write-protected: the next write is one cheap protection fault.
+    """
+    page = k.mem_map[pfn]
+    if page.mapping >= 0 or not page.flags & PG_swapcache:
+        return
+    entry = page.private
+    v = first_vma(k, page)
+    while v and k.swap_map[entry] > 1:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_SWAP and pte.value == entry:
+                unuse_pte(k, vma, at - vma.pte_base, pte, pfn)
+                trace(k, RESTORED, pfn, 0, entry)
+        v = next_vma(page, vma)
+    if exclusive_swap_page(k, pfn) and not page.flags & PG_writeback:
+        delete_from_swap_cache(k, pfn)
+        trace(k, LEFT_SWAP, pfn, 0, entry)
+
+
+def unuse_pte(k, vma, address, pte, pfn):
+    """Turn one swap pte into a real one (unuse_pte of mm/swapfile.c, which patch 4 made public)."""
+    swap_free(k, pte.value)
+    get_page(k, pfn)
+    page_add_anon_rmap(k, pfn, vma, address)
+    pte.value = pfn
+    pte.flags = PTE_PRESENT
+    k.vmstat[VM_RESTORED] += 1

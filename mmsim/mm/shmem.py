@@ -1,0 +1,135 @@
+"""tmpfs and shared anonymous memory (mm/shmem.c): file pages that live in the page cache or in swap."""
+
+from .filemap import write_file_page
+from .page_alloc import alloc_page_vma
+from .structs import ENOMEM, EAGAIN, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
+from .pagemap import add_to_page_cache, file_page, find_get_page, remove_from_page_cache
+from .swap import get_page, lru_cache_add, put_page
+from .swapfile import delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
+from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
+from .timer import lock_page
+from .trace import FAULT_SHMEM, R_DECLINED, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace, unlock_page
+
+
+def shmem_writepage(k, pfn):
+    """Move an unmapped, locked page from the page cache to the swap cache, and note its entry in the file.
+
+    No I/O is started and the page stays dirty: 1; or 0 if there is no free slot, the page is kept then.
+    """
+    page = k.mem_map[pfn]
+    entry = get_swap_page(k)
+    if not entry:
+        because(k, pfn, R_DECLINED)
+        return 0
+    if not radix_tree_insert(k, entry, pfn, GFP_ATOMIC | GFP_NOMEMALLOC):
+        swap_free(k, entry)
+        because(k, pfn, R_DECLINED)
+        return 0
+    k.file_page[file_page(k, page.mapping, page.index)].entry = entry
+    swap_duplicate(k, entry)
+    enter_swap_cache(k, pfn, entry)
+    remove_from_page_cache(k, pfn)
+    page.flags |= PG_dirty
+    return 1
+
+
+def shmem_getpage(k, m, index, v, address):
+    """The page at `index` of a tmpfs file, with a reference: (pfn, 1 if it was read from swap), or (-ENOMEM, 0).
+
+    Looks in the page cache, then at the noted swap entry, and fills a hole with a new page.
+    """
+    read = 0
+    while True:
+        pfn = find_get_page(k, m, index)
+        if pfn:
+            trace(k, FAULT_SHMEM, pfn, 0, 0)
+            return pfn, read
+        entry = k.file_page[file_page(k, m, index)].entry
+        if not entry:
+            pfn = shmem_fill_hole(k, m, index, v, address)
+            return (pfn, 0) if pfn else (-ENOMEM, 0)
+        pfn = lookup_swap_cache(k, entry)
+        if not pfn:
+            pfn = alloc_page_vma(k, v, address)
+            if not pfn:
+                return -ENOMEM, 0
+            lock_page(k, pfn)
+            result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
+            if result < 0:
+                return result, 0
+            if not result:
+                continue
+            read = 1
+        else:
+            lock_page(k, pfn)
+        if shmem_take_back(k, m, index, pfn, entry) == 0:
+            return pfn, read
+
+
+def shmem_take_back(k, m, index, pfn, entry):
+    """With the lock of a page that a look-up of `entry` gave: move it back to the page cache, free the entry.
+
+    -EAGAIN, lock and reference dropped: the page or the note has changed meanwhile, look again.
+    """
+    page = k.mem_map[pfn]
+    note = k.file_page[file_page(k, m, index)]
+    if k.patch[2] and not page.flags & PG_swapcache:
+        trace(k, SHMEM_RECHECK, pfn, 0, entry)
+    elif note.entry == entry and not note.pfn:
+        move_from_swap_cache(k, m, index, pfn, entry)
+        unlock_page(k, pfn)
+        return 0
+    unlock_page(k, pfn)
+    put_page(k, pfn)
+    return -EAGAIN
+
+
+def move_from_swap_cache(k, m, index, pfn, entry):
+    """Page `pfn` takes its place in the page cache, and the slot of `entry` in the swap cache is emptied.
+
+    Without patch 2 the page may be stale: the slot then holds another one, which becomes an orphan.
+    """
+    page = k.mem_map[pfn]
+    k.file_page[file_page(k, m, index)].entry = 0
+    holder = k.swap_cache[entry]
+    add_to_page_cache(k, pfn, m, index)
+    if holder == pfn:
+        delete_from_swap_cache(k, pfn)
+    elif holder:
+        orphan_swap_page(k, holder)
+    page.flags |= PG_dirty
+    swap_free(k, entry)
+    trace(k, SHMEM_MOVED_BACK, pfn, 0, entry)
+
+
+def orphan_swap_page(k, pfn):
+    """The harm that patch 2 prevents: the slot is emptied under a page that goes on believing it is in there."""
+    private = k.mem_map[pfn].private
+    delete_from_swap_cache(k, pfn)
+    k.mem_map[pfn].flags |= PG_swapcache
+    k.mem_map[pfn].private = private
+    get_page(k, pfn)
+
+
+def shmem_fill_hole(k, m, index, v, address):
+    """A new page of zeroes for a page that nobody wrote yet; 0 without memory."""
+    pfn = alloc_page_vma(k, v, address)
+    if pfn:
+        k.mem_map[pfn].flags |= PG_uptodate
+        add_to_page_cache(k, pfn, m, index)
+        lru_cache_add(k, pfn)
+        trace(k, FAULT_SHMEM, pfn, 0, 0)
+    return pfn
+
+
+def shmem_file_write(k, m, first, pages):
+    """write(2) on whole pages of a tmpfs file: 0, or -ENOMEM."""
+    for index in range(first, first + pages):
+        pfn, _ = shmem_getpage(k, m, index, 0, 0)
+        if pfn < 0:
+            return pfn
+        lock_page(k, pfn)
+        write_file_page(k, m, index, pfn)
+        unlock_page(k, pfn)
+        put_page(k, pfn)
+    return 0

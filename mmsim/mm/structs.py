@@ -1,0 +1,190 @@
+"""The tables of the machine (include/linux/mm.h, mmzone.h, sched.h, fs.h).
+
+The whole state of a machine is the handful of numpy arrays below; the kernel is plain
+functions over them.  `Tables` holds one view of each.  Interpreted, the views are ctypes
+arrays over the same memory (``k.mem_map[pfn].count`` costs some 60 ns); compiled, they are
+the numpy arrays themselves.  The same source serves both.
+
+Every number that names a row keeps 0 for "none", as NULL does in C: page frame 0 is the
+zero page, swap entry 0 the header of the swap device, task 0 the kernel itself.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# page.flags (include/linux/page-flags.h)
+PG_locked = 1 << 0
+PG_referenced = 1 << 1
+PG_uptodate = 1 << 2
+PG_dirty = 1 << 3
+PG_lru = 1 << 4
+PG_active = 1 << 5
+PG_reserved = 1 << 6
+PG_private = 1 << 7
+PG_writeback = 1 << 8
+PG_swapcache = 1 << 9
+PG_mappedtodisk = 1 << 10
+PG_error = 1 << 11
+PG_checked = 1 << 12
+PG_slab = 1 << 13  # a kernel page: radix tree nodes, or a packet buffer
+PG_free = 1 << 14  # on the free list of its zone
+
+# page.private of a page with buffers: the state of the buffers (include/linux/buffer_head.h)
+BH_Dirty = 1 << 0
+BH_Lock = 1 << 1
+BH_JBD = 1 << 2  # in a journal: must not be released
+
+# pte.flags
+PTE_PRESENT = 1 << 0
+PTE_RW = 1 << 1
+PTE_YOUNG = 1 << 2
+PTE_DIRTY = 1 << 3
+PTE_SWAP = 1 << 4  # not present: value is a swap entry
+
+# vma.vm_flags
+VM_WRITE = 1 << 0
+VM_SHARED = 1 << 1
+VM_LOCKED = 1 << 2
+VM_IO = 1 << 3
+VM_RESERVED = 1 << 4
+VM_DENYWRITE = 1 << 5
+VM_SHM = 1 << 6
+VM_NOT_MIGRATABLE = VM_LOCKED | VM_IO | VM_RESERVED | VM_DENYWRITE | VM_SHM
+
+# task.flags
+PF_MEMALLOC = 1 << 0  # reclaiming: may use the last reserve
+PF_SWAPWRITE = 1 << 1  # may write to a congested device
+PF_KTHREAD = 1 << 2  # has no address space
+PF_DEAD = 1 << 3
+
+# GFP masks (include/linux/gfp.h)
+GFP_WAIT = 1 << 0  # __GFP_WAIT: the caller may sleep
+GFP_HIGH = 1 << 1  # __GFP_HIGH: may use the reserve
+GFP_NOMEMALLOC = 1 << 2  # __GFP_NOMEMALLOC: never the last reserve
+GFP_ATOMIC = GFP_HIGH
+GFP_KERNEL = GFP_WAIT
+GFP_HIGHUSER = GFP_WAIT
+
+# the address_space of a file system decides what its pages may do
+FS_SWAP, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_NFS, FS_REISERFS, FS_TMPFS = range(9)
+SWAPPER_SPACE = 1  # row of k.mapping: the swap cache
+
+# errno
+EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EINVAL, ENOSPC, ENOSYS = 1, 3, 5, 11, 12, 13, 14, 22, 28, 38
+
+# what may go wrong inside the kernel; the machine raises it when the call returns
+BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT = range(7)
+
+# vmstat counters, in the order of k.vmstat
+VMSTAT = (
+    "alloc", "free", "alloc_fallback", "minor", "major", "protection", "copied",
+    "migrated", "evicted", "swap_write", "swap_read", "file_write", "file_read",
+    "unmapped", "restored", "reclaimed", "direct_reclaim", "kswapd", "oom",
+    "interrupts", "atomic_failures", "stale_reads", "swap_peak", "slab_pages",
+)  # fmt: skip
+(VM_ALLOC, VM_FREE, VM_FALLBACK, VM_MINOR, VM_MAJOR, VM_PROTECTION, VM_COPIED,
+ VM_MIGRATED, VM_EVICTED, VM_SWAP_WRITE, VM_SWAP_READ, VM_FILE_WRITE, VM_FILE_READ,
+ VM_UNMAPPED, VM_RESTORED, VM_RECLAIMED, VM_DIRECT_RECLAIM, VM_KSWAPD, VM_OOM,
+ VM_INTERRUPTS, VM_ATOMIC_FAILURES, VM_STALE_READS, VM_SWAP_PEAK, VM_SLAB_PAGES) = range(len(VMSTAT))  # fmt: skip
+
+PAGEVEC_SIZE = 14
+RADIX_KEYS = 64  # keys of one radix tree node
+RADIX_NODES = 7  # nodes of one slab page
+MAX_NODES = 62  # a node set is one 64-bit integer
+POISON = -1  # data of a frame or slot that nobody owns
+
+
+def _dtype(**columns):
+    return np.dtype(list(columns.items()), align=True)
+
+
+PAGE = _dtype(
+    flags="i4",
+    count="i4",  # page_count(): references
+    mapcount="i4",  # page_mapcount(): ptes that map it
+    mapping="i4",  # > 0 address_space, < 0 minus the anon_vma, 0 none
+    index="i4",  # offset in the object, in pages
+    private="i4",  # swap entry, or state of the buffers
+    next="i4",  # page->lru: the one list that the page is on
+    prev="i4",
+    data="i4",  # its contents: number of the write that made them
+    row="i4",  # the running migration's record of it (k.considered), or 0
+    node="i2",
+)
+PTE = _dtype(value="i4", flags="i4", wrote="i4")  # pfn or entry; bits; what its owner last wrote privately
+ZONE = _dtype(
+    start="i4", end="i4", free="i4", lowest_free="i4", pages_min="i4", pages_low="i4", pages_high="i4",
+    active="i4", inactive="i4", wake_kswapd="i4",
+    irq_hold="i8", irq_period="i8",
+)  # fmt: skip
+VMA = _dtype(
+    vm_mm="i4",  # pid of its task: one task an mm; 0: a free row
+    vm_start="i4", vm_end="i4", vm_pgoff="i4", vm_flags="i4",
+    vm_next="i4",  # next in the mm, by address
+    mapping="i4", shared_next="i4",  # file, and next vma of the same file
+    anon_vma="i4", anon_next="i4",  # anon_vma, and next vma of the same anon_vma
+    pte_base="i4",  # the pte of address a is k.pte[pte_base + a]
+    mode="i4", home="i4",  # memory policy; home: PREFERRED's node or -1
+    nodes="i8",
+)  # fmt: skip
+TASK = _dtype(
+    uid="i4", euid="i4", suid="i4", caps="i4", node="i4", flags="i4", mmap="i4", cpuset="i4",
+    mode="i4", home="i4", il_next="i4",
+    nodes="i8", mems_allowed="i8",
+)  # fmt: skip
+MAPPING = _dtype(fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4")  # address_space, host inode included
+FILE_PAGE = _dtype(pfn="i4", entry="i4", disk="i4", wrote="i4")  # page cache; tmpfs's noted swap entry; contents
+CPUSET = _dtype(parent="i4", memory_migrate="i4", mems="i8")
+TIMER = _dtype(time="i8", kind="i4", a="i4", b="i4", c="i4")
+EVENT = _dtype(time="i8", code="i4", actor="i4", page="i4", new_page="i4", arg="i4", pass_="i4")
+CONSIDERED = _dtype(
+    mm="i4", address="i4", old_pfn="i4", new_pfn="i4", asked="i2", path="i1", passes="i1", error="i2", reason="i2"
+)
+COSTS = _dtype(
+    alloc="i8", unmap="i8", copy="i8", swap_write="i8", swap_read="i8", file_write="i8", file_read="i8",
+    minor="i8", access="i8",
+)  # fmt: skip
+SYSTEM = _dtype(
+    clock="i8", swap_free_at="i8", disk_free_at="i8",  # ns; when the device has done what it has queued
+    nr_nodes="i4", nr_frames="i4", lists="i4",  # lists: first of the list heads behind mem_map
+    current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
+    nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
+    swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
+    slab_nodes="i4",  # free radix tree nodes
+    bug="i4", bug_page="i4", numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",
+)  # fmt: skip
+
+# list heads: three a node, then the lists of one migration and of one reclaim
+FREE, ACTIVE, INACTIVE = 0, 1, 2
+PAGELIST, NEWLIST, FAILED, MOVED, SHRINK = 0, 1, 2, 3, 4
+WORK_LISTS = 5
+
+
+class Tables(NamedTuple):
+    """All of a machine's state; the parameter `k` of every kernel function."""
+
+    mem_map: Any  # PAGE: page frames by pfn, then the list heads
+    zone: Any  # ZONE by node
+    zonelist: Any  # int [node][i], nearest first; row nr_nodes: ascending
+    distance: Any  # int [node][node], 10 = local
+    pagevec: Any  # int [2 * cpu + active][14]: pages on their way to the LRU lists
+    pagevec_count: Any  # int [2 * cpu + active]
+    pte: Any  # PTE
+    vma: Any  # VMA
+    anon_vma: Any  # int: the first vma of each anon_vma, 0 = none
+    task: Any  # TASK by pid
+    cpuset: Any  # CPUSET
+    mapping: Any  # MAPPING
+    file_page: Any  # FILE_PAGE, from mapping.base on
+    swap_map: Any  # int by entry: users
+    swap_cache: Any  # int by entry: page in the swap cache, 0 = none
+    swap_data: Any  # int by entry: contents
+    radix_count: Any  # int by entry // 64: keys in use of that radix tree node
+    timer: Any  # TIMER, a heap by time
+    event: Any  # EVENT, the trace
+    considered: Any  # CONSIDERED: what became of each page of the running migration
+    vmstat: Any  # int, VMSTAT
+    patch: Any  # int [8]: patch n is applied
+    costs: Any  # COSTS, one row
+    sys: Any  # SYSTEM, one row

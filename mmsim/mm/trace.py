@@ -1,0 +1,187 @@
+"""The trace: what the kernel did, one row an event; and what became of each page of a migration.
+
+Kernel functions call `trace` with a number from the list below; the words are put in when
+the trace is read.  A machine without a trace has an event table of length 0.
+"""
+
+from .structs import PG_locked
+
+# What an event means: (kernel function, patch that added it, text).
+# {page}, {new} are frames, {arg} is a number whose meaning the text gives.
+EVENTS = [("", 0, "")]
+
+
+def event(function, patch, text):
+    """Register an event and return its number."""
+    EVENTS.append((function, patch, text))
+    return len(EVENTS) - 1
+
+
+FAULT_ANON = event("do_anonymous_page", 0, "first write: page {page} on node {arg} is mapped")
+FAULT_ZERO = event("do_anonymous_page", 0, "first read: the shared zero page is mapped")
+FAULT_FILE_MISS = event("filemap_nopage", 0, "not in the page cache: page {page} is read from the file")
+FAULT_FILE_HIT = event("filemap_nopage", 0, "page {page} is found in the page cache and mapped")
+FAULT_SHMEM = event("shmem_getpage", 0, "page {page} of tmpfs is found or made")
+SHMEM_MOVED_BACK = event(
+    "shmem_getpage", 0, "page {page} moves from the swap cache to the page cache; entry {arg} is freed"
+)
+SWAP_MISS = event("do_swap_page", 0, "major fault: entry {arg} is read from swap into page {page}")
+SWAP_HIT = event("do_swap_page", 0, "minor fault: entry {arg} is in the swap cache as page {page}")
+SWAP_RECHECK = event("do_swap_page", 2, "page {page} left the swap cache while we waited for its lock: look up again")
+SWAP_BACK_OUT = event("do_swap_page", 0, "the pte no longer holds entry {arg}: back out, the fault is retried")
+SWAP_MAPPED = event("do_swap_page", 0, "page {page} is mapped again")
+SHMEM_RECHECK = event("shmem_getpage", 2, "page {page} left the swap cache while we waited for its lock: look up again")
+UNUSE_RECHECK = event("try_to_unuse", 2, "page {page} left the swap cache while we waited for its lock: look up again")
+WP_REUSE = event("do_wp_page", 0, "write to a protected pte: page {page} is ours alone, no copy")
+WP_COPY = event("do_wp_page", 0, "copy-on-write: page {page} is copied to page {new}")
+ALLOC_FALLBACK = event("__alloc_pages", 0, "asked node {arg}, but page {page} comes from a fallback node")
+ALLOC_FAILED = event("__alloc_pages", 0, "no page for node {arg}")
+ATOMIC_FAILED = event("__alloc_pages", 0, "an interrupt on node {arg} gets no page: a packet is lost")
+DIRECT_RECLAIM = event("try_to_free_pages", 0, "low memory: a round of direct reclaim freed {arg} pages")
+KSWAPD = event("balance_pgdat", 0, "kswapd freed {arg} pages")
+ISOLATED = event("isolate_lru_page", 0, "page {page} is taken off its LRU list")
+NOT_ISOLATED = event("isolate_lru_page", 0, "page {page} is on no LRU list and is left alone")
+NOT_COLLECTED = event(
+    "migrate_page_add", 0, "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it"
+)
+VMA_SKIPPED = event("check_range", 0, "page {page} is in a vma that is not migratable")
+PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU")
+PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
+LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again")
+LOCK_WAIT = event("migrate_pages", 0, "page {page} is locked: wait for the lock")
+LOCKED = event("migrate_pages", 0, "page {page} is locked for migration")
+WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again")
+WRITEBACK_WAIT = event("migrate_pages", 0, "page {page} is under writeback: wait for the I/O to end")
+FREED = event("migrate_pages", 3, "page {page} was freed from under us: nothing left to move")
+LIST_EMPTY = event("migrate_pages", 3, "the list of new pages is empty: stop")
+NEW_PAGE = event("migrate_pages", 3, "page {new} on node {arg} is to take the place of page {page}")
+FALL_BACK = event("migrate_pages", 3, "page {page} cannot lose its buffers: fall back to swapping it out")
+MOVED = event("migrate_pages", 3, "page {page} has moved to page {new}")
+FAILED = event("migrate_pages", 0, "page {page} has failed for good")
+RETRY = event("migrate_pages", 0, "page {page} will be tried again")
+ADD_TO_SWAP = event("add_to_swap", 0, "page {page} gets swap entry {arg} and enters the swap cache")
+NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}")
+NO_RADIX_NODE = event("add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry")
+SLAB_PAGE = event("kmem_cache_grow", 0, "page {page} becomes a slab page for radix tree nodes")
+YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte): SWAP_FAIL")
+VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma: SWAP_FAIL")
+SWAP_PTE = event("try_to_unmap", 0, "a pte of page {page} becomes a swap pte with entry {arg}")
+UNMAPPED = event("try_to_unmap", 0, "a pte of page {page} is cleared")
+PAGEOUT_BUSY = event(
+    "pageout", 0, "page {page} has references that nobody accounts for, or the device is congested: keep it"
+)
+PAGEOUT_START = event("pageout", 0, "page {page} is written out")
+PAGEOUT_DECLINED = event("pageout", 0, "the file system declines to write page {page}")
+REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays")
+EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free")
+BUFFERS_BUSY = event("try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal")
+REFERENCES = event(
+    "migrate_page_remove_references", 3, "page {page} has {arg} references that nobody accounts for: try again later"
+)
+REPLACED = event("migrate_page_remove_references", 3, "page {new} takes the slot of page {page} in the radix tree")
+COPIED = event("migrate_page_copy", 3, "the contents of page {page} are copied to page {new}")
+RESTORED = event("remove_from_swap", 4, "a swap pte with entry {arg} points to page {page} again")
+LEFT_SWAP = event("remove_from_swap", 4, "page {page} leaves the swap cache; entry {arg} is free")
+NODE_PAIR = event("do_migrate_pages", 5, "next pair: node {page} to node {new}")
+NEW_LIST = event("migrate_pages_to", 5, "{arg} new pages are allocated")
+BUFFERS_MOVED = event("buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}")
+FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO")
+POLICY_SET = event("mbind_range", 0, "the policy of {arg} vmas is set")
+CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of pid {arg} change")
+FORKED = event("copy_page_range", 0, "pid {arg} shares the pages of its parent")
+PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
+
+# Every page that a migration considers ends in exactly one of these.
+PATHS = (
+    "pending", "direct", "direct after writeout", "direct with buffers", "swapped out", "freed from under us",
+    "failed for good", "retries exhausted", "not collected",
+)  # fmt: skip
+(PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
+ PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
+
+# Why a page has not moved yet, or never will.
+REASONS = (
+    "", "locked by someone else", "under writeback", "pinned: more references than anyone accounts for",
+    "no free swap slot", "no memory for a radix tree node", "used lately: a young pte", "mapped by a locked vma",
+    "its buffers are dirty, locked or in a journal", "its writeout was started", "the swap device is congested",
+    "the file system declines to write it", "the file system refuses to move it", "no memory for the new pages",
+    "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
+    "its vma is not migratable", "freed meanwhile", "it has lost its mapping",
+)  # fmt: skip
+(R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
+ R_BUFFERS, R_WRITTEN, R_CONGESTED, R_DECLINED, R_REFUSED, R_NO_MEMORY,
+ R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_VMA, R_FREED, R_NO_MAPPING) = range(len(REASONS))  # fmt: skip
+
+
+def trace(k, code, page, new_page, arg):
+    """Append an event to the ring; costs one test where there is no trace."""
+    if not k.sys.tracing:
+        return
+    e = k.event[k.sys.nr_events % len(k.event)]
+    k.sys.nr_events += 1
+    e.time = k.sys.clock
+    e.code = code
+    e.actor = k.sys.current
+    e.page = page
+    e.new_page = new_page
+    e.arg = arg
+    e.pass_ = k.sys.migration_pass
+
+
+def consider(k, mm, address, pfn):
+    """Open the record of a page that the running migration looks at; later records of `pfn` go there."""
+    n = k.sys.nr_considered + 1
+    if n >= len(k.considered):
+        k.sys.overflow += 1
+        return 0
+    k.sys.nr_considered = n
+    c = k.considered[n]
+    c.mm = mm
+    c.address = address
+    c.old_pfn = pfn
+    c.new_pfn = 0
+    c.asked = -1
+    c.path = PATH_PENDING
+    c.passes = 0
+    c.error = 0
+    c.reason = R_NONE
+    return n
+
+
+def conclude(k, row, path, error):
+    """Write down where the page of record `row` has ended: one of PATHS, and an errno; 0: nobody asked."""
+    if row:
+        c = k.considered[row]
+        c.path = path
+        c.error = error
+        c.passes = k.sys.migration_pass + 1
+        if not error and path != PATH_FREED:
+            c.reason = R_NONE
+
+
+def because(k, pfn, reason):
+    """Note why page `pfn` does not move now; the last reason counts."""
+    row = k.mem_map[pfn].row
+    if row:
+        k.considered[row].reason = reason
+
+
+def bug(k, code, pfn):
+    """BUG(): remember the first thing that must never happen; the machine raises it when the call returns."""
+    if not k.sys.bug:
+        k.sys.bug = code
+        k.sys.bug_page = pfn
+
+
+def trylock_page(k, pfn):
+    """Take the lock of a page if it is free (TestSetPageLocked turned around): 1 if we have it now."""
+    page = k.mem_map[pfn]
+    if page.flags & PG_locked:
+        return 0
+    page.flags |= PG_locked
+    return 1
+
+
+def unlock_page(k, pfn):
+    """Give the lock of a page back (mm/filemap.c)."""
+    k.mem_map[pfn].flags &= ~PG_locked

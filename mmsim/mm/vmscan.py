@@ -1,0 +1,290 @@
+"""Reclaim (mm/vmscan.c): isolating pages, writing them out, evicting them; direct reclaim and kswapd."""
+
+from .buffer import PAGE_ACTIVATE, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, try_to_release_page, writepage
+from .pagemap import remove_from_page_cache
+from .mmzone import list_add_tail, list_del, list_empty, work_list, zone_list
+from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, page_referenced, try_to_unmap
+from .structs import (
+    ACTIVE, EAGAIN, GFP_ATOMIC, GFP_NOMEMALLOC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty,
+    PG_lru, PG_private, PG_referenced, PG_swapcache, PG_writeback, SHRINK, SWAPPER_SPACE,
+    VM_DIRECT_RECLAIM, VM_EVICTED, VM_KSWAPD, VM_RECLAIMED,
+)
+from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
+from .swap_state import add_to_swap
+from .swapfile import delete_from_swap_cache
+from .timer import congested, congestion_wait
+from .trace import (
+    DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, R_CONGESTED,
+    R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace, trylock_page, unlock_page,
+)
+
+SWAP_CLUSTER_MAX = 32  # pages that a round of reclaim tries to free
+DEF_PRIORITY = 12  # the first round scans 1/4096 of the lists, the last one all
+RECLAIM_MAPPED = 9  # from this priority down, mapped pages leave the active list too
+
+
+def isolate_lru_page(k, pfn):
+    """Take a page off its LRU list, with a reference: 1; 0: it is on none; -1: it is being freed."""
+    page = k.mem_map[pfn]
+    if not page.flags & PG_lru:
+        lru_add_drain_all(k)
+    if page.count == 0:
+        return -1
+    if not page.flags & PG_lru:
+        trace(k, NOT_ISOLATED, pfn, 0, 0)
+        return 0
+    get_page(k, pfn)
+    del_page_from_lru(k, pfn)
+    trace(k, ISOLATED, pfn, 0, 0)
+    return 1
+
+
+def move_to_lru(k, pfn):
+    """Give a page to the LRU by its active flag, and drop the caller's reference: the last one frees it at once."""
+    page = k.mem_map[pfn]
+    page.row = 0
+    if page.count == 1:
+        page.flags &= ~PG_active
+    elif page.flags & PG_active:
+        page.flags &= ~PG_active
+        lru_cache_add_active(k, pfn)
+    else:
+        lru_cache_add(k, pfn)
+    put_page(k, pfn)
+
+
+def putback_lru_pages(k, head):
+    """Give all pages of a list back to the LRU; one that only the isolation kept alive is freed by it."""
+    while not list_empty(k, head):
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        trace(k, PUT_BACK, pfn, 0, 0)
+        move_to_lru(k, pfn)
+
+
+def pageout(k, pfn, mapping):
+    """Write a locked page out if it is dirty.
+
+    PAGE_CLEAN: nothing to write.  PAGE_SUCCESS: the write was started and the page unlocked.
+    PAGE_KEEP: someone else refers to the page, or the device is congested.  PAGE_ACTIVATE: the
+    file system declines.
+    """
+    page = k.mem_map[pfn]
+    expected = 2 + page.mapcount + (1 if page.flags & PG_private else 0)  # cache, caller, ptes, buffers
+    if not mapping:
+        because(k, pfn, R_NO_MAPPING)
+        return PAGE_KEEP
+    if page.count > expected:
+        because(k, pfn, R_PINNED)
+        trace(k, PAGEOUT_BUSY, pfn, 0, 0)
+        return PAGE_KEEP
+    if not page.flags & PG_dirty:
+        return PAGE_CLEAN
+    if congested(k) and not k.task[k.sys.current].flags & PF_SWAPWRITE:
+        because(k, pfn, R_CONGESTED)
+        trace(k, PAGEOUT_BUSY, pfn, 0, 0)
+        return PAGE_KEEP
+    return writepage(k, pfn, mapping)
+
+
+def remove_mapping(k, mapping, pfn):
+    """Take a page out of its cache, if it is clean and only the cache and the caller refer to it: 1 if so."""
+    page = k.mem_map[pfn]
+    if not mapping or page.count != 2 or page.flags & PG_dirty:
+        because(k, pfn, R_PINNED if mapping else R_NO_MAPPING)
+        trace(k, REMOVE_BUSY, pfn, 0, 0)
+        return 0
+    if mapping == SWAPPER_SPACE:
+        delete_from_swap_cache(k, pfn)
+    else:
+        remove_from_page_cache(k, pfn)
+    return 1
+
+
+def swap_page(k, pfn):
+    """Evict an isolated, locked page: 0 and its frame is free, or -EAGAIN.  It is unlocked either way (patch 0)."""
+    page = k.mem_map[pfn]
+    if page.mapcount and try_to_unmap(k, pfn) != SWAP_SUCCESS:
+        unlock_page(k, pfn)
+        return -EAGAIN
+    mapping = page_mapping(page)
+    if page.flags & PG_dirty:
+        answer = pageout(k, pfn, mapping)
+        if answer == PAGE_SUCCESS:
+            return -EAGAIN
+        if answer != PAGE_CLEAN:
+            unlock_page(k, pfn)
+            return -EAGAIN
+    if page.flags & PG_private and not try_to_release_page(k, pfn):
+        unlock_page(k, pfn)
+        return -EAGAIN
+    removed = remove_mapping(k, mapping, pfn)
+    unlock_page(k, pfn)
+    if not removed:
+        return -EAGAIN
+    trace(k, EVICTED, pfn, 0, 0)
+    k.vmstat[VM_EVICTED] += 1
+    list_del(k, pfn)
+    put_page(k, pfn)
+    return 0
+
+
+def shrink_page(k, pfn):
+    """Try to free one isolated page of the inactive list: PAGE_CLEAN if it is free now, else where it belongs."""
+    page = k.mem_map[pfn]
+    if page.flags & PG_writeback or not trylock_page(k, pfn):
+        return PAGE_KEEP
+    if page_referenced(k, pfn) and page.mapcount:
+        unlock_page(k, pfn)
+        return PAGE_ACTIVATE
+    if page.mapping < 0 and not page.flags & PG_swapcache:
+        if not k.sys.has_swap or not add_to_swap(k, pfn, GFP_ATOMIC | GFP_NOMEMALLOC):
+            unlock_page(k, pfn)
+            return PAGE_ACTIVATE
+    if page.mapcount:
+        answer = try_to_unmap(k, pfn)
+        if answer != SWAP_SUCCESS:
+            unlock_page(k, pfn)
+            return PAGE_ACTIVATE if answer == SWAP_FAIL else PAGE_KEEP
+    mapping = page_mapping(page)
+    if page.flags & PG_dirty:
+        answer = pageout(k, pfn, mapping)
+        if answer == PAGE_SUCCESS:
+            return PAGE_KEEP
+        if answer != PAGE_CLEAN:
+            unlock_page(k, pfn)
+            return answer
+    if page.flags & PG_private and not try_to_release_page(k, pfn):
+        unlock_page(k, pfn)
+        return PAGE_ACTIVATE
+    removed = remove_mapping(k, mapping, pfn)
+    unlock_page(k, pfn)
+    return PAGE_CLEAN if removed else PAGE_KEEP
+
+
+def shrink_inactive(k, node, scan, target):
+    """Scan up to `scan` of the oldest inactive pages of a node, until `target` are freed; how many were."""
+    head = work_list(k, SHRINK)
+    inactive = zone_list(k, node, INACTIVE)
+    for _ in range(scan):
+        if list_empty(k, inactive):
+            break
+        pfn = k.mem_map[inactive].prev
+        get_page(k, pfn)
+        del_page_from_lru(k, pfn)
+        list_add_tail(k, pfn, head)
+    freed = 0
+    while not list_empty(k, head):
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
+        if answer == PAGE_CLEAN:
+            freed += 1
+            put_page(k, pfn)
+            continue
+        if answer == PAGE_ACTIVATE:
+            k.mem_map[pfn].flags |= PG_active
+        move_to_lru(k, pfn)
+    k.vmstat[VM_RECLAIMED] += freed
+    return freed
+
+
+def refill_inactive(k, node, scan, priority):
+    """Move up to `scan` of the oldest active pages of a node that were not used lately to the inactive list."""
+    active = zone_list(k, node, ACTIVE)
+    for _ in range(scan):
+        if list_empty(k, active):
+            break
+        pfn = k.mem_map[active].prev
+        page = k.mem_map[pfn]
+        get_page(k, pfn)
+        del_page_from_lru(k, pfn)
+        keep = page.mapcount and (priority > RECLAIM_MAPPED or page_referenced(k, pfn))
+        if keep:
+            page.flags |= PG_active
+        else:
+            page.flags &= ~(PG_active | PG_referenced)
+        move_to_lru(k, pfn)
+    lru_add_drain_all(k)
+
+
+def shrink_zone(k, node, priority, target):
+    """One round over a node's lists, 2**priority-th of each; how many pages were freed."""
+    zone = k.zone[node]
+    lru_add_drain_all(k)
+    refill_inactive(k, node, (zone.active >> priority) + 1 if zone.active else 0, priority)
+    scan = (zone.inactive >> priority) + SWAP_CLUSTER_MAX
+    freed = 0
+    while scan > 0 and freed < target and zone.inactive:
+        batch = min(scan, SWAP_CLUSTER_MAX)
+        freed += shrink_inactive(k, node, batch, target - freed)
+        scan -= batch
+    lru_add_drain_all(k)
+    return freed
+
+
+def reclaim_begin(k):
+    """Enter reclaim: the current task may use the last reserve and write to a busy device; its flags before."""
+    task = k.task[k.sys.current]
+    before = task.flags
+    task.flags |= PF_MEMALLOC | PF_SWAPWRITE
+    return before
+
+
+def try_to_free_pages(k, zonelist, allowed):
+    """Direct reclaim: free about 32 pages of the nodes that an allocation may use; how many were freed."""
+    before = reclaim_begin(k)
+    k.vmstat[VM_DIRECT_RECLAIM] += 1
+    freed = 0
+    for round_ in range(DEF_PRIORITY + 1):
+        for i in range(k.sys.nr_nodes):
+            node = k.zonelist[zonelist][i]
+            if allowed >> node & 1 and freed < SWAP_CLUSTER_MAX:
+                freed += shrink_zone(k, node, DEF_PRIORITY - round_, SWAP_CLUSTER_MAX - freed)
+        if freed >= SWAP_CLUSTER_MAX:
+            break
+        if round_ > 2:
+            congestion_wait(k)
+    k.task[k.sys.current].flags = before
+    trace(k, DIRECT_RECLAIM, 0, 0, freed)
+    return freed
+
+
+def shrink_node(k, node, target):
+    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed."""
+    before = reclaim_begin(k)
+    freed = 0
+    idle = 0
+    priority = DEF_PRIORITY
+    while freed < target and idle < 3:
+        got = shrink_zone(k, node, priority, target - freed)
+        freed += got
+        priority = max(0, priority - 1)
+        waited = congestion_wait(k) if not got else 1
+        idle = 0 if got or (waited and priority) else idle + (priority == 0)
+    k.task[k.sys.current].flags = before
+    return freed
+
+
+def balance_pgdat(k, node):
+    """kswapd: free pages of a node until more than pages_high are; how many were freed."""
+    zone = k.zone[node]
+    zone.wake_kswapd = 0
+    if zone.free >= zone.pages_high:
+        return 0
+    freed = shrink_node(k, node, zone.pages_high - zone.free)
+    k.vmstat[VM_KSWAPD] += freed
+    trace(k, KSWAPD, 0, 0, freed)
+    return freed
+
+
+def run_kswapd(k, pid):
+    """Let the kswapd of every node that was woken run, as task `pid`."""
+    k.sys.kswapd_wanted = 0
+    current = k.sys.current
+    k.sys.current = pid
+    for node in range(k.sys.nr_nodes):
+        if k.zone[node].wake_kswapd:
+            k.task[pid].node = node
+            balance_pgdat(k, node)
+    k.sys.current = current

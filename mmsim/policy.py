@@ -1,0 +1,162 @@
+"""Node sets as numactl writes them, and memory policies."""
+
+import errno
+from dataclasses import dataclass
+
+from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
+
+MODES = {"default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE}
+
+
+def mask_nodes(mask):
+    """The nodes of a bit mask, ascending."""
+    return [n for n in range(mask.bit_length()) if mask >> n & 1]
+
+
+def format_nodes(mask):
+    """A bit mask of nodes as text: '0-2,5'; 'none' for the empty set."""
+    parts = []
+    nodes = mask_nodes(mask)
+    while nodes:
+        end = next((i for i in range(1, len(nodes)) if nodes[i] != nodes[i - 1] + 1), len(nodes))
+        parts.append(str(nodes[0]) if end == 1 else f"{nodes[0]}-{nodes[end - 1]}")
+        nodes = nodes[end:]
+    return ",".join(parts) or "none"
+
+
+def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
+    """The bit mask that a node set names.
+
+    Parameters
+    ----------
+    spec : int, iterable of int, or str
+        ``2``, ``[0, 1]``, ``"0-1,3"``, ``"all"``, ``"!0"``, ``"+1"``.
+    nr_nodes : int
+        Nodes of the machine; "!" complements over these.
+    allowed : int, optional
+        Bit mask of the nodes that the caller's cpuset allows: "all", and what "+" counts in.
+    name : str
+        The argument's name, for the message.
+
+    Raises
+    ------
+    OSError
+        EINVAL for a node that the machine does not have.
+    TypeError, ValueError
+        For something that is no node set.
+    """
+    every = (1 << nr_nodes) - 1
+    allowed = every if allowed is None else allowed & every
+    if isinstance(spec, str):
+        nodes = _parse_text(spec, every, allowed, name)
+    elif isinstance(spec, bool):
+        raise TypeError(f"{name} is {spec!r}; {_FORMS}")
+    else:
+        try:
+            nodes = [spec.__index__()] if hasattr(spec, "__index__") else [n.__index__() for n in spec]
+        except (TypeError, AttributeError):
+            raise TypeError(f"{name} is {spec!r}; {_FORMS}") from None
+    for n in nodes:
+        if not 0 <= n < nr_nodes:
+            raise OSError(errno.EINVAL, f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
+    return sum(1 << n for n in set(nodes))
+
+
+_FORMS = 'a node set is an int, an iterable of ints, or text such as "0-1,3", "all", "!0", "+1"'
+
+
+def _parse_text(text, every, allowed, name):
+    text = text.strip()
+    if text in ("", "none"):
+        return []
+    if text.startswith("!"):
+        return mask_nodes(every & ~sum(1 << n for n in set(_parse_text(text[1:], every, allowed, name)) if n < 64))
+    if text == "all":
+        return mask_nodes(allowed)
+    relative = text.startswith("+")
+    nodes = []
+    for part in text.lstrip("+").split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low = int(first)
+            high = int(last) if dash else low
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}: {part!r} is no node; {_FORMS}") from None
+        if high < low:
+            raise ValueError(f"{name} is {text!r}: {part!r} runs backwards")
+        nodes += range(low, min(high, 4096) + 1)
+    if relative:
+        here = mask_nodes(allowed)
+        for n in nodes:
+            if n >= len(here):
+                raise OSError(errno.EINVAL, f"{name} is {text!r}, but only {len(here)} nodes are allowed")
+        nodes = [here[n] for n in nodes]
+    return nodes
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A memory policy: where new pages come from.  Make one with `default`, `preferred`, `bind` or `interleave`."""
+
+    mode: str
+    nodes: object = ()
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}; it is one of {', '.join(MODES)}")
+
+    @classmethod
+    def default(cls):
+        """The node of the CPU that the task runs on; for a vma: as the task's policy says."""
+        return cls("default")
+
+    @classmethod
+    def preferred(cls, node=None):
+        """One node, or without an argument the local one; others when it is full."""
+        return cls("preferred", () if node is None else node)
+
+    @classmethod
+    def bind(cls, nodes):
+        """These nodes only, the lowest first."""
+        return cls("bind", nodes)
+
+    @classmethod
+    def interleave(cls, nodes):
+        """These nodes in turn."""
+        return cls("interleave", nodes)
+
+    def resolve(self, nr_nodes, allowed):
+        """What the kernel keeps: (mode, home node or -1, mask of nodes); the mask is restricted to `allowed`.
+
+        Raises OSError (EINVAL) for an empty set where nodes are needed, or a set where none may be.
+        """
+        asked = parse_nodes(self.nodes, nr_nodes, allowed, "policy")
+        mask = asked & allowed
+        mode = MODES[self.mode]
+        if mode == MPOL_DEFAULT and asked:
+            raise OSError(errno.EINVAL, f"policy: default takes no nodes, but {format_nodes(asked)} was given")
+        if mode in (MPOL_BIND, MPOL_INTERLEAVE) and not mask:
+            raise OSError(
+                errno.EINVAL, f"policy: {self.mode} needs a node among the allowed ones ({format_nodes(allowed)})"
+            )
+        if mode == MPOL_PREFERRED:
+            if asked and not mask:
+                raise OSError(
+                    errno.EINVAL, f"policy: preferred node {format_nodes(asked)} is not allowed by the cpuset"
+                )
+            return mode, mask_nodes(mask)[0] if mask else -1, mask
+        return mode, -1, mask
+
+    def __str__(self):
+        nodes = self.nodes
+        if isinstance(nodes, (list, tuple, set, frozenset, range)):
+            nodes = format_nodes(sum(1 << n for n in set(nodes))) if len(nodes) else ""
+        return self.mode if nodes in ("", None) else f"{self.mode}:{nodes}"
+
+
+def policy_of(row):
+    """The Policy that a row of the task or vma table holds."""
+    mode = next(name for name, number in MODES.items() if number == row["mode"])
+    if row["mode"] == MPOL_PREFERRED:
+        return Policy.preferred(None if row["home"] < 0 else int(row["home"]))
+    return Policy(mode, tuple(mask_nodes(int(row["nodes"]))))

@@ -1,0 +1,69 @@
+"""Ranges of a task's address space: a mapping, a part of one, or page numbers."""
+
+from typing import NamedTuple
+
+from .results import os_error
+
+builtin_range = range  # `range` is the name of an argument elsewhere
+
+
+class Range(NamedTuple):
+    """Pages [start, start + pages) of a task."""
+
+    task: object
+    start: int
+    pages: int
+
+    @property
+    def stop(self):
+        """The first page behind it."""
+        return self.start + self.pages
+
+    def __len__(self):
+        return self.pages
+
+    def __getitem__(self, key):
+        """A sub-range, counted from the start of this one."""
+        if isinstance(key, slice):
+            first, last, step = key.indices(self.pages)
+            if step != 1:
+                raise ValueError(f"range[{key}]: pages of a range are neighbours; the step must be 1")
+            return Range(self.task, self.start + first, max(0, last - first))
+        if not -self.pages <= key < self.pages:
+            raise IndexError(f"range[{key}]: the range has {self.pages} pages")
+        return Range(self.task, self.start + key % self.pages, 1)
+
+    def __iter__(self):
+        raise TypeError("a range is not iterated; give it to touch(), pages(), placement(), ...")
+
+    def __repr__(self):
+        return f"<{self.pages} pages of {self.task.name} from {self.start:#x}>"
+
+
+Mapping = Range
+
+
+def task_range(task, range_, mapped=True):
+    """(start, end) of a Mapping, a part of one, or a Python range of page numbers; None: all that is mapped.
+
+    `mapped`: OSError (EFAULT) unless every page lies in a vma.
+    """
+    if range_ is None:
+        vmas = task._vmas()
+        return (int(vmas["vm_start"].min()), int(vmas["vm_end"].max())) if len(vmas) else (0, 0)
+    if isinstance(range_, Range):
+        if range_.task.pid != task.pid:
+            raise ValueError(f"range: {range_!r} does not belong to {task.name}")
+        start, end = range_.start, range_.stop
+    elif isinstance(range_, range) and range_.step == 1:
+        start, end = range_.start, range_.stop
+    else:
+        raise TypeError(f"range is {range_!r}; give a mapping, a part of one as in heap[8:16], or range(first, last)")
+    if mapped:
+        at = start
+        for vma in task._vmas():
+            if vma["vm_start"] <= at < vma["vm_end"]:
+                at = int(vma["vm_end"])
+        if at < end:
+            raise os_error("EFAULT", f"range: page {at:#x} of {task.name} is not mapped")
+    return start, end

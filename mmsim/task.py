@@ -1,0 +1,392 @@
+"""Task: a process, the ranges of its address space, and its system calls."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import results
+from .errors import OutOfMemory
+from .files import File
+from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from .ranges import Range, builtin_range, task_range
+from .policy import Policy, format_nodes, parse_nodes, policy_of
+
+CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
+_CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
+_VM_FLAGS = {
+    "io": structs.VM_IO,
+    "reserved": structs.VM_RESERVED,
+    "denywrite": structs.VM_DENYWRITE,
+    "shm": structs.VM_SHM,
+}
+FIRST_PAGE = 0x10000  # where the first mapping of a task starts
+SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
+os_error = results.os_error
+
+
+def capabilities(names, uid):
+    """The bits of some capabilities; uid 0 has all."""
+    bits = CAP_SYS_ADMIN | CAP_SYS_RESOURCE if uid == 0 else 0
+    for name in [names] if isinstance(names, str) else names:
+        full = str(name).upper() if str(name).upper().startswith("CAP_") else f"CAP_{str(name).upper()}"
+        if full not in _CAPS:
+            raise ValueError(f"caps: no capability {name!r} here; there are {', '.join(_CAPS)}")
+        bits |= _CAPS[full]
+    return bits
+
+
+class Faults(NamedTuple):
+    """How many faults of each kind a touch took; every fault is counted once."""
+
+    minor: int
+    major: int
+    protection: int
+    copied: int
+
+
+class Task:
+    """A process, or a kernel thread; make one with `Kernel.spawn`."""
+
+    def __init__(self, kernel, pid):
+        self._kernel = kernel
+        self.pid = pid
+
+    @property
+    def _row(self):
+        return self._kernel.tables["task"][self.pid]
+
+    def _vmas(self):
+        """The rows of this task's vmas, by address."""
+        vmas = self._kernel.tables["vma"]
+        own = vmas[vmas["vm_mm"] == self.pid]
+        return own[np.argsort(own["vm_start"])]
+
+    def _call(self, function, *args):
+        """Run a system call as this task; its result where it is no errno."""
+        self._check_alive()
+        return self._kernel.call(function, *args, pid=self.pid)
+
+    def _check_alive(self):
+        if not self.alive:
+            raise os_error("ESRCH", f"{self.name} (pid {self.pid}) does not live any more")
+
+    name = property(lambda self: self._kernel._book["tasks"][self.pid], doc="The name that it was given.")
+    uid = property(lambda self: int(self._row["uid"]), doc="The user that it runs as.")
+    node = property(lambda self: int(self._row["node"]), doc="The node whose CPU it runs on.")
+    alive = property(lambda self: not self._row["flags"] & structs.PF_DEAD, doc="False after exit().")
+
+    @property
+    def cpuset(self):
+        """The cpuset that it is attached to."""
+        from .cpusets import CpuSet
+
+        return CpuSet(self._kernel, int(self._row["cpuset"]))
+
+    @property
+    def policy(self):
+        """Its own memory policy."""
+        return self.get_mempolicy()
+
+    # -- address space
+
+    def mmap(self, pages, file=None, offset=0, shared=False, writable=True, locked=False, flags=(), at=None, name=None):
+        """Map pages: anonymous memory, or a file from page `offset` on.
+
+        Parameters
+        ----------
+        pages : int
+        file : File, optional
+        shared : bool
+            Writes go to the file (and to everyone who maps it); else to copies of one's own.
+        locked : bool
+            As with mlock: the pages are faulted in, and must stay.
+        flags : iterable of str
+            Other flags of the vma: io reserved denywrite shm.
+        at : int, optional
+            Virtual page to start at; default: behind the last mapping.
+        name : str, optional
+            A name for plots and numa_maps.
+
+        Returns
+        -------
+        Mapping
+        """
+        self._check_alive()
+        kernel = self._kernel
+        if not isinstance(pages, int) or pages < 1:
+            raise os_error("EINVAL", f"pages is {pages!r}; map at least one page")
+        if self._row["flags"] & structs.PF_KTHREAD:
+            raise os_error("EINVAL", f"{self.name} is a kernel thread and has no address space")
+        if file is not None and not isinstance(file, File):
+            raise TypeError(f"file is {file!r}; make one with kernel.file()")
+        if file is not None and (offset < 0 or offset + pages > file.pages):
+            raise os_error("EINVAL", f"offset {offset} and {pages} pages: {file.name} has {file.pages} pages")
+        bits = structs.VM_WRITE * bool(writable) | structs.VM_SHARED * bool(shared) | structs.VM_LOCKED * bool(locked)
+        for flag in [flags] if isinstance(flags, str) else flags:
+            if flag not in _VM_FLAGS:
+                raise ValueError(f"flags: {flag!r} is none; there are {', '.join(_VM_FLAGS)}")
+            bits |= _VM_FLAGS[flag]
+        start = self._free_address(pages, at)
+        mapping = file._number if file else 0
+        if shared and not file:
+            mapping = kernel._new_mapping("/dev/zero", pages, structs.FS_TMPFS, nameless=1)
+        kernel._reserve_vmas(8)
+        base = kernel._reserve_ptes(pages) - start
+        v = kernel.call(mmap.new_vma)
+        kernel.tables["vma"][v] = np.zeros((), structs.VMA)
+        row = kernel.tables["vma"][v]
+        row["vm_mm"], row["vm_start"], row["vm_end"], row["vm_flags"] = self.pid, start, start + pages, bits
+        row["vm_pgoff"] = offset if mapping else start
+        row["mapping"], row["pte_base"], row["home"] = mapping, base, -1
+        kernel.call(mmap.insert_vma, v)
+        kernel._book["ranges"][f"{self.pid}:{start}"] = str(name) if name else ""
+        result = Range(self, start, pages)
+        if locked:
+            self.touch(result, write=bool(writable))
+        return result
+
+    def _free_address(self, pages, at):
+        vmas = self._vmas()
+        if at is None:
+            return max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
+        if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
+            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
+        if any(vma["vm_start"] < at + pages and at < vma["vm_end"] for vma in vmas):
+            raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
+        return int(at)
+
+    def munmap(self, range, at=None):
+        """Unmap pages.  `at`: not now, but when the clock says so (ns), as another thread of the task would."""
+        start, end = task_range(self, range, mapped=False)
+        self._check_alive()
+        kernel = self._kernel
+        kernel._reserve_vmas(4)
+        if at is not None:
+            if at < kernel.clock:
+                raise ValueError(f"at is {at}, but the clock already says {kernel.clock}")
+            kernel._grow("timer", kernel.k.sys.nr_timers + SPARE_TIMERS)
+            kernel._run(timer.schedule, int(at), timer.MUNMAP, self.pid, start, end)
+            return
+        self._call(mmap.do_munmap, self.pid, start, end)
+
+    def mlock(self, range):
+        """Lock pages in memory: they are faulted in, and their vma is not migratable any more."""
+        start, end = task_range(self, range)
+        self._set_flag(start, end, structs.VM_LOCKED, True)
+        for vma in self._vmas():
+            first, last = max(start, int(vma["vm_start"])), min(end, int(vma["vm_end"]))
+            if first < last:
+                self.touch(builtin_range(first, last), write=bool(vma["vm_flags"] & structs.VM_WRITE))
+
+    def munlock(self, range):
+        """Undo mlock."""
+        start, end = task_range(self, range)
+        self._set_flag(start, end, structs.VM_LOCKED, False)
+
+    def _set_flag(self, start, end, flag, on):
+        self._kernel._reserve_vmas(4)
+        self._call(mmap.split_at, self.pid, start)
+        self._call(mmap.split_at, self.pid, end)
+        vmas = self._kernel.tables["vma"]
+        inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
+        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] | flag if on else vmas["vm_flags"][inside] & ~flag
+
+    def touch(self, range, write=False):
+        """Read or write every page of a range once.
+
+        Returns
+        -------
+        Faults
+
+        Raises
+        ------
+        OSError
+            EFAULT: a page is not mapped, or must not be written.
+        OutOfMemory
+            No memory for a page; those before it were touched.
+        """
+        start, end = task_range(self, range, mapped=False)
+        faults = np.zeros(4, np.int32)
+        result = self._call(memory.touch_range, self.pid, start, end, 1 if write else 0, faults)
+        if result == -structs.EFAULT:
+            raise os_error(
+                "EFAULT", f"range: {self.name} must not {'write' if write else 'read'} all of {start:#x} to {end:#x}"
+            )
+        if result < 0:
+            self._kernel.tables["vmstat"][structs.VM_OOM] += 1
+            raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
+        return Faults(*map(int, faults))
+
+    def write(self, file, first=0, pages=None):
+        """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""
+        if not isinstance(file, File):
+            raise TypeError(f"file is {file!r}; make one with kernel.file()")
+        pages = file.pages - first if pages is None else pages
+        if first < 0 or pages < 0 or first + pages > file.pages:
+            raise os_error("EINVAL", f"first is {first}, pages {pages}: {file.name} has {file.pages} pages")
+        self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
+        function = shmem.shmem_file_write if file.fs == "tmpfs" else filemap.generic_file_write
+        if self._call(function, file._number, first, pages) < 0:
+            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}")
+
+    # -- life
+
+    def fork(self, name=None):
+        """Make a child that shares all pages, copy-on-write."""
+        self._check_alive()
+        kernel = self._kernel
+        child = kernel.spawn(name or f"{self.name}'", self.node, self.uid)
+        kernel.tables["task"][child.pid] = self._row
+        kernel.tables["task"]["mmap"][child.pid] = 0
+        vmas = self._vmas()
+        kernel._reserve_vmas(len(vmas) + 4)
+        base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
+        self._call(memory.dup_mmap, self.pid, child.pid, base)
+        return child
+
+    def exit(self):
+        """End the task: its memory is unmapped."""
+        self._call(mmap.do_munmap, self.pid, 0, mempolicy.END_OF_MEMORY)
+        self._row["flags"] |= structs.PF_DEAD
+
+    def run_on(self, node):
+        """The scheduler moves the task to the CPU of another node; its memory stays."""
+        self._check_alive()
+        self._row["node"] = self._kernel._check_node(node)
+
+    # -- policies and migration
+
+    def _need_numa(self, call):
+        if not self._kernel.config.numa:
+            raise os_error("ENOSYS", f"{call}: this kernel is built without CONFIG_NUMA")
+
+    def set_mempolicy(self, policy):
+        """Set the policy of the task, for pages that it will allocate."""
+        self._need_numa("set_mempolicy")
+        self._check_alive()
+        row = self._row
+        row["mode"], row["home"], row["nodes"] = self._resolve(policy)
+        row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
+
+    def _resolve(self, policy):
+        if not isinstance(policy, Policy):
+            raise TypeError(f"policy is {policy!r}; make one with Policy.bind() and its like")
+        return policy.resolve(self._kernel.topology.nodes, int(self._row["mems_allowed"]))
+
+    def get_mempolicy(self, page=None):
+        """The task's policy; or the one that governs a virtual page."""
+        self._need_numa("get_mempolicy")
+        if page is None:
+            return policy_of(self._row)
+        start = page.start if isinstance(page, Range) else int(page)
+        vma = self._kernel._vma(self, start)
+        if vma is None:
+            raise os_error("EFAULT", f"page: {start:#x} of {self.name} is not mapped")
+        return policy_of(vma if vma["mode"] else self._row)
+
+    def mbind(self, range, policy, move=False, move_all=False, strict=False):
+        """Set the policy of a range; trigger A: `move` (MPOL_MF_MOVE) or `move_all` migrates misplaced pages.
+
+        Raises
+        ------
+        OSError
+            EINVAL, EPERM (`move_all` needs CAP_SYS_RESOURCE), EFAULT (a hole), EIO (`strict`: a page is
+            misplaced, or could not be moved).
+        """
+        self._need_numa("mbind")
+        self._check_alive()
+        start, end = task_range(self, range, mapped=False)
+        if end < start or start < 0:
+            raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
+        mode, home, nodes = self._resolve(policy)
+        if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
+            raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
+        if start == end:
+            return
+        flags = mempolicy.MPOL_MF_STRICT * bool(strict) | mempolicy.MPOL_MF_MOVE * bool(move)
+        flags |= mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
+        if policy.mode == "default":
+            flags = flags & ~mempolicy.MPOL_MF_STRICT | mempolicy.MPOL_MF_DISCONTIG_OK
+        self._kernel._reserve_vmas(4)
+        args = (self.pid, start, end, mode, home, nodes, nodes, flags)
+        result = self._kernel._migration("mbind", [self.pid], mempolicy.do_mbind, *args, pid=self.pid)
+        if result == -structs.EFAULT:
+            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.name}")
+        if result == -structs.EACCES:
+            raise os_error("EACCES", "range: its first vma is reserved")
+        if result:
+            raise os_error("EIO", f"strict: pages of the range are not on nodes {format_nodes(nodes)}")
+
+    def migrate_pages(self, pid, old, new):
+        """Trigger B, sys_migrate_pages(): move what a task has on nodes `old` to nodes `new`, position by position.
+
+        Parameters
+        ----------
+        pid : int
+            The task to move; 0: this one.
+        old, new : node sets
+
+        Returns
+        -------
+        int
+            Pages that could not be moved.
+        """
+        self._need_numa("migrate_pages")
+        self._check_alive()
+        kernel = self._kernel
+        allowed = int(self._row["mems_allowed"])
+        source = parse_nodes(old, kernel.topology.nodes, allowed, "old")
+        target = parse_nodes(new, kernel.topology.nodes, allowed, "new")
+        other = self._permitted(pid, target)
+        args = (other.pid, source, target, mempolicy.MPOL_MF_MOVE)
+        result = kernel._migration("migrate_pages", [other.pid], mempolicy.do_migrate_pages, *args, pid=self.pid)
+        if result < 0:
+            raise os_error("ENOMEM", f"no memory on nodes {format_nodes(target)} and behind them for the new pages")
+        return result
+
+    def _permitted(self, pid, target):
+        """The task that migrate_pages() may move, or the error that says why not."""
+        kernel = self._kernel
+        other = Task(kernel, pid or self.pid)
+        if isinstance(pid, bool) or not isinstance(pid, (int, np.integer)):
+            raise TypeError(f"pid is {pid!r}; it is a task's pid, or 0 for the caller")
+        if pid < 0 or other.pid not in kernel._book["tasks"] or not other.alive:
+            raise os_error("ESRCH", f"pid: no task has pid {pid}")
+        if other._row["flags"] & structs.PF_KTHREAD:
+            raise os_error("EINVAL", f"pid: {other.name} is a kernel thread and has no memory of its own")
+        me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
+        if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
+            raise os_error(
+                "EPERM", f"pid: {other.name} belongs to uid {other.uid}, and {self.name} lacks CAP_SYS_ADMIN"
+            )
+        if not admin and target & ~int(it["mems_allowed"]):
+            allowed = format_nodes(int(it["mems_allowed"]))
+            raise os_error("EPERM", f"new: the cpuset of {other.name} allows nodes {allowed} only")
+        return other
+
+    # -- what can be seen
+
+    def pages(self, range=None):
+        """One row a virtual page: state, pfn, node, entry, flags, mapcount."""
+        return results.pages(self._kernel, self, *task_range(self, range, mapped=False))
+
+    def placement(self, range=None):
+        """The node of each page of a range; None where none of its own is present (the zero page is nobody's)."""
+        start, end = task_range(self, range, mapped=False)
+        return results.placement(self._kernel, self, start, end)
+
+    def numa_maps(self):
+        """As /proc/PID/numa_maps."""
+        return results.numa_maps(self._kernel, self)
+
+    def access_cost(self, range=None):
+        """Mean ns that an access to the pages of a range would take from where the task runs; nan if nothing is mapped.
+
+        A page that is swapped out counts as its major fault, one in the swap cache as a minor fault.
+        """
+        start, end = task_range(self, range, mapped=False)
+        return results.access_cost(self._kernel, self, start, end)
+
+    def __repr__(self):
+        state = "" if self.alive else ", dead"
+        return f"<Task {self.name}: pid {self.pid}, uid {self.uid}, on node {self.node}{state}>"

@@ -1,0 +1,77 @@
+"""What a browser test gets: `open_notebook("00-pages-and-nodes.ipynb")` gives a page with all cells run.
+
+Without a Chromium the folder is skipped; with CI=true or MMSIM_REQUIRE_BROWSER=1 its tests fail instead.
+"""
+
+import os
+from pathlib import Path
+
+import lab
+import pytest
+
+FOLDER = Path(__file__).parent
+NOTEBOOKS = FOLDER.parents[1] / "notebooks"
+SHOTS = FOLDER.parents[1] / "test-results"
+MISSING = "no Chromium, so no browser test ran (Debian: apt-get install chromium)"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed and "page" in getattr(item, "funcargs", {}):
+        SHOTS.mkdir(exist_ok=True)
+        shot = SHOTS / f"{item.name}.png"
+        item.funcargs["page"].screenshot(path=shot)
+        report.sections.append(("screenshot", str(shot)))
+    if report.skipped and MISSING in str(report.longrepr):
+        report.longrepr = (str(FOLDER), None, f"Skipped: {MISSING}")  # one line, not one a test
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def browser():
+    """One Chromium for all tests."""
+    if not lab.chromium():
+        required = os.environ.get("CI") == "true" or os.environ.get("MMSIM_REQUIRE_BROWSER") == "1"
+        (pytest.fail if required else pytest.skip)(MISSING)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = lab.launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def jupyter(browser, tmp_path_factory):
+    """One JupyterLab server for all tests: a `lab.Lab`."""
+    with lab.serve(NOTEBOOKS, tmp_path_factory.mktemp("jupyter")) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page of 1280 x 800, as a projector shows it; errors of its scripts fail the test."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        errors = []
+        page.on("pageerror", lambda error: errors.append(error))  # Playwright takes no built-in method
+        yield page
+    assert not errors, f"scripts failed in the page: {errors}"
+
+
+@pytest.fixture
+def open_notebook(jupyter, page):
+    """Return a function that opens a notebook by its name and, unless run=False, runs all cells."""
+
+    def open_notebook(name, run=True, timeout=120):
+        return jupyter.open(page, name, run, timeout)
+
+    return open_notebook

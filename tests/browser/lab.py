@@ -1,0 +1,165 @@
+"""A JupyterLab server and a Chromium, for the tests in this folder and for look.py.
+
+The server works on a scratch copy of the notebooks, with every configuration folder in scratch too, so
+that neither what a user has set up nor what Jupyter saves matters. Its open access (no token) is for a
+server that lives as long as one test run, on a loopback port; `make lab` starts a secured one.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --disable-dev-shm-usage""".split()
+
+# Waiting for the idle sign alone is too early: no kernel may be there yet, and nothing would run.
+READY = """() => {
+    const widget = window.jupyterapp?.shell?.currentWidget;
+    const session = widget?.sessionContext ?? widget?.context?.sessionContext;
+    const kernel = session?.session?.kernel;
+    return !!(widget?.context?.isReady && session?.isReady
+        && kernel?.connectionStatus === 'connected' && kernel.status === 'idle');
+}"""
+# The command's promise is kept in the page and polled: evaluate() would wait for it without any timeout.
+RUN_ALL = """() => {
+    window.ranAll = undefined;
+    window.jupyterapp.commands.execute('notebook:run-all-cells')
+        .then(ok => { window.ranAll = ok }, error => { window.ranAll = String(error) });
+}"""
+NO_CELL_BUSY = """() => window.ranAll !== undefined
+    && ![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"""
+
+
+def chromium():
+    """Return the path of a Chromium, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def launch(playwright):
+    """Start Chromium without a window."""
+    return playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+
+
+class Lab:
+    """A running server: its address, the notebooks it copies from and the scratch folder it serves."""
+
+    def __init__(self, url, source, root):
+        self.url, self.source, self.root = url, Path(source), Path(root)
+
+    def open(self, page, name, run=True, timeout=120):
+        """Show a fresh copy of notebook `name` with a fresh kernel, run all cells, and return the page."""
+        self.end_kernels()
+        shutil.copy(self.source / name, self.root / name)
+        page.goto(f"{self.url}/doc/tree/{name}?reset")
+        page.wait_for_function(READY, timeout=60_000)
+        if run:
+            page.evaluate(RUN_ALL)
+            page.wait_for_function(NO_CELL_BUSY, timeout=timeout * 1000)
+            if page.evaluate("window.ranAll") is not True:
+                errors = page.locator(
+                    ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.error'], "
+                    ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.stderr']"
+                )
+                raise AssertionError(
+                    f"{name} did not run to its end:\n" + "\n".join(errors.all_inner_texts())
+                )
+        return page
+
+    def end_kernels(self):
+        """End every session, so that no notebook sees another's state and memory is given back."""
+        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=10) as answer:
+            sessions = json.load(answer)
+        for session in sessions:
+            url = f"{self.url}/api/sessions/{session['id']}"
+            urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
+
+
+@contextmanager
+def serve(source, scratch, theme="light"):
+    """Run JupyterLab on a copy of the folder `source` until the block ends or this process dies."""
+    root, scratch = Path(scratch) / "notebooks", Path(scratch)
+    shutil.copytree(source, root, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")}
+    for variable in (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+        "MPLCONFIGDIR",
+    ):
+        folder = scratch / variable.lower()
+        folder.mkdir()
+        environment[variable] = str(folder)
+    write_settings(scratch / "jupyterlab_settings_dir", theme)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root",
+        "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={root}",
+        "--LabApp.expose_app_in_browser=True", "--ServerApp.disable_check_xsrf=True",
+    ]  # fmt: skip
+    with open(scratch / "server.log", "w") as log:
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        )
+    try:
+        lab = Lab(f"http://127.0.0.1:{port}", source, root)
+        wait_until_up(lab, server, scratch / "server.log")
+        yield lab
+        lab.end_kernels()
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def write_settings(folder, theme):
+    """Set what a test needs: every cell in the page (no windowing), no pop-ups, the theme."""
+    settings = {
+        "notebook-extension/tracker": {"windowingMode": "none"},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "apputils-extension/themes": {"theme": f"JupyterLab {theme.capitalize()}"},
+    }
+    for name, values in settings.items():
+        file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+
+
+def wait_until_up(lab, server, log, seconds=60):
+    """Wait until the server answers; if it ended instead, say what it logged."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{lab.url}/api/status", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+def die_with_parent():
+    """Have Linux end the server, and so its kernels, when the test process dies, however it dies."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
