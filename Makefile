@@ -18,9 +18,10 @@ lab: .venv/.lab  ## open the notebooks in JupyterLab
 test: lint  ## lint, then run every test and every notebook
 	$(BIN)/pytest -n logical --dist loadfile $(ARGS)
 
-lint: .venv/.$(EXTRAS)  ## ruff and the import contracts
+lint: .venv/.$(EXTRAS)  ## ruff, import contracts; in CI also that notebooks are stripped
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(if $(CI),find notebooks -name '*.ipynb' -exec $(BIN)/nbstripout --verify {} +)
 
 figures: .venv/.$(EXTRAS)  ## draw the figures of the README anew
 	$(BIN)/python docs/figures.py

@@ -231,13 +231,23 @@ def move_to_new_page(k, new, pfn):
 
 
 def finish_move(k, new, pfn, moved):
-    """The old page is unlocked first; the new one stays locked until its swap ptes are real again (patch 4)."""
+    """A page has moved: let the old and then the new one go."""
+    release_old_page(k, new, pfn, moved)
+    release_new_page(k, new, pfn)
+
+
+def release_old_page(k, new, pfn, moved):
+    """Unlock the zombie that is left of a moved page; it is freed when all passes are done."""
     row = k.mem_map[pfn].row
     c = k.considered[row]
     c.new_pfn = new
     conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
     unlock_page(k, pfn)
     list_move_tail(k, pfn, moved)
+
+
+def release_new_page(k, new, pfn):
+    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU."""
     if k.patch[4]:
         remove_from_swap(k, new)
     unlock_page(k, new)

@@ -62,12 +62,19 @@ def read_swap_cache(k, pfn, entry, gfp):
     1: the page is in the swap cache now.  Otherwise the page is given back; 0: nobody uses the
     entry any more, or somebody else has read it meanwhile; -ENOMEM: no radix tree node.
     """
+    result = begin_read_swap_cache(k, pfn, entry, gfp)
+    if result == 1:
+        swap_readpage(k, pfn)
+    return result
+
+
+def begin_read_swap_cache(k, pfn, entry, gfp):
+    """The part of a read before the I/O: others find the page in the swap cache from now on, and wait for its lock."""
     result = 0
     if not k.swap_cache[entry] and swap_duplicate(k, entry):
         if radix_tree_insert(k, entry, pfn, gfp):
             enter_swap_cache(k, pfn, entry)
             lru_cache_add_active(k, pfn)
-            swap_readpage(k, pfn)
             return 1
         swap_free(k, entry)
         result = -ENOMEM

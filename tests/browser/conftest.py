@@ -4,6 +4,7 @@ Without a Chromium the folder is skipped; with CI=true or MMSIM_REQUIRE_BROWSER=
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import lab
@@ -24,11 +25,12 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.failed and "page" in getattr(item, "funcargs", {}):
+    if report.when == "call" and report.failed and "page" in item.funcargs:
         SHOTS.mkdir(exist_ok=True)
         shot = SHOTS / f"{item.name}.png"
-        item.funcargs["page"].screenshot(path=shot)
-        report.sections.append(("screenshot", str(shot)))
+        with suppress(Exception):  # the page may be what broke; the test's own error says more
+            item.funcargs["page"].screenshot(path=shot)
+            report.sections.append(("screenshot", str(shot)))
     if report.skipped and MISSING in str(report.longrepr):
         report.longrepr = (str(FOLDER), None, f"Skipped: {MISSING}")  # one line, not one a test
     return report
