@@ -1,0 +1,18 @@
+"""Figures of the machine and its migrations, with matplotlib.
+
+Each function draws on `ax`, or on a figure of its own where none is given, and returns the Axes;
+`describe` gives the same in a sentence, for those who cannot see it.
+"""
+
+from .configs import images
+from .distances import topology, zonelist
+from .flow import compare, flow, paths
+from .memory import page_table, residency
+from .races import race
+from .style import STYLE, describe
+from .time import timeline
+
+__all__ = [
+    "STYLE", "compare", "describe", "flow", "images", "page_table", "paths", "race", "residency", "timeline",
+    "topology", "zonelist",
+]  # fmt: skip

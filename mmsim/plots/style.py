@@ -1,0 +1,123 @@
+"""What all figures have in common: one style, a sentence for each, and labels that fit."""
+
+import functools
+import weakref
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ..palette import BLACK, DARK, LIGHT, WHITE
+
+# White paper whatever the reader's theme, so that colours and contrasts are those that were looked at.
+STYLE = {
+    "figure.facecolor": WHITE, "axes.facecolor": WHITE, "savefig.facecolor": "auto",
+    "text.color": BLACK, "axes.labelcolor": BLACK, "axes.titlecolor": BLACK, "axes.edgecolor": DARK,
+    "xtick.color": DARK, "ytick.color": DARK, "xtick.labelcolor": BLACK, "ytick.labelcolor": BLACK,
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
+    "axes.titlesize": 11, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 10,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+    "hatch.linewidth": 0.5, "patch.linewidth": 0.8, "patch.edgecolor": DARK,
+    "legend.fontsize": 9, "legend.frameon": True, "legend.facecolor": WHITE, "legend.edgecolor": LIGHT,
+    "legend.framealpha": 1, "legend.labelcolor": BLACK,
+    "figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.08,
+}  # fmt: skip
+
+_descriptions = weakref.WeakKeyDictionary()
+
+
+def drawing(function):
+    """Decorate a function that returns (Axes, description): draw in STYLE, keep the description, return the Axes."""
+
+    @functools.wraps(function)
+    def draw(*args, **options):
+        with plt.rc_context(STYLE):
+            ax, text = function(*args, **options)
+        _descriptions[ax] = text
+        return ax
+
+    return draw
+
+
+def describe(ax):
+    """What a figure of this package shows, in words and numbers: its text alternative.
+
+    Parameters
+    ----------
+    ax : Axes or Figure
+        What a plot function returned; or a figure that holds several.
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(ax, Figure):
+        return " ".join(_descriptions[a] for a in ax.axes if a in _descriptions)
+    if ax not in _descriptions:
+        raise ValueError("mmsim.plots did not draw on these axes; give what one of its functions returned")
+    return _descriptions[ax]
+
+
+def canvas(ax, width, height, title):
+    """The Axes to draw on: `ax`, or those of a new figure of so many inches.
+
+    Legends stand beside the axes, so a figure without a layout engine is given one that leaves room.
+    """
+    if ax is None:
+        ax = plt.subplots(figsize=(width, height), layout="constrained")[1]
+    elif isinstance(ax.figure, Figure) and ax.figure.get_layout_engine() is None:
+        ax.figure.set_layout_engine("constrained")
+    ax.set_title(title, loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def zoom(ax, width):
+    """How much smaller letters must be than on axes of so many inches."""
+    return min(1.0, ax.get_window_extent().width / ax.figure.dpi / width)
+
+
+def bare(ax):
+    """No frame, no ticks: for graphs."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def box(look, **options):
+    """The keywords of a patch that has this look."""
+    return {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": DARK, "linewidth": 0.8} | options
+
+
+def legend(ax, looks, extra=(), **options):
+    """A legend beside the axes: {text: Look}, with the letter of each."""
+    handles = [Patch(label=f"{look.letter}  {text}", **box(look)) for text, look in looks.items()]
+    options = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0, "handleheight": 1.2} | options
+    return ax.legend(handles=[*handles, *extra], **options)
+
+
+def write(ax, x, y, text, look, **options):
+    """Write upon something that has this look; a plain ground keeps its hatch away from the letters."""
+    ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 0.8} if look.hatch else None
+    return ax.text(x, y, text, **{"color": look.ink, "ha": "center", "va": "center", "bbox": ground} | options)
+
+
+def hide_cramped(ax, texts):
+    """Hide each text that is larger than its place: [(text, (x0, y0), (x1, y1))]."""
+    ax.figure.draw_without_rendering()
+    for text, low, high in texts:
+        (x0, y0), (x1, y1) = ax.transData.transform([low, high])
+        extent = text.get_window_extent()
+        text.set_visible(extent.width < abs(x1 - x0) and extent.height < abs(y1 - y0))
+
+
+def pages(count):
+    """'1 page', '2 pages'."""
+    return f"{count:,} page" + "s" * (count != 1)
+
+
+def sentence(parts):
+    """'a', 'a and b', 'a, b and c'."""
+    *head, last = list(parts) or ["nothing"]
+    return f"{', '.join(head)} and {last}" if head else last

@@ -1,0 +1,142 @@
+"""The passes of a migration over simulated time."""
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+from ..mm import trace
+from ..palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
+from .style import canvas, drawing, pages, sentence
+
+# What is marked on a page's line: (label, marker, colour, events).
+MARKS = (
+    ("tried again", "o", PURPLE, None),  # whatever the reason: nothing below happened to the page in this pass
+    ("written out", "^", BLUE, {trace.PAGEOUT_START}),
+    ("moved", "s", SKY, {trace.MOVED}),
+    ("swapped out", "D", ORANGE, {trace.EVICTED}),
+    ("failed, or freed meanwhile", "X", VERMILLION, {trace.FAILED, trace.FREED}),
+)
+
+
+@drawing
+def timeline(kernel, by="page", *, ax=None):
+    """The passes of the last migration over simulated time.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        One that keeps a trace.
+    by : {"page", "function"}
+        A row for each page, with what happened to it; or for each kernel function, with its events.
+    ax : Axes, optional
+    """
+    if by not in ("page", "function"):
+        raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
+    events = _last_events(kernel)
+    unit, scale = ("ms", 1e6) if events["time"].iloc[-1] - events["time"].iloc[0] > 1e6 else ("µs", 1e3)
+    start = events["time"].iloc[0]
+    time = ((events["time"] - start) / scale).to_numpy()
+    bands = _passes(events, time)
+    draw = _by_page if by == "page" else _by_function
+    ax, text = draw(kernel.last, events, time, ax)
+    ax.set_title(ax.get_title("left"), loc="left", pad=20)  # room for the numbers of the passes
+    for i, (_, begin, end) in enumerate(bands):
+        if i % 2 == 0:
+            ax.axvspan(begin, end, color=LIGHT, alpha=0.45, zorder=0, linewidth=0)
+    _name_passes(ax, bands, time[-1])
+    ax.set_xlabel(f"simulated time since {start / 1e6:.3f} ms, in {unit}")
+    return ax, f"{text} over {time[-1]:.3g} {unit} in {len(bands)} pass{'es' * (len(bands) != 1)}."
+
+
+def _last_events(kernel):
+    """The events of the passes of the last migration, with their codes."""
+    if kernel.last is None or not kernel.last.passes:
+        raise ValueError("kernel: no page has gone through a pass of migrate_pages() in the last migration, if any")
+    events = kernel.events()
+    inside = events["pass"].notna()
+    if not inside.any():
+        raise ValueError("kernel: its trace holds no pass of a migration; make it with trace=True")
+    end = events.loc[inside, "time"].iloc[-1]
+    events = events[inside & (events["time"] >= end - kernel.last.elapsed)]
+    ring = kernel.tables["event"]["code"]
+    events = events.assign(**{"pass": events["pass"].astype(int), "code": ring[events.index.to_numpy() % len(ring)]})
+    # The window may begin a little early, in the last pass of the migration before.
+    begins = events.index[(events["code"] == trace.PASS) & (events["pass"] == 0)]
+    return events.loc[begins[0] :] if len(begins) else events
+
+
+def _passes(events, time):
+    """[(number of the pass, begin, end)]; a pass lasts until the next one begins."""
+    begins = (events["code"] == trace.PASS).to_numpy()
+    ends = [*time[begins][1:], time[-1]]
+    return list(zip(events["pass"][begins], time[begins], ends, strict=True))
+
+
+def _name_passes(ax, bands, end):
+    """Number the passes above the axes; neighbours too narrow for a number each share one text."""
+    room = max(end, 1e-9) * 0.035
+    groups = []
+    for number, begin, until in bands:
+        narrow = until - begin < room
+        if groups and narrow and groups[-1]["narrow"]:
+            groups[-1] |= {"last": number, "until": until}
+        else:
+            groups.append({"first": number, "last": number, "begin": begin, "until": until, "narrow": narrow})
+    options = {"va": "bottom", "fontsize": 8, "transform": ax.get_xaxis_transform()}
+    for g in groups:
+        name = f"{g['first']}" if g["first"] == g["last"] else f"{g['first']}–{g['last']}"
+        ax.text((g["begin"] + g["until"]) / 2, 1.01, name, ha="center", **options)
+    ax.text(-0.01, 1.01, "pass", ha="right", va="bottom", fontsize=8, transform=ax.transAxes)
+
+
+def _by_page(migration, events, time, ax):
+    """A line for each page, from its first event to its last, with marks."""
+    table = migration.pages.drop_duplicates("old_pfn")
+    row = {pfn: i for i, pfn in enumerate(table["old_pfn"])}
+    rows = []
+    for code, page, new in zip(events["code"], events["page"], events["new_page"], strict=True):
+        rows.append(row.get(page, -1) if code != trace.PUT_BACK else -1)
+        if code == trace.MOVED and page in row:
+            row[new] = row[page]  # a page may move again, with the next pair of nodes
+    events = events.assign(time=time, row=rows, turn=(events["code"] == trace.PASS).cumsum()).query("row >= 0")
+    marked = events["code"].isin(set().union(*(wanted for *_, wanted in MARKS if wanted)))
+    turn = ["row", "turn"]  # of a page, in one pass
+    again = ~marked.groupby([events[c] for c in turn]).transform("any") & ~events.duplicated(turn, "last")
+    count = len(table)
+    ax = canvas(ax, 9.2, min(6.5, 2.2 + 0.055 * max(count, 24)), "Passes of the migration, page by page")
+    lines = events.groupby("row")["time"].agg(["min", "max"])
+    ax.hlines(lines.index, lines["min"], lines["max"], color=GREY, linewidth=0.6, zorder=1)
+    size = float(np.clip(2400 / max(count, 1), 6, 30))
+    done = []
+    for label, marker, colour, wanted in MARKS:
+        chosen = events[events["code"].isin(wanted) if wanted else again]
+        if len(chosen):
+            edge = {"edgecolors": BLACK, "linewidths": 0.5 if count < 300 else 0, "label": label, "zorder": 3}
+            ax.scatter(chosen["time"], chosen["row"], size, colour, marker=marker, **edge)
+            done.append(f"{label} {len(chosen):,}")
+    names = table["task"].str.cat([f"{page:#x}" for page in table["page"]], " ").tolist()
+    if (table["task"] == "").any():
+        names = [f"frame {pfn}" for pfn in table["old_pfn"]]
+    ax.yaxis.set_major_locator(MultipleLocator(2 ** max(0, int(np.ceil(np.log2(count / 10))))))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: names[int(y)] if 0 <= y < count and y == int(y) else ""))
+    ax.set_ylim(count - 0.2, -0.8)
+    ax.set_ylabel("page")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, markerscale=1.6)
+    return ax, f"Timeline of {pages(count)}: {sentence(done)},"
+
+
+def _by_function(_migration, events, time, ax):
+    """A row for each kernel function, with a stroke for each of its events."""
+    names = list(dict.fromkeys(events["function"]))
+    patch = events.groupby("function")["patch"].max()
+    rows = events["function"].map(names.index).to_numpy()
+    counts = np.bincount(rows)
+    ax = canvas(ax, 9.2, 1.6 + 0.27 * max(4, len(names)), "Passes of the migration, function by function")
+    ax.scatter(time, rows, 90, BLACK, marker="|", linewidths=0.8, zorder=3)
+    ax.hlines(range(len(names)), 0, time[-1], color=GREY, linewidth=0.4, zorder=1)
+    for y, count in enumerate(counts):
+        ax.text(1.01, y, f"{count:,}", va="center", transform=ax.get_yaxis_transform())
+    ax.text(1.01, 1.01, "events", va="bottom", fontsize=8, transform=ax.transAxes)
+    ax.set_yticks(range(len(names)), [f"{n} ({patch[n]})" if patch[n] else n for n in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_ylabel("kernel function (patch)")
+    return ax, f"Timeline of {sentence(f'{n} {c:,}' for n, c in zip(names, counts, strict=True))} events,"
