@@ -232,16 +232,18 @@ def numa_maps(kernel, task):
         pfn, dirty = pfn[own], dirty[own]
         rows = frame[pfn]
         anon = int((rows["mapping"] < 0).sum())
+        dirty = int((dirty | (rows["flags"] & structs.PG_dirty != 0)).sum())
         counts = {
             "anon": anon,
-            "dirty": int((dirty | (rows["flags"] & structs.PG_dirty != 0)).sum()),
-            "mapped": len(rows) if len(rows) != anon and anon != len(rows) else 0,
+            "dirty": dirty,
+            "mapped": len(rows) if len(rows) not in (anon, dirty) else 0,
             "mapmax": int(rows["mapcount"].max(initial=0)) if rows["mapcount"].max(initial=0) > 1 else 0,
             "swapcache": int((rows["flags"] & structs.PG_swapcache != 0).sum()),
             "writeback": int((rows["flags"] & structs.PG_writeback != 0).sum()),
         }
         active = int((rows["flags"] & structs.PG_active != 0).sum())
-        words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", str(policy_of(vma if vma["mode"] else task._row))]
+        policy = str(policy_of(vma if vma["mode"] else task._row)).replace("preferred", "prefer")
+        words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", policy]
         if vma["mapping"]:
             words.append(f"file={kernel._book['files'][int(vma['mapping'])]}")
         words += [f"{name}={count}" for name, count in counts.items() if count]
@@ -296,7 +298,8 @@ class Migration:
                 "reason": np.array(trace.REASONS, object)[rows["reason"]],
             }
         )
-        return cls(trigger, None if returned is None else int(returned), last_of_each(table), int(elapsed))
+        table = last_of_each(table, rows["mm"])
+        return cls(trigger, None if returned is None else int(returned), table, int(elapsed))
 
     def _count(self, *paths):
         return int(self.pages["path"].isin(paths).sum())
@@ -334,12 +337,17 @@ class Migration:
         )
 
 
-def last_of_each(table):
+def last_of_each(table, pids):
     """One row a page: one that was considered twice starts where it was first and ends where it was last."""
-    key = ["task", "page"]
-    if len(table) == 0 or not table.duplicated(key).any() or (table["task"] == "").any():
-        return table
+    key = ["pid", "page"]
+    table = table.assign(pid=pids)
+    if not table.duplicated(key).any() or not np.all(pids):
+        return table.drop(columns="pid")
     first = table.drop_duplicates(key).set_index(key)
-    last = table.drop_duplicates(key, keep="last").set_index(key)
-    last.loc[first.index, ["old_pfn", "old_node"]] = first[["old_pfn", "old_node"]]
-    return last.loc[first.index].reset_index()[table.columns]
+    last = table.drop_duplicates(key, keep="last").set_index(key).loc[first.index]
+    # moved once, and then not again: it is in the frame that the first move gave it
+    stayed = last["new_pfn"].isna() & (last["old_pfn"] != first["old_pfn"])
+    stayed &= ~last["path"].isin(["swapped out", "freed from under us"])
+    last.loc[stayed, ["new_pfn", "new_node"]] = last.loc[stayed, ["old_pfn", "old_node"]].to_numpy()
+    last[["old_pfn", "old_node"]] = first[["old_pfn", "old_node"]]
+    return last.reset_index()[table.columns.drop("pid")]

@@ -1,0 +1,386 @@
+"""A real Linux kernel and the model compared: a case agrees, differs for a named cause, or is not modelled.
+
+The recording is Linux 6.1, the model is November 2005.  `recorded` gives the facts of a case.  Each rule of
+`CAUSES` is one thing that has changed since: for the cases that it is about, it says what today's kernel does and
+what that of 2005 did.  The record must be just the one, the model just the other; where no rule has its say, both
+are the same.
+"""
+
+import json
+import re
+from collections import Counter
+from typing import NamedTuple
+
+import pandas as pd
+
+from .replay import maps_facts, nodes_of, read, replay
+
+VERDICTS = ["agree", "differs", "not modelled", "unexplained"]
+FILLED = 3  # the node that the groups fill* fill up
+
+
+def recorded(case):
+    """The facts of a case that the record has and the model can have."""
+    raw, pages = case.raw, case.pages
+    facts = {"ret": raw["ret"], "errno": raw["errno"]}
+    if "after_counts" in raw:  # how many pages fitted varies from run to run; which nodes were used does not
+        used = sorted(int(node) for node, count in raw["after_counts"].items() if count and node != "other")
+        return facts | {"before": case.placement, "nodes used": used}
+    names = {
+        "before": "before", "after": "after", "partner_before": "partner before", "partner_after": "partner after",
+        "after_touch_tail": "tail", "after_write_touch_all": "touched",
+    }  # fmt: skip
+    facts |= {name: nodes_of(raw[key][:pages]) for key, name in names.items() if key in raw}
+    if case.of_a_file:
+        facts["read again"] = facts["after"]
+    names = {"get_mempolicy": "policy", "readback": "readback", "pagemap_after": "states"}
+    facts |= {name: raw[key] for key, name in names.items() if key in raw}
+    maps = raw.get("numa_maps", raw.get("numa_maps_after"))
+    return facts | (maps_facts(maps) if maps else {})
+
+
+# -- what has changed since 2005: (case, recorded facts) -> (facts of today, facts of 2005); None: nothing to say
+
+
+def placed(linux, nodes, **others):
+    """The facts with the pages on other nodes after the call, and numa_maps to match."""
+    facts = linux | {"after": nodes} | others
+    if "maps" in facts:
+        kinds = {name: n for name, n in linux["maps"].items() if name[0] != "N"}
+        final = facts.get("touched", nodes + facts.get("tail", []))
+        if sum(n for name, n in linux["maps"].items() if name[0] == "N") == len(nodes):
+            final = final[: len(nodes)]  # numa_maps was read before the tail was touched
+        facts["maps"] = kinds | {f"N{node}": n for node, n in Counter(final).items() if node is not None}
+    return facts
+
+
+def unmapped(linux, moved, target):
+    """The facts with these pages of a file moved to `target`: mapped nowhere, until the next touch finds them there."""
+    after = [None if gone else node for gone, node in zip(moved, linux["before"], strict=True)]
+    facts = linux | {"after": after}
+    facts["read again"] = [target if gone else node for gone, node in zip(moved, linux["before"], strict=True)]
+    if "partner after" in linux:
+        facts["partner after"] = after
+    tail = len(linux.get("tail", []))  # written after the call, and all that is mapped now
+    kinds = {"anon": tail if linux["maps"].get("anon") else 0, "dirty": tail}
+    nodes = Counter(f"N{node}" for node in linux.get("tail", []))
+    return facts | {"maps": {name: n for name, n in (kinds | nodes).items() if n}}
+
+
+def failed(name):
+    """The answer of a call that fails."""
+    return {"ret": -1, "errno": name}
+
+
+DONE = {"ret": 0, "errno": "OK"}
+
+
+def target_of(case):
+    """The one node that a call moves to, or None."""
+    nodes = case.call.get("to", case.call.get("nodes", []))
+    return nodes[0] if len(nodes) == 1 else None
+
+
+def pairs(source, target, today=False):
+    """The pairs of nodes in the order of migration: the i-th node goes to the (i mod n)-th.
+
+    First one that goes where nothing waits to leave, else the last that moves.  Today, where the sets differ in size,
+    not those that are in both.
+    """
+    to = {node: target[i % len(target)] for i, node in enumerate(source)}
+    stay = target if today and len(source) != len(target) else []
+    waiting = list(source)
+    while moving := [node for node in waiting if to[node] != node and node not in stay]:
+        node = next((node for node in moving if to[node] not in waiting), moving[-1])
+        waiting.remove(node)
+        yield node, to[node]
+
+
+def node_sets(case, linux):
+    """Sets of different size: V1 pairs them too, i mod n; today a page that is on a target node already stays."""
+    if case.name == "migrate_pages" and "from" in case.call:
+        source, target = case.call["from"], case.call["to"]
+    elif case.call.get("memory_migrate_dst", case.call.get("memory_migrate_src")):
+        source, target = case.call["old_mems"], case.call["new_mems"]
+    else:
+        return None
+    if len(source) == len(target):
+        return None
+    places = []
+    for today in (True, False):
+        nodes = linux["before"]
+        for old, new in pairs(source, target, today):
+            nodes = [new if node == old else node for node in nodes]
+        places.append(placed(linux, nodes) | DONE)
+    return places
+
+
+def sharing(case, linux):
+    """With MOVE, V1 moves any anonymous page and decides for a file as a whole; today a page that others map stays."""
+    if "sharing" not in case.setup:
+        return None
+    asked = "MOVE" in case.flags if case.name == "mbind" else not case.setup["caller"].startswith("uid0")
+    if not asked:
+        return None  # MOVE_ALL; which is what migrate_pages(2) means today if root calls it
+    target, before = target_of(case), linux["before"]
+    own = 4 if "child wrote pages 0-3" in case.setup["sharing"] else 0  # these are shared no more
+    now = placed(linux, [target] * own + before[own:]) | DONE
+    if "partner after" in linux:
+        now["partner after"] = before
+    if case.of_a_file:  # each kind that was recorded is mapped writably
+        return now, unmapped(linux, [node != target for node in before], target)
+    return now, placed(linux, [target] * case.pages) | {"partner after": before[:own] + [target] * (case.pages - own)}
+
+
+def file_ptes(case, linux):
+    """V1 puts back the ptes of anonymous pages only: a file's page is mapped again by the next touch."""
+    target = target_of(case)
+    if not case.of_a_file or linux["after"] == linux["before"] or target is None:
+        return None
+    now = placed(linux, [target] * case.pages) | DONE
+    if "partner after" in linux:
+        now["partner after"] = now["after"]
+    return now, unmapped(linux, [node != target for node in linux["before"]], target)
+
+
+def locked_vmas(case, linux):
+    """V1 leaves locked vmas out, and with STRICT says so."""
+    if not case.setup.get("special", "").startswith("mlock"):
+        return None
+    answer = failed("EIO") if "STRICT" in case.flags else DONE
+    return placed(linux, [target_of(case)] * case.pages) | DONE, placed(linux, linux["before"]) | answer
+
+
+def pinned_pages(case, linux):
+    """A page whose retries are exhausted keeps the swap slot that V1 gave it before it tried."""
+    if not case.setup.get("special", "").startswith("vmsplice"):
+        return None
+    pinned = [2, 5] if "pages 2 and 5" in case.setup["special"] else range(case.pages)
+    now = placed(linux, [old if i in pinned else target_of(case) for i, old in enumerate(linux["before"])])
+    return now, now | {"maps": now["maps"] | {"swapcache": len(pinned)}}
+
+
+def bind_order(case, linux):
+    """BIND takes the lowest node first; today the one nearest to the CPU."""
+    nodes = case.call.get("nodes", [])
+    if case.call.get("mode") != "MPOL_BIND" or len(nodes) < 2:
+        return None
+    away = case.distances[case.setup["cpu"]]
+    nearest = [node for node in nodes if away[node] == min(away[n] for n in nodes)]
+    used = next((node for node in [*linux["after"], *linux.get("tail", [])][::-1] if node in nearest), nearest[0])
+    stay = nodes if "MOVE" in case.flags or "MOVE_ALL" in case.flags else range(len(away))
+    before = linux.get("before", [None] * case.pages)  # None: set_mempolicy(2), the pages come after it
+    places = []
+    for node in (used, min(nodes)):  # of several that are equally near today's kernel has its own favourite
+        tail = {"tail": [node] * len(linux["tail"])} if "tail" in linux else {}
+        places.append(placed(linux, [old if old in stay else node for old in before], **tail) | DONE)
+    return places
+
+
+def preferred_node(case, linux):
+    """A cpuset that changes takes the node of PREFERRED along; today the policy keeps the node that was asked for."""
+    if case.setup.get("vma_policy") != "MPOL_PREFERRED" or "new_mems" not in case.call:
+        return None
+    (asked,) = case.setup["vma_policy_nodes"]
+    mems, away = case.call["new_mems"], case.distances[asked]
+    near = min(mems, key=lambda n: (away[n], n))  # where today's kernel goes, the node itself being out of bounds
+    along = mems[case.call["old_mems"].index(asked) % len(mems)]
+    ends = [{"policies": [f"prefer:{a}"], "tail": [n] * len(linux["tail"])} for a, n in ((asked, near), (along, along))]
+    return [linux | end for end in ends]
+
+
+def permission(case, linux):
+    """V1 compares uids, or asks for CAP_SYS_ADMIN; today the caller must be allowed to trace the process."""
+    if case.setup.get("owner") != "other process":
+        return None
+    caller, target = case.setup["caller"], case.setup["target_uid"]
+    same = caller.startswith(("uid0", f"uid{target}"))
+    moved = placed(linux, [target_of(case) if node in case.call["from"] else node for node in linux["before"]]) | DONE
+    refused = placed(linux, linux["before"]) | failed("EPERM")
+    trace = caller.startswith("uid0") or "PTRACE" in caller or (same and case.setup["target_dumpable"])
+    return (moved if trace else refused), (moved if same else refused)
+
+
+def no_target(case, linux):
+    """No target node, or none that the caller's cpuset allows: V1 answers 0, and allocates where the caller may."""
+    nodes = linux.get("before")
+    if confined := re.search(r"caller root in cpuset .*migrate_pages \{\d\}->\{(\d)\}", case.variant):
+        away = case.distances[int(confined[1])]
+        nodes = [min(case.setup["base_cpuset_mems"], key=lambda n: (away[n], n))] * case.pages
+    elif not case.variant.startswith("empty to "):
+        return None
+    return placed(linux, linux["before"]) | failed("EINVAL"), placed(linux, nodes) | DONE
+
+
+def absent_node(case, linux):
+    """A node that the machine does not have is EINVAL; today it is passed over while another is left."""
+    if case.name != "migrate_pages" or not re.search(r"online|offline", case.variant):
+        return None
+    then = placed(linux, linux["before"]) | failed("EINVAL")
+    if case.variant.startswith("from={7}"):
+        return placed(linux, linux["before"]) | DONE, then
+    return (placed(linux, [1] * case.pages) | DONE if "to={1,7}" in case.variant else then), then
+
+
+def hole_at_head(case, linux):
+    """A hole at the head of the range goes unnoticed in 2005: the rest of the range is done."""
+    if "range begins in the hole" not in case.variant:
+        return None
+    behind = [1 if i >= 12 else node for i, node in enumerate(linux["before"])]
+    then = placed(linux, behind) | DONE | {"policies": ["default", "bind:1"]}
+    return placed(linux, linux["before"]) | failed("EFAULT"), then
+
+
+def spilling(case, linux):
+    """V1 asks the zonelist of the target: what does not fit lands on the next node, and the answer is 0."""
+    if not case.group.startswith("fill") or case.name != "migrate_pages self":
+        return None
+    nodes, room = case.placement, case.freed  # the filler went on till node 3 gave no more while others had some
+    beyond = min((d, n) for n, d in enumerate(case.distances[FILLED]) if n != FILLED)[1]
+    short = False
+    for old, new in pairs(case.call["from"], case.call["to"]):
+        for i in [i for i, node in enumerate(nodes) if node == old]:
+            full = new == FILLED and room <= 0
+            nodes[i] = beyond if full else new
+            room -= new == FILLED
+            short |= full
+    now = failed("ENOMEM") if short and "(mlocked)" in case.setup["node3"] else DONE  # else reclaim makes room
+    return linux | now, linux | DONE | {"after": nodes, "nodes used": sorted(set(nodes))}
+
+
+def all_or_nothing(case, linux):
+    """V1 allocates every new page before it moves the first: with too little memory nothing moves, not a part."""
+    confined = case.name == "mbind MPOL_BIND" or case.name.startswith("cpuset")
+    if not case.group.startswith("fill") or not confined or case.call["to"] != [FILLED]:
+        return None
+    if "(mlocked)" not in case.setup["node3"] or case.freed >= case.pages:
+        return None  # reclaim makes room, or there is enough
+    answer, start = failed("EIO") if "STRICT" in case.flags else DONE, sorted(set(case.placement))
+    now = linux | answer | {"nodes used": [*start, FILLED]}
+    return now, linux | answer | {"after": case.placement, "nodes used": start}
+
+
+def page_tables(case, linux):
+    """Page tables take turns of the task's round robin, then as now; the model has none: it starts with the first."""
+    nodes = case.call.get("nodes")
+    if case.name != "set_mempolicy" or case.call["mode"] != "MPOL_INTERLEAVE":
+        return None
+    start = nodes.index(linux["after"][0])
+    turns = [placed(linux, [nodes[(first + i) % len(nodes)] for i in range(case.pages)]) for first in (start, 0)]
+    return [facts | DONE for facts in turns]
+
+
+CAUSES = {
+    "node sets of different size": node_sets,
+    "sharing": sharing,
+    "file ptes": file_ptes,
+    "locked vmas": locked_vmas,
+    "pinned pages": pinned_pages,
+    "BIND order": bind_order,
+    "PREFERRED in a cpuset": preferred_node,
+    "permission": permission,
+    "no target": no_target,
+    "absent node": absent_node,
+    "hole at the head": hole_at_head,
+    "spilling": spilling,
+    "all or nothing": all_or_nothing,
+    "page tables": page_tables,
+}
+SIMPLIFIED = {"page tables"}  # not that 2005 differs: the model leaves something out
+
+# What the model has no means for: a pattern in the words of setup and call
+NOT_MODELLED = {
+    "move_pages(2), of 2.6.18": r'"name": "move_pages"',
+    "cgroup v2": r'"cgroup": "v2"',
+    "wall-clock time": r'"group": "timing"',
+    "policies of later kernels": r"LOCAL|PREFERRED_MANY|STATIC|RELATIVE|MF_LAZY",
+    "ramfs": r"ramfs",
+    "page protection": r"PROT_NONE",
+    "MADV_FREE": r"MADV_FREE",
+    "zombies": r"zombie",
+    "raw arguments: pointers, bytes, maxnode, bits": r'"variant": "[^"]*(bad pointer|=NULL|garbage|misaligned)'
+                                                     r'|"variant": "(maxnode|mode|flags)=',
+}  # fmt: skip
+
+
+def not_modelled(case):
+    """Why the model cannot run a case, or None."""
+    words = json.dumps({"group": case.group, "setup": case.setup, "call": case.call})
+    return next((why for why, pattern in NOT_MODELLED.items() if re.search(pattern, words)), None)
+
+
+class Judgement(NamedTuple):
+    """What became of a case: verdict and cause; the facts of Linux, those that 2005 must give, those of the model."""
+
+    verdict: str
+    cause: str
+    linux: dict
+    expected: dict
+    model: dict
+
+
+def judge(case):
+    """Compare one case."""
+    if why := not_modelled(case):
+        return Judgement("not modelled", why, {"ret": case.raw["ret"], "errno": case.raw["errno"]}, {}, {})
+    linux = recorded(case)
+    rules = {name: facts for name, rule in CAUSES.items() if (facts := rule(case, linux))}
+    said = {name: then for name, (_, then) in rules.items() if differ(linux, then)}
+    cause = " or ".join(said)
+    expected = next(iter(said.values()), linux)
+    try:
+        model = replay(case)
+    except Exception as error:  # whatever goes wrong in the model is a finding, not the end of the table
+        return Judgement("unexplained", cause, linux, expected, {"error": repr(error)})
+    verdict = "not modelled" if cause in SIMPLIFIED else "differs" if said else "agree"
+    if len(said) > 1 or differ(expected, model) or any(differ(linux, now) for now, _ in rules.values()):
+        verdict = "unexplained"
+    return Judgement(verdict, cause, linux, expected, model)
+
+
+def differ(facts, others):
+    """The names of the facts that are not the same, or absent, among others."""
+    return [name for name, fact in facts.items() if others.get(name) != fact]
+
+
+def table(path):
+    """One row a case of a recording: case, group, verdict, cause, and what Linux and the model gave, in short.
+
+    Of a case that differs only the facts that do; `expected` is what an unexplained one should have given.
+    """
+    rows = []
+    for case in read(path):
+        it = judge(case)
+        names = differ(it.linux, it.model) if it.model else []
+        names = names or ["ret", "errno", "after" if "after" in it.linux else "nodes used"]
+        texts = [facts_text(facts, names) for facts in (it.linux, it.model, it.expected)]
+        texts[2] *= it.verdict == "unexplained"
+        rows.append([case.id, case.group, it.verdict, it.cause, *texts])
+    return pd.DataFrame(rows, columns=["case", "group", "verdict", "cause", "linux", "model", "expected"])
+
+
+def summary(cases):
+    """How many cases of a table have each verdict and cause; and why, for a cause."""
+    counts = cases.groupby(["verdict", "cause"]).size().rename("cases").reset_index()
+    counts["why"] = [CAUSES[cause].__doc__ if cause in CAUSES else "" for cause in counts["cause"]]
+    order = counts["verdict"].map(VERDICTS.index)
+    return counts.assign(order=order).sort_values(["order", "cases"], ascending=[True, False]).drop(columns="order")
+
+
+def facts_text(facts, names):
+    """Some facts in short: 'errno OK, after 1 x8 0 x4'."""
+    names = ["error"] if "error" in facts else names
+    return ", ".join(f"{name} {fact_text(facts[name])}" for name in names if name in facts)
+
+
+def fact_text(fact):
+    """One fact in short; runs of equal nodes are counted."""
+    if not isinstance(fact, list):
+        return " ".join(f"{name}={n}" for name, n in fact.items()) if isinstance(fact, dict) else str(fact)
+    runs = []
+    for item in fact:
+        if runs and runs[-1][0] == item:
+            runs[-1][1] += 1
+        else:
+            runs.append([item, 1])
+    return " ".join(("-" if item is None else str(item)) + (f" x{n}" if n > 1 else "") for item, n in runs)

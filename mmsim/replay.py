@@ -1,0 +1,397 @@
+"""A recorded experiment on the model: what it sets up, the call, and what can be seen afterwards.
+
+One small function a group of cases; `replay` runs a case with all seven patches and returns its facts.
+"""
+
+import errno
+import json
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from .machine import Kernel
+from .policy import Policy
+from .topology import Topology
+
+FRAMES = (1024, 1024, 1024, 256)  # the recorded machine, 128 times smaller
+SCALE = 20  # the cases that fill a node use so many times fewer pages
+SWAP_SLOTS = 4096
+
+# kind of mapping: file system (None: anonymous), shared, and whether the recorder wrote the pages or only read them
+KINDS = {
+    "anon_private": (None, False, True),
+    "anon_shared(shmem)": (None, True, True),
+    "tmpfs_file_shared": ("tmpfs", True, True),
+    "tmpfs_file_private_readonly": ("tmpfs", False, False),
+    "tmpfs_file_private_written": ("tmpfs", False, True),
+    "ext4_file_shared_dirty": ("ext3", True, True),
+    "ext4_file_shared_clean": ("ext3", True, False),
+}
+POLICIES = {
+    "MPOL_DEFAULT": lambda nodes: Policy("default", nodes),
+    "MPOL_PREFERRED": Policy.preferred,
+    "MPOL_BIND": Policy.bind,
+    "MPOL_INTERLEAVE": Policy.interleave,
+}
+
+
+class Case(NamedTuple):
+    """One recorded experiment; `distances`: of the machine that it was recorded on."""
+
+    id: str
+    group: str
+    setup: dict
+    call: dict
+    raw: dict
+    distances: list
+
+    name = property(lambda self: self.call.get("name", ""), doc="The system call, where the record names it.")
+    variant = property(lambda self: self.call.get("variant", ""), doc="The call in words, where it is in words.")
+    kind = property(lambda self: self.setup.get("kind", ""), doc="The kind of mapping.")
+    flags = property(lambda self: self.call.get("flags", "").split("|"), doc="MPOL_MF_ flags.")
+
+    @property
+    def pages(self):
+        """How many pages the model maps for it."""
+        return self.setup["pages"] // (SCALE if self.group.startswith("fill") else 1)
+
+    @property
+    def freed(self):
+        """How many pages of the full node 3 were freed again, as the model does it."""
+        return int(re.search(r"then (\d+) pages freed", self.setup["node3"])[1]) // SCALE
+
+    @property
+    def placement(self):
+        """The node on which each page starts; None where there is none."""
+        if "place_blocks_mask" in self.setup:
+            blocks = [n for n in range(len(FRAMES)) if self.setup["place_blocks_mask"] >> n & 1]
+            return [blocks[i * len(blocks) // self.pages] for i in range(self.pages)]
+        return nodes_of(self.raw["before"][: self.pages])
+
+    @property
+    def of_a_file(self):
+        """True if its pages are those of a file, or of shared memory; not private ones."""
+        _, shared, written = KINDS.get(self.kind, (None, False, True))
+        return shared or not written
+
+
+def nodes_of(answers):
+    """What move_pages(2) said about pages: their nodes; None for an errno."""
+    return [n if isinstance(n, int) else None for n in answers]
+
+
+def read(path):
+    """The cases of a recording; its first line describes the machine.  ValueError if it is none."""
+    with open(path, encoding="utf-8") as file:
+        lines = [line for line in file if line.strip()]
+    try:
+        machine, *cases = map(json.loads, lines)
+        distances = [[int(d) for d in machine[f"distance{n}"].split()] for n in range(len(FRAMES))]
+        return [Case(raw["id"], raw["group"], raw["setup"], raw["call"], raw, distances) for raw in cases]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no recording of experiments: {error!r}") from None
+
+
+def maps_facts(lines):
+    """What lines of numa_maps say: the policy of each vma; and, of all together, kinds of pages and pages a node."""
+    counts = Counter()
+    for name, count in re.findall(r"(anon|dirty|mapped|mapmax|swapcache|N\d+)=(\d+)", "\n".join(lines)):
+        counts[name] += int(count)
+    return {"policies": [line.split()[1] for line in lines], "maps": dict(counts)}
+
+
+def replay(case):
+    """The facts of a case as the model gives them."""
+    scene = Scene(case)
+    GROUPS[case.group](scene)
+    scene.look()
+    scene.kernel.verify()
+    return scene.facts
+
+
+class Scene:
+    """A machine with the task of a case and its mapping; `facts` collects what is seen."""
+
+    def __init__(self, case):
+        self.case, self.setup, self.call = case, case.setup, case.call
+        self.kernel = Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=SWAP_SLOTS, trace=False)
+        user = re.search(r"uid(\d+)", self.setup.get("caller", case.variant))  # what else the caller may, 2005 ignores
+        self.task = self.caller = self.kernel.spawn("task", uid=int(user[1]) if user else 0)
+        self.partner = None
+        self.facts = {}
+
+    def map(self):
+        """Map what the case maps; the pages behind `body` stay untouched till after the call."""
+        fs, shared, self.written = KINDS[self.case.kind]
+        size = self.case.pages + self.setup.get("unfaulted_tail", 0)
+        if self.setup.get("sharing", "").startswith("same process"):
+            fs = "tmpfs"  # what shared anonymous memory is; but with a name it can be mapped twice
+        self.file = self.kernel.file("file", size, fs) if fs else None
+        self.heap = self.task.mmap(size, self.file, shared=shared)
+        self.body = self.heap[: self.case.pages]
+
+    def ready(self):
+        """Map, fault every page in on its node, and run where the record has the task."""
+        self.map()
+        for i, node in enumerate(self.case.placement):
+            if node is not None:
+                self.task.run_on(node)
+                self.task.touch(self.heap[i], write=self.written)
+        self.task.run_on(self.setup.get("cpu", 0))
+
+    def set_policy(self):
+        """Give the mapping and the task the policies of the case."""
+        if self.setup.get("vma_policy"):
+            mbind(self.task, self.heap, self.setup["vma_policy"], self.setup["vma_policy_nodes"])
+        if self.setup.get("task_policy"):
+            self.task.set_mempolicy(POLICIES[self.setup["task_policy"]](self.setup["task_policy_nodes"]))
+
+    def where(self):
+        """Where the pages are now, for the partner too."""
+        places = {"": self.task.placement(self.body)}
+        if self.partner:
+            places["partner "] = self.partner.placement(range(self.body.start, self.body.stop))
+        return places
+
+    def ask(self, call, *args):
+        """Make the call of the case; note its answer, and where the pages are before and after."""
+        before = self.where()
+        try:
+            self.facts |= {"ret": int(call(*args) or 0), "errno": "OK"}
+        except OSError as error:
+            self.facts |= {"ret": -1, "errno": errno.errorcode[error.errno]}
+        for when, places in (("before", before), ("after", self.where())):
+            self.facts |= {who + when: nodes for who, nodes in places.items()}
+
+    def maps(self):
+        """Note what numa_maps says about the mapping."""
+        lines = self.task.numa_maps().splitlines()
+        inside = [x for x in lines if self.heap.start <= int(x.split()[0], 16) // 4096 < self.heap.stop]
+        self.facts |= maps_facts(inside)
+
+    def look(self):
+        """Note what else the record has, in the order in which it was read there."""
+        raw, task, tail = self.case.raw, self.task, self.heap[self.case.pages :]
+        if "pagemap_after" in raw:
+            self.facts["states"] = "".join(state[0].upper() for state in task.pages(self.body)["state"])
+        early = "numa_maps_after" in raw or self.case.group == "swap"
+        if early:
+            self.maps()
+        if "after_touch_tail" in raw:
+            task.touch(tail, write=True)
+            self.facts["tail"] = task.placement(tail)
+        if "after_write_touch_all" in raw:
+            task.touch(self.body, write=True)
+            self.facts["touched"] = task.placement(self.body)
+        if not early:
+            self.maps()
+        if self.case.of_a_file:
+            task.touch(self.body)
+            self.facts["read again"] = task.placement(self.body)
+
+
+def mbind(task, range_, mode, nodes, flags=""):
+    """A recorded mbind, in the model's words."""
+    given = flags.split("|")
+    task.mbind(
+        range_, POLICIES[mode](nodes), move="MOVE" in given, move_all="MOVE_ALL" in given, strict="STRICT" in given
+    )
+
+
+def own_memory(scene):
+    """migrate_pages(2) and mbind(2) on memory of one's own: shared or not, with obstacles or without."""
+    call = scene.call
+    scene.ready()
+    scene.set_policy()
+    obstruct(scene, scene.setup.get("special", ""))
+    share(scene, scene.setup.get("sharing", ""))
+    if scene.case.name == "mbind":
+        scene.ask(mbind, scene.task, scene.heap, call["mode"], call["nodes"], call["flags"])
+    else:
+        scene.ask(scene.task.migrate_pages, 0, call["from"], call["to"])
+
+
+def obstruct(scene, how):
+    """Lock pages, pin them (as vmsplice does), or map the zero page."""
+    if how.startswith("mlock"):
+        scene.task.mlock(scene.body)
+    elif how.startswith("vmsplice"):
+        for i in [2, 5] if "pages 2 and 5" in how else range(scene.case.pages):
+            scene.kernel.pin(scene.task, scene.body[i])
+    elif "read-faulted only" in how:
+        scene.task.touch(scene.heap[:4])
+
+
+def share(scene, how):
+    """Let a child, or a second mapping of the same task, map the pages too."""
+    if how.startswith("fork"):
+        scene.partner = scene.task.fork("partner")
+        if "child wrote pages 0-3" in how:
+            scene.partner.touch(range(scene.heap.start, scene.heap.start + 4), write=True)
+    elif how.startswith("same process"):
+        scene.task.touch(scene.task.mmap(scene.case.pages, scene.file, shared=True))
+
+
+def other_process(scene):
+    """migrate_pages(2) on another process; whether that one may be traced is nothing that 2005 asks."""
+    scene.task = scene.kernel.spawn("target", uid=scene.setup["target_uid"])
+    scene.ready()
+    scene.ask(scene.caller.migrate_pages, scene.task.pid, scene.call["from"], scene.call["to"])
+
+
+def migrate_errors(scene):
+    """migrate_pages(2) with wrong arguments."""
+    scene.ready()
+    thread = scene.kernel.spawn("kthreadd", uid=0, kernel_thread=True).pid
+    arguments = {
+        "pid=999999": (999999, [0], [1]),
+        "pid=-1": (-1, [0], [1]),
+        "pid=2 (kthreadd)": (thread, [0], [1]),
+        "empty from (zero mask)": (0, [], [1]),
+        "empty to (zero mask)": (0, [0], []),
+        "from={7} (not online)": (0, [7], [1]),
+        "to={1,7} (one offline)": (0, [0], [1, 7]),
+        "to has bit 1500 (>=MAX_NUMNODES 1024), maxnode=2049": (0, [0], [1500]),
+        "from={0} to={4} possible but not online?": (0, [0], [4]),
+    }
+    scene.ask(scene.task.migrate_pages, *arguments[scene.case.variant])
+
+
+# mbind(2) in words: (first page, end, mode, nodes, flags) of each call, the last of which answers
+TO_1 = (0, 16, "MPOL_BIND", [1], "MOVE")
+MBIND_STEPS = {
+    "subrange pages 4..11 BIND{3} MOVE": [(4, 12, "MPOL_BIND", [3], "MOVE")],
+    "BIND bit 1500 maxnode 2049": [(0, 16, "MPOL_BIND", [1500])],
+    "INTERLEAVE empty mask": [(0, 16, "MPOL_INTERLEAVE", [])],
+    "hole (pages 8-11 unmapped) BIND{1} MOVE": [TO_1],
+    "hole DEFAULT flags 0": [(0, 16, "MPOL_DEFAULT", [])],
+    "hole DEFAULT MOVE": [(0, 16, "MPOL_DEFAULT", [], "MOVE")],
+    "hole at the start (range begins in the hole) BIND{1} MOVE": [(8, 16, "MPOL_BIND", [1], "MOVE")],
+    "hole at the end (range ends in the hole) BIND{1} MOVE": [(0, 10, "MPOL_BIND", [1], "MOVE")],
+    "MOVE_ALL as uid1000": [(0, 16, "MPOL_BIND", [1], "MOVE_ALL")],
+    "bind{1} MOVE, then bind{2} flags 0, then bind{2} STRICT":
+        [TO_1, (0, 16, "MPOL_BIND", [2]), (0, 16, "MPOL_BIND", [2], "STRICT")],
+    "STRICT fails EIO: is the policy applied?": [(0, 16, "MPOL_BIND", [1], "STRICT")],
+    "PREFERRED {1,2} (two nodes: first used?) MOVE": [(0, 16, "MPOL_PREFERRED", [1, 2], "MOVE")],
+    "task policy BIND{2}, then mbind DEFAULT MOVE (moves to task policy node?)": [(0, 16, "MPOL_DEFAULT", [], "MOVE")],
+}  # fmt: skip
+
+
+def mbind_in_words(scene):
+    """mbind(2): sub-ranges, holes, wrong arguments, one call after another."""
+    variant, task = scene.case.variant, scene.task
+    scene.ready()
+    if variant.startswith("hole"):
+        task.munmap(scene.heap[8:12])
+    if variant.startswith("task policy BIND{2}"):
+        task.set_mempolicy(Policy.bind(2))
+    at_first = scene.where()[""]
+    for first, end, *policy in MBIND_STEPS[variant]:
+        scene.ask(mbind, task, scene.heap[first:end], *policy)
+    scene.facts["before"] = at_first
+    task.set_mempolicy(Policy.default())
+
+
+def set_mempolicy(scene):
+    """set_mempolicy(2), then faults in order."""
+    scene.map()
+    scene.task.run_on(scene.setup["cpu"])
+    scene.ask(scene.task.set_mempolicy, POLICIES[scene.call["mode"]](scene.call["nodes"]))
+    scene.task.touch(scene.heap, write=True)
+    scene.facts["after"] = scene.where()[""]
+    policy = scene.task.get_mempolicy()
+    nodes = [policy.nodes] if isinstance(policy.nodes, int) else list(policy.nodes)
+    scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": nodes}
+
+
+def cpuset_change(scene):
+    """A cpuset gets other nodes, or a task another cpuset."""
+    call = scene.call
+    scene.ready()
+    here = scene.kernel.cpuset("here", call["old_mems"])
+    here.attach(scene.task)
+    scene.set_policy()
+    here.memory_migrate = bool(call["memory_migrate_src"])
+    if scene.case.name.startswith("attach"):
+        scene.ask(scene.kernel.cpuset("there", call["new_mems"], bool(call["memory_migrate_dst"])).attach, scene.task)
+    else:
+        scene.ask(setattr, here, "mems", call["new_mems"])
+
+
+def cpuset_in_words(scene):
+    """Calls inside a cpuset, and values of its files."""
+    variant, task = scene.case.variant, scene.task
+    scene.ready()
+    other = scene.kernel.spawn("other", uid=0)
+    base = scene.kernel.cpuset("base", scene.setup["base_cpuset_mems"])
+    base.attach(other if "caller root in cpuset" in variant else task)
+    if "mems {2,3}" in variant or "same mems (2,3)" in variant:
+        base.mems = [2, 3]
+    if move := re.search(r"migrate_pages \{([\d,]+)\}->\{([\d,]+)\}", variant):
+        caller, pid = (other, task.pid) if "target" in variant else (task, 0)
+        scene.ask(caller.migrate_pages, pid, *move.groups())
+    elif value := re.fullmatch(r"memory_migrate=(\d)", variant):
+        scene.ask(setattr, base, "memory_migrate", int(value[1]))
+        scene.facts["readback"] = str(int(base.memory_migrate))
+    elif "set_mempolicy BIND{2}" in variant:
+        scene.ask(task.set_mempolicy, Policy.bind(2))
+    else:
+        base.memory_migrate = "memory_migrate=1" in variant
+        scene.ask(setattr, base, "mems", [] if "empty" in variant else [2, 3])
+
+
+def fill(scene):
+    """Another process fills node 3 until it spills, and frees some again; then the task's pages want to go there."""
+    kernel, task, name = scene.kernel, scene.task, scene.case.name
+    filler = kernel.spawn("filler", node=3)
+    stone = filler.mmap(FRAMES[3])
+    last = 0
+    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
+        last += 1
+    filler.munmap(stone[last:])
+    if "(mlocked)" in scene.setup["node3"]:
+        filler.mlock(stone[:last])
+    filler.munmap(stone[: scene.case.freed])
+    scene.ready()
+    if name.startswith("mbind"):
+        scene.ask(mbind, task, scene.heap, name.split()[1], scene.call["to"], scene.call["flags"])
+    elif name.startswith("cpuset"):
+        cpuset = kernel.cpuset("here", scene.call["from"])
+        cpuset.attach(task)
+        cpuset.memory_migrate = True
+        scene.ask(setattr, cpuset, "mems", scene.call["to"])
+    else:
+        scene.ask(task.migrate_pages, 0, scene.call["from"], scene.call["to"])
+    scene.facts["nodes used"] = sorted(set(scene.facts["after"]))
+
+
+def swap(scene):
+    """Migration of a task of which half, or later all, is swapped out."""
+    variant, task = scene.case.variant, scene.task
+    scene.map()
+    if "pages 8-15 swapped out" in variant:
+        task.touch(scene.heap[8:], write=True)
+        scene.kernel.reclaim(8, node=0)
+        task.touch(scene.heap[:8], write=True)
+    else:
+        task.touch(scene.heap, write=True)
+    if variant.startswith("VMA policy BIND{1}"):
+        mbind(task, scene.heap, "MPOL_BIND", [1])
+    if move := re.search(r"migrate_pages \{(\d)\}->\{(\d)\}", variant):
+        scene.ask(task.migrate_pages, 0, *move.groups())
+    else:
+        scene.ask(mbind, task, scene.heap, "MPOL_BIND", [1], variant.split()[-1])
+    if "MADV_PAGEOUT all" in variant:
+        scene.kernel.reclaim(scene.case.pages, node=1)
+        scene.facts["after"] = scene.where()[""]
+
+
+GROUPS = dict.fromkeys(
+    ["migrate_self", "migrate_policy", "migrate_kind", "migrate_pages_matrix", "mbind", "mbind_kind", "share_mbind",
+     "share_migrate", "share_double", "share_cowhalf", "special"], own_memory,
+) | {
+    "migrate_other": other_process, "migrate_errors": migrate_errors, "mbind_misc": mbind_in_words,
+    "set_mempolicy": set_mempolicy, "cpuset_mems": cpuset_change, "cpuset_attach": cpuset_change,
+    "cpuset_vma_policy": cpuset_change, "cpuset_task_policy": cpuset_change, "cpuset_misc": cpuset_in_words,
+    "fill": fill, "fill_swap": fill, "fill_order": fill, "swap": swap,
+}  # fmt: skip
