@@ -11,6 +11,8 @@ import types
 
 from . import mm
 
+INLINED = 500  # bytes of bytecode up to which a function is compiled into its callers: more costs compile time only
+
 
 @functools.cache
 def compile_kernel():
@@ -23,16 +25,21 @@ def compile_kernel():
         ) from None
     modules = [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
     shadows = {module.__name__: dict(vars(module)) for module in modules}
-    # Unpacking the tables of a call from Python is costly code: only the functions that are called so get it.
-    inner = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+    def jit(function, **options):
+        # Nothing here allocates: numba's reference counting (_nrt) would be pure loss, a factor of 12.
+        return numba.njit(shadow_of(function, shadows), _nrt=False, **options)
+
     twins = {}
     for module in modules:
         for function in vars(module).values():
             if isinstance(function, types.FunctionType) and function.__module__ == module.__name__:
-                twins[function] = inner(shadow_of(function, shadows))
+                small = len(function.__code__.co_code) < INLINED
+                # The code that unpacks the tables of a call from Python is large: only entry points get it.
+                twins[function] = jit(function, forceinline=small, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     for names in shadows.values():
         names.update({name: twins[f] for name, f in names.items() if isinstance(f, types.FunctionType) and f in twins})
-    return functools.cache(lambda function: numba.njit(shadow_of(function, shadows)))
+    return functools.cache(jit)
 
 
 def shadow_of(function, shadows):

@@ -52,7 +52,7 @@ def update_nodemask(k, c, mems):
     k.cpuset[c].mems = mems
     result = 0
     for pid in range(len(k.task)):
-        if k.task[pid].cpuset == c and not k.task[pid].flags & (PF_DEAD | PF_KTHREAD):
+        if k.task[pid].cpuset == c and not k.task[pid].flags & PF_DEAD:
             left = cpuset_update_task(k, pid, old, mems, k.cpuset[c].memory_migrate)
             result = left if left < 0 or result < 0 else result + left
     return result

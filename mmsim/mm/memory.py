@@ -7,8 +7,9 @@ from .page_alloc import alloc_page_vma
 from .rmap import page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
-    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PG_reserved, PG_swapcache, PG_uptodate, PTE_DIRTY,
-    PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS, VM_WRITE,
+    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_FAULTING, PG_reserved, PG_swapcache, PG_uptodate,
+    PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
+    VM_WRITE,
 )
 from .swap import get_page, lru_cache_add_active, put_page
 from .swap_state import lookup_swap_cache, read_swap_cache
@@ -48,8 +49,11 @@ def touch(k, mm, address, write):
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     kind = 0
+    task = k.task[mm]
     while not pte.flags & PTE_PRESENT or (write and not pte.flags & PTE_RW):
+        task.flags |= PF_FAULTING
         result = handle_mm_fault(k, v, address, write)
+        task.flags &= ~PF_FAULTING
         if result < 0 and result != -EAGAIN:
             return result
         kind = max(kind, result) if result > 0 else kind

@@ -2,12 +2,14 @@
 
 from .filemap import write_file_page
 from .page_alloc import alloc_page_vma
-from .structs import ENOMEM, EAGAIN, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
+from .structs import (
+    EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, PG_writeback,
+)
 from .pagemap import add_to_page_cache, file_page, find_get_page, remove_from_page_cache
 from .swap import get_page, lru_cache_add, put_page
 from .swapfile import delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
-from .timer import lock_page
+from .timer import lock_page, wait_on_page
 from .trace import FAULT_SHMEM, R_DECLINED, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace, unlock_page
 
 
@@ -76,6 +78,7 @@ def shmem_take_back(k, m, index, pfn, entry):
     if k.patch[2] and not page.flags & PG_swapcache:
         trace(k, SHMEM_RECHECK, pfn, 0, entry)
     elif note.entry == entry and not note.pfn:
+        wait_on_page(k, pfn, PG_writeback)
         move_from_swap_cache(k, m, index, pfn, entry)
         unlock_page(k, pfn)
         return 0

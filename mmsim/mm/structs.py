@@ -57,6 +57,7 @@ PF_MEMALLOC = 1 << 0  # reclaiming: may use the last reserve
 PF_SWAPWRITE = 1 << 1  # may write to a congested device
 PF_KTHREAD = 1 << 2  # has no address space
 PF_DEAD = 1 << 3
+PF_FAULTING = 1 << 4  # in a page fault: it holds mmap_sem, so its vmas stay
 
 # GFP masks (include/linux/gfp.h)
 GFP_WAIT = 1 << 0  # __GFP_WAIT: the caller may sleep

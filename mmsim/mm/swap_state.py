@@ -11,8 +11,11 @@ from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SL
 def radix_tree_insert(k, entry, pfn, gfp):
     """Put a page into the slot of `entry`; the first key of a group of 64 needs a node: 0 without memory."""
     group = entry // RADIX_KEYS
-    if k.radix_count[group] == 0 and not radix_node_alloc(k, gfp):
-        return 0
+    if k.radix_count[group] == 0:
+        if not radix_node_alloc(k, gfp):
+            return 0
+        if k.radix_count[group]:  # reclaim has made this node while we waited for memory: give ours back
+            k.sys.slab_nodes += 1
     k.radix_count[group] += 1
     k.swap_cache[entry] = pfn
     return 1

@@ -74,11 +74,11 @@ def exclusive_swap_page(k, pfn):
 
 
 def remove_exclusive_swap_page(k, pfn):
-    """Take a locked page out of the swap cache if only the cache and the caller refer to it; 1 if so."""
+    """Take a locked page out of the swap cache if one pte maps it and no other names its entry; 1 if so."""
     page = k.mem_map[pfn]
     if not page.flags & PG_swapcache or page.flags & PG_writeback:
         return 0
-    if page.count != 2 or not exclusive_swap_page(k, pfn):
+    if page.mapcount != 1 or not exclusive_swap_page(k, pfn):
         return 0
     delete_from_swap_cache(k, pfn)
     return 1

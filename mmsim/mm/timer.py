@@ -7,14 +7,15 @@ sleep: in `cond_resched`, and in every wait.  Timers are a binary heap by time.
 from .mmap import do_munmap
 from .page_alloc import ANY_NODE, get_page_from_freelist, wakeup_kswapd
 from .structs import (
-    BH_JBD, GFP_ATOMIC, HANG_LOCK, PG_locked, PG_private, PG_slab, PG_writeback, VM_ATOMIC_FAILURES,
-    VM_INTERRUPTS,
+    BH_JBD, GFP_ATOMIC, HANG_LOCK, PF_FAULTING, PG_locked, PG_private, PG_slab, PG_writeback,
+    VM_ATOMIC_FAILURES, VM_INTERRUPTS,
 )
 from .swap import put_page
 from .trace import ATOMIC_FAILED, bug, trace, unlock_page
 
 IO_DONE, UNLOCK, INTERRUPT, PACKET_DONE, COMMIT, MUNMAP = range(6)
 NR_REQUESTS = 128  # writes that a device queues before the writer must wait
+MMAP_SEM_WAIT = 10_000  # ns until an munmap that met a fault under way looks again
 
 
 def schedule(k, time, kind, a, b, c):
@@ -82,7 +83,10 @@ def run_timer(k):
         if k.mem_map[a].flags & PG_private:
             k.mem_map[a].private &= ~BH_JBD
     elif kind == MUNMAP:
-        do_munmap(k, a, b, c)
+        if k.task[a].flags & PF_FAULTING:
+            schedule(k, k.sys.clock + MMAP_SEM_WAIT, MUNMAP, a, b, c)
+        else:
+            do_munmap(k, a, b, c)
 
 
 def interrupt(k, node, time):

@@ -12,7 +12,7 @@ from .structs import (
 from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
 from .swap_state import add_to_swap
 from .swapfile import delete_from_swap_cache
-from .timer import congested, congestion_wait
+from .timer import congested, congestion_wait, wait_on_page
 from .trace import (
     DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, R_CONGESTED,
     R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace, trylock_page, unlock_page,
@@ -263,6 +263,50 @@ def shrink_node(k, node, target):
         waited = congestion_wait(k) if not got else 1
         idle = 0 if got or (waited and priority) else idle + (priority == 0)
     k.task[k.sys.current].flags = before
+    return freed
+
+
+def evict_oldest(k, node, target):
+    """Free exactly `target` pages of a node, oldest first, if so many can be freed; how many were (kernel.reclaim)."""
+    before = reclaim_begin(k)
+    zone = k.zone[node]
+    lru_add_drain_all(k)
+    freed = 0
+    idle = 0
+    while freed < target and idle < 3:  # young ptes are cleared in one round and found old in the next
+        got = evict_inactive(k, node, target - freed)
+        freed += got
+        idle = 0 if got else idle + 1
+        if freed < target:
+            refill_inactive(k, node, zone.active, 0)
+    lru_add_drain_all(k)
+    k.task[k.sys.current].flags = before
+    k.vmstat[VM_RECLAIMED] += freed
+    return freed
+
+
+def evict_inactive(k, node, target):
+    """Free up to `target` pages of the inactive list, one after the other; how many were freed."""
+    inactive = zone_list(k, node, INACTIVE)
+    freed = 0
+    for _ in range(k.zone[node].inactive):
+        if freed == target or list_empty(k, inactive):
+            break
+        pfn = k.mem_map[inactive].prev
+        get_page(k, pfn)
+        del_page_from_lru(k, pfn)
+        answer = PAGE_KEEP
+        for _attempt in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
+            if answer == PAGE_KEEP:
+                wait_on_page(k, pfn, PG_writeback)
+                answer = shrink_page(k, pfn)
+        if answer == PAGE_CLEAN:
+            freed += 1
+            put_page(k, pfn)
+            continue
+        if answer == PAGE_ACTIVATE:
+            k.mem_map[pfn].flags |= PG_active
+        move_to_lru(k, pfn)
     return freed
 
 
