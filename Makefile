@@ -21,7 +21,7 @@ test: lint  ## lint, then run every test and every notebook
 lint: .venv/.$(EXTRAS)  ## ruff, import contracts; in CI also that notebooks are stripped
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
-	$(if $(CI),find notebooks -name '*.ipynb' -exec $(BIN)/nbstripout --verify {} +)
+	$(if $(CI),find notebooks -name '*.ipynb' -exec $(BIN)/nbstripout --keep-id --verify {} +)
 
 figures: .venv/.$(EXTRAS)  ## draw the figures of the README anew
 	$(BIN)/python docs/figures.py

@@ -54,7 +54,8 @@ class CpuSet:
             if number and child["parent"] == self._number and int(child["mems"]) & ~mask:
                 raise os_error("EBUSY", f"mems: the child cpuset {kernel._book['cpusets'][number]} "
                                         f"has {format_nodes(int(child['mems']))}")  # fmt: skip
-        kernel._migration("cpuset", [t.pid for t in self.tasks], update_nodemask, self._number, mask)
+        pids, both = [t.pid for t in self.tasks], int(self._row["mems"]) & mask
+        kernel._migration("cpuset", pids, update_nodemask, self._number, mask, both=both)
 
     @property
     def memory_migrate(self):
@@ -76,7 +77,8 @@ class CpuSet:
             raise os_error("ESRCH", f"task: {task!r} does not live")
         if not int(self._row["mems"]):
             raise os_error("ENOSPC", f"cpuset {self.name} has no nodes; give it mems first")
-        self._kernel._migration("cpuset", [task.pid], cpuset_attach, task.pid, self._number)
+        both = int(task.cpuset._row["mems"]) & int(self._row["mems"])
+        self._kernel._migration("cpuset", [task.pid], cpuset_attach, task.pid, self._number, both=both)
 
     def __repr__(self):
         migrate = ", memory_migrate" if self.memory_migrate else ""

@@ -11,7 +11,7 @@ from . import results, verify
 from .boot import boot_tables
 from .config import Config, Costs
 from .cpusets import CpuSet
-from .errors import KernelBug, KernelHang
+from .errors import KernelBug, KernelHang, OutOfMemory
 from .files import FS_NAMES, File
 from .mm import mempolicy, structs, swapoff, timer, vmscan
 from .mm.swap import put_page
@@ -120,8 +120,9 @@ class Kernel:
             self._bind()
 
     def _reserve_vmas(self, more):
-        """Rows for `more` new vmas, and for as many anon_vmas."""
-        rows = int((self.tables["vma"]["vm_mm"] != 0).sum()) + more + 2
+        """Rows for `more` new vmas, and for as many anon_vmas; an munmap that is still to come may split two."""
+        pending = int((self._timers()["kind"] == timer.MUNMAP).sum())
+        rows = int((self.tables["vma"]["vm_mm"] != 0).sum()) + more + 2 * pending + 2
         self._grow("vma", rows)
         self._grow("anon_vma", rows + 1)
 
@@ -136,6 +137,10 @@ class Kernel:
             begin = max(begin, int(vma["pte_base"] + vma["vm_end"]))
         self._grow("pte", begin + pages)
         return begin
+
+    def _timers(self):
+        """The rows of the timers that are pending."""
+        return self.tables["timer"][: self.k.sys.nr_timers]
 
     def call(self, function, *args, pid=PID_KERNEL):
         """Run a kernel function as task `pid`; then whatever it woke runs: kswapd, timers that are due.
@@ -168,14 +173,15 @@ class Kernel:
             hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
             raise (KernelHang if hang else KernelBug)(_BUGS[code].format(page=page))
 
-    def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0):
+    def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0, both=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
 
-        `self.last` is the Migration afterwards, also where the kernel hit a BUG().
+        `both`: nodes that are emptied and filled; a page may move once more for each of them.  `self.last` is the
+        Migration afterwards, also where the kernel hit a BUG().
         """
         vmas = self.tables["vma"]
         mapped = vmas[np.isin(vmas["vm_mm"], list(pids))]
-        rows = rows + 2 * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        rows = rows + (both.bit_count() + 1) * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = 0
         self._bind()
@@ -247,7 +253,10 @@ class Kernel:
         Migration
         """
         self._check_node(to, "to")
-        pfns = [int(p) for p in pages]
+        try:
+            pfns = list(dict.fromkeys(int(p) for p in pages))
+        except (TypeError, ValueError):
+            raise TypeError(f"pages is {pages!r}; give page frame numbers, as in task.pages()['pfn'].dropna()") from None
         for pfn in pfns:
             if not 0 <= pfn < self.k.sys.nr_frames:
                 raise ValueError(f"pages: there is no page frame {pfn}; this machine has {self.k.sys.nr_frames}")
@@ -264,32 +273,46 @@ class Kernel:
 
     def pin(self, task, range, times=1):
         """Take `times` references on each page of a range, as get_user_pages() does; it faults them in."""
+        self._check_task(task)
         start, end = task_range(task, range)
-        missing = [a for a in builtin_range(start, end) if not self._pte(task, a)["flags"] & structs.PTE_PRESENT]
-        for address in missing:
-            task.touch(
-                builtin_range(address, address + 1), write=bool(self._vma(task, address)["vm_flags"] & structs.VM_WRITE)
-            )
+        times = self._whole(times, "times")
         for address in builtin_range(start, end):
-            pfn = int(self._pte(task, address)["value"])
+            try:
+                pfn = self._fault_in(task, address)
+            except (OSError, OutOfMemory):
+                self.unpin(task, builtin_range(start, address), times)
+                raise
             self.tables["mem_map"]["count"][pfn] += times
             self._book["pins"].setdefault(f"{task.pid}:{address}", []).extend([pfn] * times)
 
+    def _fault_in(self, task, address):
+        """The frame behind a page of a task; the page is faulted in until it is present."""
+        while True:
+            vma = self._vma(task, address)
+            if vma is not None and self._pte(task, address)["flags"] & structs.PTE_PRESENT:
+                return int(self._pte(task, address)["value"])
+            write = vma is not None and bool(vma["vm_flags"] & structs.VM_WRITE)
+            task.touch(builtin_range(address, address + 1), write)
+
     def unpin(self, task, range, times=1):
         """Drop `times` of the references that `pin` took on each page of a range."""
+        self._check_task(task)
+        times = self._whole(times, "times")
         start, end = task_range(task, range, mapped=False)
         pins = self._book["pins"]
         for address in builtin_range(start, end):
             held = len(pins.get(f"{task.pid}:{address}", ()))
             if held < times:
-                raise ValueError(f"page {address} of {task.name} is pinned {held} times, not {times}")
+                raise ValueError(f"times is {times}, but page {address:#x} of {task.name} is pinned {held} times")
         for address in builtin_range(start, end):
             for _ in builtin_range(times):
                 self.call(put_page, pins[f"{task.pid}:{address}"].pop())
 
     def hold_lock(self, task, range, until):
         """Let another user hold the locks of the present pages of a range, until the clock says `until` (ns)."""
+        self._check_task(task)
         start, end = task_range(task, range)
+        until = self._whole(until, "until", least=0)
         if until <= self.clock:
             raise ValueError(f"until is {until}, but the clock already says {self.clock}")
         ptes = [self._pte(task, a) for a in builtin_range(start, end)]
@@ -297,31 +320,34 @@ class Kernel:
         pages = self.tables["mem_map"]
         for pfn in pfns:
             if pages["flags"][pfn] & structs.PG_locked:
-                raise ValueError(f"page {pfn} is already locked")
+                raise ValueError(f"range: page {pfn} is already locked")
         self._grow("timer", len(pfns) + self.k.sys.nr_timers + timer.NR_REQUESTS + 8)
         for pfn in pfns:
             pages["flags"][pfn] |= structs.PG_locked
             pages["count"][pfn] += 1
-            self._run(timer.schedule, int(until), timer.UNLOCK, pfn, 0, 0)
+            self._run(timer.schedule, until, timer.UNLOCK, pfn, 0, 0)
 
-    def interrupts(self, node, period, hold):
+    def interrupts(self, node, period, hold=0):
         """Interrupt load: every `period` ns (None: never) one GFP_ATOMIC page on `node`, given back `hold` ns later."""
         self._check_node(node)
+        period = 0 if period is None else self._whole(period, "period")
+        hold = self._whole(hold, "hold", least=0) if period else 0
         self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + timer.NR_REQUESTS)
         zone = self.k.zone[node]
-        running = zone.irq_period
-        zone.irq_period = period or 0
-        zone.irq_hold = hold or 0
-        if period and not running:
+        zone.irq_period = period
+        zone.irq_hold = hold
+        waiting = self._timers()
+        if period and not ((waiting["kind"] == timer.INTERRUPT) & (waiting["a"] == node)).any():
             self._run(timer.schedule, self.clock + period, timer.INTERRUPT, node, 0, 0)
 
     def reclaim(self, pages, node=None):
         """Memory pressure: evict `pages` pages, oldest first, of one node or of all in turn; how many were evicted."""
+        pages = self._whole(pages, "pages", least=0)
         nodes = builtin_range(self.topology.nodes) if node is None else [self._check_node(node)]
         freed = 0
         for n in nodes:
             if freed < pages:
-                freed += self.call(vmscan.shrink_node, n, pages - freed, pid=PID_KSWAPD)
+                freed += self.call(vmscan.evict_oldest, n, pages - freed, pid=PID_KSWAPD)
         return freed
 
     def swapoff(self):
@@ -331,11 +357,25 @@ class Kernel:
 
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
-        if ns < 0:
-            raise ValueError(f"ns is {ns}; time does not run backwards")
-        self.call(timer.wait_until, self.clock + int(ns))
+        self.call(timer.wait_until, self.clock + self._whole(ns, "ns", least=0))
+
+    @staticmethod
+    def _check_task(task):
+        if not isinstance(task, Task):
+            raise TypeError(f"task is {task!r}; make one with kernel.spawn()")
+
+    @staticmethod
+    def _whole(number, name, least=1):
+        """An argument that is a whole number, as an int."""
+        if isinstance(number, bool) or not isinstance(number, (int, float, np.number)):
+            raise TypeError(f"{name} is {number!r}; it is a whole number, {least} or more")
+        if not least <= number < 1 << 62 or number != int(number):
+            raise ValueError(f"{name} is {number!r}; it is a whole number, {least} or more")
+        return int(number)
 
     def _check_node(self, node, name="node"):
+        if isinstance(node, bool) or not hasattr(node, "__index__"):
+            raise TypeError(f"{name} is {node!r}; it is the number of a node")
         if not 0 <= node < self.topology.nodes:
             raise ValueError(f"{name} is {node}; this machine has the nodes 0 to {self.topology.nodes - 1}")
         return node

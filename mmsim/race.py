@@ -5,12 +5,14 @@ step.  `Race` runs them one step at a time, in an order of one's choice; `explor
 """
 
 from collections import Counter
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from .errors import MMSimError
-from .machine import PID_KERNEL
+from .machine import PID_KERNEL, Kernel
 from .mm import buffer, memory, migrate, mmzone, page_alloc, rmap, shmem, structs, swapoff
 from .mm.filemap import find_get_page
 from .mm.mempolicy import collect
@@ -18,7 +20,9 @@ from .mm.swap_state import add_to_swap, begin_read_swap_cache, lookup_swap_cache
 from .mm.page_io import swap_readpage
 from .mm.trace import trylock_page, unlock_page
 from .mm.vmscan import isolate_lru_page, move_to_lru, putback_lru_pages
+from .topology import Topology
 
+WITHOUT_PATCH_2 = (1, 3, 4, 5, 6, 7)
 MOST_STEPS = 400  # of one schedule: more is a livelock
 
 
@@ -246,6 +250,31 @@ class WriteAndUnmap(NamedTuple):
         return harm
 
 
+class Pin(NamedTuple):
+    """A device writes into a page of a task: get_user_pages(), DMA, put_page()."""
+
+    task: str
+    page: int = 0
+    name: str = "device"
+
+    def steps(self, kernel):
+        """A reference is all that holds the page meanwhile; patch 2 knows nothing of it."""
+        k, (pid, address) = kernel.k, locate(kernel, self)
+        vma = k.vma[memory.find_vma(k, pid, address)]
+        pte, harm = k.pte[vma.pte_base + address], ""
+        yield Point("get_user_pages(): find the page in the page table, take a reference")
+        while not pte.flags & structs.PTE_PRESENT:
+            harm = (yield from Fault(self.task, self.page).steps(kernel)) or harm
+        pfn = pte.value
+        memory.get_page(k, pfn)
+        yield Point(f"the device writes into page {pfn}")
+        k.sys.writes += 1
+        k.mem_map[pfn].data = pte.wrote = k.sys.writes
+        yield Point("put_page(): drop the reference")
+        memory.put_page(k, pfn)
+        return harm
+
+
 # -- helpers of the actors, and for building a machine to race on
 
 
@@ -294,6 +323,34 @@ def swap_out_half(kernel, task, page=0):
     kernel.call(unmap_into_swap_cache, page_behind(kernel.k, task.pid, start + page))
 
 
+def one_page(patches, shared=False, fork=False, slots=4, mapped=False):
+    """Task a, with one page in the swap cache: anonymous, or `shared` (tmpfs); `fork`: a child b has it, too.
+
+    `mapped`: the page is in the page table as usual, not swapped out.
+    """
+    kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches, swap_slots=slots)
+    task = kernel.spawn("a")
+    task.touch(task.mmap(1, shared=shared), write=True)
+    if fork:
+        task.fork("b")
+    if not mapped:
+        swap_out_half(kernel, task)
+    return kernel
+
+
+# Where patch 2 decides, as (build, actors) for `Race` and `explore`: its three sites, and what follows from them.
+SCENES = {
+    "do_swap_page": (one_page, [Fault("a"), Migrate("a")]),
+    "shmem_getpage": (partial(one_page, shared=True), [Fault("a"), Migrate("a")]),
+    "try_to_unuse": (one_page, [Swapoff(), Migrate("a")]),
+    "try_to_unuse of tmpfs": (partial(one_page, shared=True), [Swapoff(), Migrate("a")]),
+    "sharers part": (partial(one_page, fork=True), [Fault("a"), Migrate("a"), Fault("b")]),
+    "lost write": (partial(one_page, slots=1), [Fault("a"), Migrate("a"), WriteAndUnmap("a")]),
+}  # fmt: skip
+# What patch 2 does not help against: a reference taken through the page table, after the test.
+PINNED = (partial(one_page, mapped=True), [Pin("a"), Migrate("a")])
+
+
 # -- running them
 
 
@@ -307,9 +364,21 @@ class Race:
     actors : list
         Of Fault, Migrate, Swapoff, WriteAndUnmap, or anything with a `name` and `steps(kernel)`.
     patches : int or iterable of int
+
+    Attributes
+    ----------
+    points : dict
+        Where each actor stands: a `Point`, or None when it has finished.
+    holders : dict
+        Who holds the lock of which page: {page: actor}.
+    history : list
+        The steps done, (actor, what it did).
+    waited : list
+        For each step done, the actors that were blocked meanwhile.
     """
 
     def __init__(self, build, actors, patches=7):
+        self.build, self.patches = build, patches
         self.kernel = build(patches)
         self.actors = {actor.name or actor.task: actor for actor in actors}
         if len(self.actors) != len(actors):
@@ -329,7 +398,8 @@ class Race:
         """Back to the start; nobody has done anything yet."""
         for name, array in self._start.items():
             self.kernel.tables[name][:] = array
-        self.history = []
+        self.history, self.waited = [], []
+        self.holders = {}
         self.harm = ""
         self._running = {name: actor.steps(self.kernel) for name, actor in self.actors.items()}
         self.points = {}
@@ -346,11 +416,18 @@ class Race:
             self.points[name] = None
             self.harm = self.harm or (end.value or "")
         sys.current = PID_KERNEL
+        locked = np.flatnonzero(self.kernel.tables["mem_map"]["flags"] & structs.PG_locked).tolist()
+        self.holders = {pfn: self.holders.get(pfn, name) for pfn in locked}
 
     def blocked(self, name):
         """True if an actor waits for a page flag that is set."""
         point = self.points[name]
         return bool(point and point.flag and self.kernel.k.mem_map[point.page].flags & point.flag)
+
+    def waits_for(self, name):
+        """What a blocked actor waits for, in words; '' if it does not wait."""
+        page = self.points[name].page if self.blocked(name) else 0
+        return f"waits for the lock of page {page}, held by {self.holders[page]}" if page else ""
 
     @property
     def choices(self):
@@ -365,9 +442,10 @@ class Race:
     def step(self, name):
         """Let one actor run to its next point."""
         if name not in self.choices:
-            why = "waits for the lock of a page" if self.blocked(name) else "has finished"
+            why = self.waits_for(name) or "has finished"
             raise ValueError(f"name: {name} cannot run, it {why}; choose one of {', '.join(self.choices)}")
         self.history.append((name, self.points[name].what))
+        self.waited.append([n for n in self.points if self.blocked(n)])
         self._advance(name)
 
     def back(self):
@@ -446,7 +524,8 @@ class Exploration:
 
     def example(self, outcome):
         """The shortest Schedule with an outcome, named as in `outcomes`, or by a part of it."""
-        found = [names for (text, _), names in self._shortest.items() if outcome in text]
+        ends = {text: names for (text, _), names in self._shortest.items()}
+        found = [ends[outcome]] if outcome in ends else [names for text, names in ends.items() if outcome in text]
         if not found:
             raise ValueError(f"outcome: no schedule ends with {outcome!r}; see .outcomes")
         return Schedule(self.race, min(found, key=len))
@@ -472,8 +551,18 @@ class Schedule:
             self.race.step(name)
             yield self.race.history[-1]
 
+    def under(self, patches):
+        """The same order on a kernel with other patches, as far as it goes there; then whoever can runs to the end."""
+        race = Race(self.race.build, list(self.race.actors.values()), patches)
+        for name in self.names:
+            if name in race.choices:
+                race.step(name)
+        while race.choices and len(race.history) < MOST_STEPS:
+            race.step(race.choices[0])
+        return Schedule(race, tuple(name for name, _ in race.history))
+
     def table(self):
-        """The steps and the outcome as a DataFrame: one column an actor."""
+        """The steps and the outcome as a DataFrame, one row a step; `race_view.lanes` has a column an actor."""
         rows = [{"actor": name, "step": what} for name, what in self]
         return pd.DataFrame([*rows, {"actor": "outcome", "step": self.race.outcome()[0]}])
 

@@ -59,6 +59,8 @@ def task_range(task, range_, mapped=True):
         start, end = range_.start, range_.stop
     else:
         raise TypeError(f"range is {range_!r}; give a mapping, a part of one as in heap[8:16], or range(first, last)")
+    if end < start:
+        raise os_error("EINVAL", f"range: it ends ({end:#x}) before it starts ({start:#x})")
     if mapped:
         at = start
         for vma in task._vmas():

@@ -22,8 +22,9 @@ def os_error(name, message):
 
 def flag_text(flags, names):
     """The names of the bits that are set, for each of an array of flags."""
-    texts = {int(f): " ".join(name for name, bit in names.items() if f & bit) for f in np.unique(flags)}
-    return [texts[int(f)] for f in flags]
+    values, which = np.unique(flags, return_inverse=True)
+    texts = [" ".join(name for name, bit in names.items() if f & bit) for f in values.tolist()]
+    return np.array([*texts, ""], object)[which]
 
 
 def mappings(kernel):
@@ -137,6 +138,13 @@ def vmstat(kernel):
     return pd.Series(counters, name="vmstat")
 
 
+def event_text(row):
+    """What happened, in words, for a row of the event table."""
+    arg = int(row["arg"])
+    text = trace.EVENTS[row["code"]][2]
+    return text.format(page=row["page"], new=row["new_page"], arg=arg, source=arg // 256, target=arg % 256)
+
+
 def events(kernel):
     """The events that the ring still holds, oldest first."""
     total = int(kernel.k.sys.nr_events)
@@ -154,10 +162,7 @@ def events(kernel):
             "page": rows["page"],
             "new_page": rows["new_page"],
             "pass": pd.array(np.where(rows["pass_"] < 0, 0, rows["pass_"]), "Int64"),
-            "text": [
-                e[2].format(page=p, new=n, arg=a)
-                for e, p, n, a in zip(known, rows["page"], rows["new_page"], rows["arg"], strict=False)
-            ],
+            "text": [event_text(row) for row in rows],
         },
         index=pd.RangeIndex(total - kept, total, name="event"),
     ).assign(**{"pass": lambda t: t["pass"].where(rows["pass_"] >= 0)})
@@ -280,12 +285,13 @@ class Migration:
         """The Migration that the record of the last trigger holds."""
         rows = kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1]
         node = kernel.tables["mem_map"]["node"]
-        names = kernel._book["tasks"]
+        names = np.array(["", *list(kernel._book["tasks"].values())[1:]], object)  # 0, the kernel, stands for nobody
+        errors = np.array([f"-{errno.errorcode.get(e, '')}" if e else "" for e in range(64)], object)
         new = pd.Series(rows["new_pfn"]).astype("Int64")
         moved = rows["new_pfn"] > 0
         table = pd.DataFrame(
             {
-                "task": [names[int(m)] if m else "" for m in rows["mm"]],
+                "task": names[rows["mm"]],
                 "page": rows["address"].astype(int),
                 "old_pfn": rows["old_pfn"].astype(int),
                 "old_node": node[rows["old_pfn"]].astype(int),
@@ -294,7 +300,7 @@ class Migration:
                 "asked": pd.Series(rows["asked"]).astype("Int64").where(rows["asked"] >= 0),
                 "path": np.array(trace.PATHS, object)[rows["path"]],
                 "passes": rows["passes"].astype(int),
-                "error": ["" if not e else f"-{errno.errorcode[int(e)]}" for e in rows["error"]],
+                "error": errors[rows["error"]],
                 "reason": np.array(trace.REASONS, object)[rows["reason"]],
             }
         )

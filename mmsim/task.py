@@ -159,6 +159,8 @@ class Task:
         """Unmap pages.  `at`: not now, but when the clock says so (ns), as another thread of the task would."""
         start, end = task_range(self, range, mapped=False)
         self._check_alive()
+        if not 0 <= start < end <= mempolicy.END_OF_MEMORY:
+            raise os_error("EINVAL", f"range: {start:#x} to {end:#x} are no pages that could be unmapped")
         kernel = self._kernel
         kernel._reserve_vmas(4)
         if at is not None:
@@ -339,7 +341,9 @@ class Task:
         target = parse_nodes(new, kernel.topology.nodes, allowed, "new")
         other = self._permitted(pid, target)
         args = (other.pid, source, target, mempolicy.MPOL_MF_MOVE)
-        result = kernel._migration("migrate_pages", [other.pid], mempolicy.do_migrate_pages, *args, pid=self.pid)
+        result = kernel._migration(
+            "migrate_pages", [other.pid], mempolicy.do_migrate_pages, *args, pid=self.pid, both=source & target
+        )
         if result < 0:
             raise os_error("ENOMEM", f"no memory on nodes {format_nodes(target)} and behind them for the new pages")
         return result

@@ -82,6 +82,11 @@ def check_lists(kernel, lists):
     for which in range(structs.WORK_LISTS):
         if lists[mmzone.work_list(k, which)]:
             raise InvariantError(f"page {lists[mmzone.work_list(k, which)][0]}: left behind on a list of a migration")
+    waiting = np.zeros(len(pages), bool)
+    for which, n in enumerate(kernel.tables["pagevec_count"]):
+        waiting[kernel.tables["pagevec"][which][:n]] = True
+    elsewhere = pages["flags"] & (structs.PG_free | structs.PG_lru | structs.PG_slab | structs.PG_reserved) != 0
+    demand(elsewhere | waiting, "is in use, but on no list and in no pagevec")
 
 
 def check_vmas(tables):
@@ -96,6 +101,35 @@ def check_vmas(tables):
     by_row = np.argsort(first)
     last = (vmas["pte_base"] + vmas["vm_end"])[by_row]
     demand(first[by_row][1:] >= last[:-1], "shares page table rows with another", "vma")
+    ptes = tables["pte"]
+    covered = np.zeros(len(ptes), bool)
+    for begin, end in zip(first[by_row], last, strict=True):
+        covered[begin:end] = True
+    used = ptes["flags"] != 0
+    demand(covered | ~(used | (ptes["wrote"] != 0)), "is in use, but in no vma", "page table row")
+    demand(used | (ptes["wrote"] == 0), "is empty, but its task wrote this page: the write is lost", "page table row")
+    check_links(tables)
+
+
+def check_links(tables):
+    """Every vma is on the list of its task, of its file and of its anon_vma, once."""
+    vmas = tables["vma"]
+    live = vmas["vm_mm"] != 0
+    for owner, link, heads in (
+        ("vm_mm", "vm_next", tables["task"]["mmap"]),
+        ("mapping", "shared_next", tables["mapping"]["i_mmap"]),
+        ("anon_vma", "anon_next", tables["anon_vma"]),
+    ):
+        following = vmas[link].tolist()
+        found = np.zeros(len(vmas), int)
+        for number in np.flatnonzero(heads):
+            v = int(heads[number])
+            while v:
+                found[v] += 1
+                if found[v] > 1 or vmas[owner][v] != number:
+                    raise InvariantError(f"vma {v}: is on the list of {owner} {number}, where it does not belong")
+                v = following[v]
+        demand((found == 1) | ~live | (vmas[owner] == 0), f"is not on the list of its {owner}", "vma")
 
 
 def check_references(kernel, used):
@@ -187,13 +221,14 @@ def check_locks(tables, sys):
     """Who locks a page, or writes it, is known and will end."""
     pages = tables["mem_map"]
     waiting = tables["timer"][: sys.nr_timers]
-    for flag, kind, rule in (
-        (structs.PG_locked, timer.UNLOCK, "is locked, and nobody will unlock it"),
-        (structs.PG_writeback, timer.IO_DONE, "is under writeback that never ends"),
+    for flag, kind, rule, converse in (
+        (structs.PG_locked, timer.UNLOCK, "is locked, and nobody will unlock it", "will be unlocked, but is not locked"),
+        (structs.PG_writeback, timer.IO_DONE, "is under writeback that never ends", "is written, but not marked so"),
     ):
         ends = np.zeros(len(pages), bool)
         ends[waiting["a"][waiting["kind"] == kind]] = True
         demand((pages["flags"] & flag != 0) <= ends, rule)
+        demand((pages["flags"] & flag != 0) >= ends, converse)
     if sys.in_flight != (waiting["kind"] == timer.IO_DONE).sum():
         raise InvariantError("the number of writes under way is wrong")
 

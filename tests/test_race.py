@@ -2,49 +2,11 @@
 
 import pytest
 
-from mmsim import Kernel, Topology, race
-from mmsim.race import Fault, Migrate, Swapoff, WriteAndUnmap
+from mmsim import race
+from mmsim.race import SCENES, Fault, Migrate, one_page
+from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
 
-WITHOUT = (1, 3, 4, 5, 6, 7)
-
-
-def anonymous(patches, slots=4):
-    """One page of task a in the swap cache, with a swap pte."""
-    kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches, swap_slots=slots)
-    task = kernel.spawn("a")
-    task.touch(task.mmap(1), write=True)
-    race.swap_out_half(kernel, task)
-    kernel.verify()
-    return kernel
-
-
-def forked(patches):
-    """The same page, shared with a child b."""
-    kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches, swap_slots=4)
-    task = kernel.spawn("a")
-    task.touch(task.mmap(1), write=True)
-    task.fork("b")
-    race.swap_out_half(kernel, task)
-    kernel.verify()
-    return kernel
-
-
-def tmpfs(patches):
-    """One page of shared anonymous memory, moved to the swap cache and noted in its file."""
-    kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches, swap_slots=4)
-    task = kernel.spawn("a")
-    task.touch(task.mmap(1, shared=True), write=True)
-    race.swap_out_half(kernel, task)
-    kernel.verify()
-    return kernel
-
-
-SITES = {
-    "do_swap_page": (anonymous, [Fault("a"), Migrate("a")]),
-    "shmem_getpage": (tmpfs, [Fault("a"), Migrate("a")]),
-    "try_to_unuse": (anonymous, [Swapoff(), Migrate("a")]),
-    "try_to_unuse of tmpfs": (tmpfs, [Swapoff(), Migrate("a")]),
-}
+SITES = {name: SCENES[name] for name in list(SCENES)[:4]}
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -73,7 +35,7 @@ def test_the_harm_of_do_swap_page_is_that_the_migration_is_undone():
 
 
 def test_sharers_part_early():
-    exploration = race.explore(forked, [Fault("a"), Migrate("a"), Fault("b")], WITHOUT)
+    exploration = race.explore(*SCENES["sharers part"], WITHOUT)
     apart = False
     for text in exploration.outcomes.query("bad")["outcome"]:
         list(exploration.example(text))
@@ -88,14 +50,9 @@ def test_the_harm_of_shmem_getpage_is_an_orphan():
 
 
 def test_with_a_third_actor_and_one_slot_a_write_is_lost():
-    actors = [Fault("a"), Migrate("a"), WriteAndUnmap("a")]
-
-    def build(patches):
-        return anonymous(patches, slots=1)
-
-    lost = race.explore(build, actors, WITHOUT)
+    lost = race.explore(*SCENES["lost write"], WITHOUT)
     assert lost.outcomes["outcome"].str.contains("it holds write 1, but write 2 was the last").any()
-    assert race.explore(build, actors, 7).bad == 0
+    assert race.explore(*SCENES["lost write"], 7).bad == 0
 
 
 def test_with_two_actors_no_write_is_lost():
@@ -106,7 +63,8 @@ def test_with_two_actors_no_write_is_lost():
 
 def test_two_faulting_tasks_against_a_migration_are_exhausted():
     actors = [Fault("a"), Fault("b", write=True), Migrate("a")]
-    with_it, without = race.explore(forked, actors, 7), race.explore(forked, actors, WITHOUT)
+    build = SCENES["sharers part"][0]
+    with_it, without = race.explore(build, actors, 7), race.explore(build, actors, WITHOUT)
     assert with_it.bad == 0 < without.bad
     assert with_it.schedules > 1000
 
@@ -134,14 +92,32 @@ def test_every_serial_order_is_good():
 
 
 def test_a_blocked_actor_cannot_run_and_back_undoes_a_step():
-    running = race.Race(anonymous, [Fault("a"), Migrate("a")], 7)
+    running = race.Race(one_page, [Fault("a"), Migrate("a")], 7)
     for _ in range(2):
         running.step("migration")
     running.step("a")
     assert running.blocked("a")
-    with pytest.raises(ValueError, match="waits for the lock"):
+    with pytest.raises(ValueError, match="waits for the lock of page 1, held by migration"):
         running.step("a")
     before = running.state()
     running.step("migration")
     running.back()
     assert running.state() == before
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_scene_starts_sound_and_patch_2_makes_it_good(name):
+    build, actors = SCENES[name]
+    build(7).verify()
+    assert race.explore(build, actors, WITHOUT).bad > 0 == race.explore(build, actors, 7).bad
+
+
+def test_the_holder_of_a_lock_is_known_while_it_holds_it():
+    running = race.Race(*SCENES["do_swap_page"], 7)
+    assert running.holders == {}
+    for _ in range(2):
+        running.step("migration")
+    assert running.holders == {1: "migration", 64: "migration"}
+    while "migration" in running.choices:
+        running.step("migration")
+    assert running.holders == {}

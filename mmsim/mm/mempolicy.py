@@ -276,7 +276,7 @@ def do_migrate_pages(k, mm, source, target, flags):
         if s < 0 or k.sys.bug:
             break
         waiting &= ~(1 << s)
-        trace(k, NODE_PAIR, s, d, 0)
+        trace(k, NODE_PAIR, 0, 0, 256 * s + d)
         left = migrate_to_node(k, mm, s, d, flags)
         if left < 0:
             return left

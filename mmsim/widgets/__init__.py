@@ -1,0 +1,7 @@
+"""Widgets to look at a machine and to step through what it does."""
+
+from .config_matrix import ConfigMatrix
+from .lab import MigrationLab
+from .race_player import RacePlayer
+
+__all__ = ["ConfigMatrix", "MigrationLab", "RacePlayer"]

@@ -1,0 +1,97 @@
+"""Configure a kernel, and see what it holds and answers."""
+
+from html import escape
+
+import ipywidgets as W
+
+from ..configs import OPTIONS, TRIGGERS, answers, configuration, symbols
+from .parts import STYLE, Plain, Status
+
+MEANING = {
+    "-ENOSYS": "no such call in this kernel",
+    "BUG()": "an anonymous page has no swap entry to go to: the kernel stops",
+    "none moved": "the call works, but migrates nothing here",
+    "swapped out": "evicted; the next touch reads the page back",
+    "moved": "in new frames now",
+}
+
+
+def meaning(answer):
+    """What an answer of a trigger means."""
+    return next((text for sign, text in MEANING.items() if sign in answer), "")
+
+
+class ConfigMatrix(Plain, W.VBox):
+    """Switches for the CONFIG_ options and for patch 1; the symbols in the image, and what each trigger answers.
+
+    `mmsim.configs.config_matrix` gives all configurations as one table.
+    """
+
+    def __init__(self):
+        def box(text, on):
+            made = W.Checkbox(on, description=text, indent=False, layout=W.Layout(width="auto", margin="0 14px 0 0"))
+            made.observe(lambda _: self.show(), "value")
+            return made
+
+        self.options = {name: box(name, name in ("NUMA", "SMP", "SWAP")) for name in OPTIONS}
+        self.patch_1 = box("patch 1 applied", True)
+        self.others = box("patches 2 to 7 applied, too (they need patch 1)", False)
+        self.triggers, self.symbols, self.line = W.HTML(), W.HTML(), Status()
+        row = W.Layout(flex_flow="row wrap")
+        part = W.Layout(flex="1 1 380px", min_width="0")
+        self.triggers.layout = self.symbols.layout = part
+        super().__init__([
+            W.HTML(STYLE), W.HBox(list(self.options.values()), layout=row),
+            W.HBox([self.patch_1, self.others], layout=row), self.line,
+            W.HBox([self.symbols, self.triggers], layout=W.Layout(flex_flow="row wrap", grid_gap="12px")),
+        ])  # fmt: skip
+        self.add_class("mmsim-config").add_class("mmsim-plain")
+        self.show()
+
+    @property
+    def config(self):
+        """The Config that the switches say."""
+        return configuration(*(name for name, made in self.options.items() if made.value))
+
+    @property
+    def patches(self):
+        """The patches that are applied."""
+        return () if not self.patch_1.value else 7 if self.others.value else (1,)
+
+    def show(self):
+        """Boot the kernel, try every trigger, and draw everything anew."""
+        self.others.disabled = not self.patch_1.value
+        config, patches = self.config, self.patches
+        self.found, self.answers = symbols(config, patches), answers(config, patches)
+        there, of = sum(not why for why in self.found.values()), len(self.found)
+        letters = {name: "y" if made.value else "n" for name, made in self.options.items()}
+        rule = " or ".join(f"{name}={letters[name]}" for name in ("NUMA", "SPARSEMEM", "DISCONTIGMEM"))
+        if patches:
+            derived = f"<b>CONFIG_MIGRATION={'y' if config.migration else 'n'}</b>, from {rule}"
+        else:
+            derived = "<b>There is no CONFIG_MIGRATION</b>: without patch 1 every kernel compiles the migration code"
+        said = "; ".join(f"{key} answers {text}" for key, text in self.answers.items())
+        self.line.value = (f"<p>{derived}. The image holds {there} of {of} functions of page migration."
+                           f"<span class=unseen>{said}</span></p>")  # fmt: skip
+        rows = "".join(
+            f"<tr><td><s><code>{n}()</code></s></td><td>✗ {why}</td></tr>" if why
+            else f"<tr><td><code>{n}()</code></td><td>✓ in the image</td></tr>" for n, why in self.found.items()
+        )  # fmt: skip
+        self.symbols.value = (
+            "<table><caption>Functions of page migration</caption>"
+            f"<tr><th scope=col>function</th><th scope=col>in this kernel?</th></tr>{rows}</table>"
+        )
+        rows = "".join(
+            f"<tr><td>{key}. {escape(call)}</td><td><b>{self.answers[key]}</b>"
+            f"<br>{meaning(self.answers[key])}</td></tr>"
+            for key, call in TRIGGERS.items()
+        )
+        self.triggers.value = (
+            "<table><caption>What each trigger answers, tried with four anonymous pages</caption>"
+            f"<tr><th scope=col>trigger</th><th scope=col>answer</th></tr>{rows}</table>"
+        )
+
+    def __repr__(self):
+        names = ", ".join(f"{name}{f' ({why})' if why else ''}" for name, why in self.found.items())
+        said = "; ".join(f"{key}: {text}" for key, text in self.answers.items())
+        return f"{self.config}, patches {self.patches}\nfunctions: {names}\nanswers: {said}"

@@ -1,0 +1,266 @@
+"""A run, recorded event by event, so that one can look at any moment of it, forwards and backwards.
+
+The observer of `Kernel.watch` compares the tables with what they were at the event before and keeps the
+words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
+"""
+
+import errno
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from .. import results
+from ..errors import MMSimError
+from ..mm import structs, trace
+
+TABLES = ("mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "considered")
+MAX_FRAMES = 1 << 14  # of a machine that can be shown
+MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
+COUNTERS = {
+    "migrated": "pages migrated", "evicted": "pages swapped out", "unmapped": "ptes unmapped",
+    "restored": "ptes restored", "swap_write": "swap writes", "file_write": "file writes",
+    "alloc": "frames allocated", "alloc_fallback": "on a fallback node",
+}  # fmt: skip
+
+
+class Recording:
+    """What happened on a machine while a function ran.
+
+    Step 0 is the machine before, step i the machine at event i, step `steps` the machine afterwards.
+
+    Attributes
+    ----------
+    events : ndarray
+        The rows of the trace; event i is ``events[i - 1]``.
+    hands : list of (int, int)
+        For each step the page in hand, and the new page that is to take its place; 0: none.
+    migration : Migration or None
+        What the run left in `kernel.last`.
+    error : Exception or None
+        What ended the run: an OSError, a KernelBug, a KernelHang.
+    """
+
+    def __init__(self, kernel, run):
+        self.topology, self._book, self._vma = kernel.topology, kernel._book, kernel.tables["vma"].copy()
+        if len(self) > MAX_FRAMES:
+            raise ValueError(f"this machine has {len(self):,} page frames; the widget shows {MAX_FRAMES:,} at most")
+        self._find_ptes()
+        self._tables, self._first = kernel.tables, int(kernel.k.sys.nr_events)
+        self._sizes = {name: len(kernel.tables[name]) for name in TABLES}
+        self._base = self._now = self._words()
+        self._rows, self._where, self._what = [], [], []
+        self.error, last = None, kernel.last
+        try:
+            with kernel.watch(self._observe):
+                run()
+        except (OSError, MMSimError) as error:
+            self.error = error
+        self._observe(end=True)
+        self.migration = kernel.last if kernel.last is not last else None
+        self.steps, self.events = len(self._where), np.frombuffer(b"".join(self._rows), structs.EVENT)
+        self._ends = np.cumsum([0] + [len(where) for where in self._where])
+        self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
+        self._find_hands()
+        del self._tables, self._now, self._rows
+
+    def _find_ptes(self):
+        """Which ptes there are: their rows, whose they are, and whether a locked vma holds them."""
+        vmas = self._vma[self._vma["vm_mm"] != 0]
+        vmas = vmas[np.lexsort((vmas["vm_start"], vmas["vm_mm"]))]
+        sizes = vmas["vm_end"] - vmas["vm_start"]
+        self.pte_address = np.concatenate([np.arange(v["vm_start"], v["vm_end"]) for v in vmas] or [np.zeros(0, int)])
+        self.pte_row = self.pte_address + np.repeat(vmas["pte_base"], sizes)
+        self.pte_pid = np.repeat(vmas["vm_mm"], sizes)
+        self._pte_locked = np.repeat(vmas["vm_flags"] & structs.VM_LOCKED, sizes) != 0
+        self.pids = np.unique(self.pte_pid).tolist()
+
+    def _words(self):
+        return np.concatenate([self._tables[name].view(np.int32).ravel() for name in TABLES])
+
+    def _observe(self, end=False):
+        """The machine is about to write an event (or has ended): keep what has changed since the last one."""
+        done = len(self._where)
+        if len(self._rows) < done:  # the event before this one is written by now
+            ring = self._tables["event"]
+            self._rows.append(ring[(self._first + done - 1) % len(ring)].tobytes())
+        if done == 0:  # the trigger has made a new table of the pages that it considers
+            old, self._sizes["considered"] = self._sizes["considered"], len(self._tables["considered"])
+            size = structs.CONSIDERED.itemsize // 4
+            empty = np.zeros(self._sizes["considered"] * size, np.int32)
+            self._base = self._now = np.concatenate([self._base[: -old * size], empty])
+        if end or done < MAX_EVENTS:
+            words = self._words()
+            where = np.flatnonzero(words != self._now).astype(np.int32)
+            self._where.append(where)
+            self._what.append(words[where])
+            self._now = words
+
+    def _find_hands(self):
+        self.hands, pair = [(0, 0)], (0, 0)
+        for event in self.events[["code", "page", "new_page"]].tolist():
+            pages = pages_of_event(*event)
+            if pages:
+                pair = tuple(pages) if len(pages) == 2 else pair if pages[0] in pair else (pages[0], 0)
+            self.hands.append(pair if pages else (0, 0))
+        self.hands.append((0, 0))
+
+    # -- the machine at a step
+
+    def at(self, step):
+        """The machine at a step, as far as `mmsim.results` looks at a Kernel."""
+        words, changed = self._base.copy(), self._ends[step]
+        words[self._where[:changed]] = self._what[:changed]  # where a word changed twice, the later change stays
+        tables, begin = {"vma": self._vma}, 0
+        for name, rows in self._sizes.items():
+            dtype = np.dtype(DTYPES.get(name, np.int32))
+            end = begin + rows * dtype.itemsize // 4
+            tables[name] = words[begin:end].view(dtype)
+            begin = end
+        sys = dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True))
+        return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=SimpleNamespace(**sys)), _book=self._book)
+
+    def frames(self, step):
+        """What `kernel.frames()` would have said at a step."""
+        return results.frames(self.at(step))
+
+    def __len__(self):
+        """How many frames the machine has."""
+        return sum(self.topology.frames)
+
+    @property
+    def slots(self):
+        """How many swap slots there are."""
+        return self._sizes["swap_map"] - 1
+
+    @property
+    def slots_used(self):
+        """The highest swap entry that was in use at any step."""
+        begin = (self._sizes["mem_map"] * structs.PAGE.itemsize + self._sizes["pte"] * structs.PTE.itemsize) // 4
+        touched = np.append(self._where, np.flatnonzero(self._base)) - begin
+        return int(touched[touched <= self.slots].max(initial=0))
+
+    # -- whose the frames are
+
+    def owners(self, tables):
+        """(frame of each pte, the swap cache's where it is swapped; first pid of each frame or 0; has it several)."""
+        ptes = tables["pte"][self.pte_row]
+        swap = ptes["flags"] & structs.PTE_SWAP != 0
+        pfn = np.where(ptes["flags"] & structs.PTE_PRESENT, ptes["value"], 0)
+        pfn[swap] = tables["swap_cache"][ptes["value"][swap]]
+        used = pfn > 0
+        first, several = np.zeros(len(self), np.int32), np.zeros(len(self), bool)
+        first[pfn[used][::-1]] = self.pte_pid[used][::-1]
+        several[pfn[used][first[pfn[used]] != self.pte_pid[used]]] = True
+        return pfn, first, several
+
+    def in_locked_vma(self, pfn):
+        """Which frames a locked vma maps; `pfn`: the frame of each pte."""
+        return np.isin(np.arange(len(self)), pfn[self._pte_locked & (pfn > 0)])
+
+    def pinned(self):
+        """Which frames someone has pinned."""
+        return np.isin(np.arange(len(self)), [pfn for pfns in self._book["pins"].values() for pfn in pfns])
+
+    def name(self, pid):
+        """The name of a task."""
+        return self._book["tasks"][int(pid)]
+
+    def virtual(self, place):
+        """A virtual page as people count: 'page 3 of a'."""
+        pid = self.pte_pid[place]
+        return f"page {place - np.argmax(self.pte_pid == pid)} of {self.name(pid)}"
+
+    # -- words
+
+    def text(self, step):
+        """What happened at a step, in words."""
+        if step == 0:
+            return f"Before the call. {len(self.events) or 'No'} events follow."
+        if step == self.steps:
+            return f"After the call: {self._outcome()}."
+        event = self.events[step - 1]
+        pass_ = f"pass {event['pass_']} · " if event["pass_"] >= 0 else ""
+        return f"event {step} of {len(self.events)} · {pass_}{sentence(event)}"
+
+    def _outcome(self):
+        words = [error_text(self.error)] if self.error else []
+        if self.migration is not None:
+            words += [] if words else [f"{self.migration.trigger} returned {self.migration.returned}"]
+            words.append("pages: " + (", ".join(f"{path} {n}" for path, n in self.migration.paths.items()) or "none"))
+        return "; ".join(words) or "nothing was migrated"
+
+    def story(self, page):
+        """The sentences about one page, in order; it is followed to its new frame.
+
+        `page`: a frame number, as the sentences have it, or a virtual page of the first task that has it.
+        """
+        place = np.flatnonzero(self.pte_address == page)
+        if page >= len(self) and not len(place):
+            raise ValueError(f"page is {page:#x}: neither a page frame nor a virtual page of a task")
+        followed = {int(self.owners(self.at(0).tables)[0][place[0]]) if page >= len(self) else page}
+        story = []
+        for event in self.events:
+            pages = pages_of_event(event["code"], event["page"], event["new_page"])
+            if followed & set(pages):
+                story.append(sentence(event))
+                followed |= {pages[1]} if event["code"] == trace.COPIED else set()
+        return story
+
+    # -- numbers
+
+    def counters(self, step):
+        """What was counted since the run began: {what: number}; at the end the simulated time."""
+        now, before = self.at(step).tables, self.at(0).tables
+        counts = dict(zip(structs.VMSTAT, (now["vmstat"] - before["vmstat"]).tolist(), strict=True))
+        table = {words: counts[name] for name, words in COUNTERS.items()}
+        table["swap slots in use"] = int((now["swap_map"][1:] > 0).sum())
+        table["simulated time"] = f"{(now['sys']['clock'][0] - before['sys']['clock'][0]) / 1e6:.3f} ms"
+        return table
+
+    def stayed(self, step):
+        """The pages that have not moved by then, with the reason: task, page, frame, what, error, reason."""
+        tables = self.at(step).tables
+        rows = tables["considered"][1 : int(tables["sys"]["nr_considered"][0]) + 1]
+        rows = rows[(rows["new_pfn"] == 0) & ~np.isin(rows["path"], (trace.PATH_SWAPPED, trace.PATH_FREED))]
+        what = np.array(trace.PATHS, object)[rows["path"]]
+        if step < self.steps:
+            what[~np.isin(rows["path"], (trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED))] = "not yet"
+            passing = (rows["old_pfn"] == self.hands[step][0]) & (rows["reason"] == trace.R_YOUNG)
+            rows, what = (column[(rows["reason"] > 0) & ~passing] for column in (rows, what))
+        place = {(pid, a): i for i, (pid, a) in enumerate(zip(self.pte_pid.tolist(), self.pte_address.tolist(),
+                                                              strict=True))} if len(rows) else {}  # fmt: skip
+        places = [place.get(key) for key in rows[["mm", "address"]].tolist()]
+        return pd.DataFrame({
+            "task": ["" if i is None else self.name(self.pte_pid[i]) for i in places],
+            "page": pd.array([None if i is None else i - np.argmax(self.pte_pid == self.pte_pid[i]) for i in places],
+                             "Int64"),
+            "frame": rows["old_pfn"].astype(int),
+            "what": what,
+            "error": [f"-{errno.errorcode[e]}" if e else "" for e in rows["error"].tolist()],
+            "reason": np.array(trace.REASONS, object)[rows["reason"]],
+        })  # fmt: skip
+
+
+DTYPES = {
+    "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM,
+    "considered": structs.CONSIDERED,
+}  # fmt: skip
+
+
+def pages_of_event(code, page, new_page):
+    """The frames that the sentence of an event names: none, one or two."""
+    text = trace.EVENTS[code][2]
+    return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
+
+
+def sentence(event):
+    """A row of the trace in words."""
+    return f"{trace.EVENTS[event['code']][0]}(): {results.event_text(event)}"
+
+
+def error_text(error):
+    """What went wrong, in words."""
+    if isinstance(error, OSError) and error.errno:
+        return f"-{errno.errorcode.get(error.errno, error.errno)}, {error.strerror}"
+    return str(error) if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,237 @@
+"""A recorded machine as boxes of squares: where everything goes, and how it looks at each step.
+
+What a step changes is two bytes a cell, a look (a colour and marks) and a letter. Cells are numbered: the
+frames by pfn, then the pages of the first tasks, then the swap slots. stage.js draws them on a canvas, svg.py on paper.
+"""
+
+import numpy as np
+
+from .. import palette, results
+from ..mm import structs, trace
+from ..palette import Look
+
+FREE, MAPPED, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, SWAPPED, ZERO = range(8)
+NODE_0 = 8  # looks from here on: a present page, by node
+LOOKS = [palette.STATES[s] for s in ("free", "mapped", "swap cache", "page cache", "kernel", "other")]
+LOOKS += [palette.PATHS["swapped out"], Look(palette.LIGHT, "z"), *map(palette.node, range(len(palette.NODES)))]
+DIRTY = 1 << 4
+MARK = 5  # bits of a look from here on: 0, or 1 + a place in MARKS
+MARKS = {
+    "pinned": palette.STATES["pinned"],
+    "locked": palette.STATES["locked"],
+    "under writeback": Look(palette.ORANGE, "W"),
+    "in a locked vma": Look(palette.YELLOW, "M"),
+}
+LEGEND = (
+    (SWAP_CACHE, "", "swap cache"), (PAGE_CACHE, "c", "page cache"), (KERNEL, "k", "kernel"),
+    (OTHER, "o", "new or leaving"), (SWAPPED, "s", "swapped out"),
+    *((MAPPED + (i + 1 << MARK), "", text.replace("in a ", "").replace("under ", "")) for i, text in enumerate(MARKS)),
+    (MAPPED + DIRTY, "", "dirty"),
+)  # fmt: skip
+STATE_NAMES = ("free", "mapped", "in the swap cache", "in the page cache", "of the kernel", "new or leaving")
+MAX_TASKS, MAX_CELLS = 3, 2400  # of which the pages are shown, and how many of them
+LABEL, TEXT, PAD, HEAD, GAP = 104, 6.3, 8, 20, 18  # px: label of a strip, a letter, and distances between things
+
+
+class Scene:
+    """How a recording looks."""
+
+    def __init__(self, recording):
+        self.recording = recording
+        names = {pid: recording.name(pid) for pid in recording.pids}
+        looks = palette.owners(list(names.values()))
+        self.letters = {pid: ord(looks[name].letter) for pid, name in names.items()}
+        pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
+        self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
+        self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
+        self.strips = [(f"pages of {names[pid]}", len(own)) for pid, own in pages.items()]
+        self.strips += [("swap slots", self.slots)] * (self.slots > 0)
+        tasks = [(MAPPED, chr(self.letters[pid]), f"task {names[pid]}") for pid in pages]
+        shared = [(MAPPED, palette.SHARED.letter, "shared")] * (len(names) > 1)
+        self.legend = [(FREE, "", "free"), *tasks, *shared, *LEGEND]
+
+    def geometry(self, width=1100):
+        """Where everything goes on a stage of that width, in px: boxes, groups of cells, texts and the legend."""
+        groups, texts = [], []
+        y = place_nodes(self.recording.topology, width, groups, texts)
+        first = len(self.recording)
+        for label, count in self.strips:
+            y = place_strip(label, count, first, y + 8, width, groups, texts)
+            first += count
+        legend, height = place_legend(self.legend, width, y + 12)
+        return {
+            "width": width, "height": height, "groups": groups, "texts": texts, "legend": legend, "cells": first,
+            "looks": [[look.colour, look.ink, look.hatch] for look in LOOKS],
+            "marks": [[look.colour, look.ink, look.letter] for look in MARKS.values()],
+        }  # fmt: skip
+
+    def cells(self, step):
+        """An array of looks and one of letters (codes), one entry a cell."""
+        recording = self.recording
+        tables = recording.at(step).tables
+        pages = tables["mem_map"][: len(recording)]
+        flags = pages["flags"]
+        pfn, first, shared = recording.owners(tables)
+        look = np.full(len(pages), OTHER, np.uint8)
+        look[pages["mapping"] > 0] = PAGE_CACHE
+        look[pages["mapcount"] > 0] = MAPPED
+        look[flags & structs.PG_swapcache != 0] = SWAP_CACHE
+        look[flags & (structs.PG_slab | structs.PG_reserved) != 0] = KERNEL
+        look[flags & structs.PG_free != 0] = FREE
+        letter = np.array([ord(" "), *(ord(each.letter) for each in LOOKS[1:])], np.uint8)[look]
+        for pid, own in self.letters.items():
+            letter[(first == pid) & (look != KERNEL)] = own
+        letter[shared & (look != KERNEL)] = ord(palette.SHARED.letter)
+        look[flags & structs.PG_dirty != 0] |= DIRTY
+        marks = (recording.pinned(), flags & structs.PG_locked != 0, flags & structs.PG_writeback != 0,
+                 recording.in_locked_vma(pfn))  # fmt: skip
+        for i, marked in enumerate(marks):
+            look[marked & (look < 1 << MARK)] |= i + 1 << MARK
+        users = tables["swap_map"][1 : self.slots + 1]
+        cached = tables["swap_cache"][1 : self.slots + 1] > 0
+        slots = (np.where(cached, SWAP_CACHE, np.where(users > 0, SWAPPED, FREE)),
+                 np.where(users > 0, ord("0") + np.minimum(users, 9), ord(" ")))  # fmt: skip
+        ptes = page_looks(tables["pte"][recording.pte_row[self.pages]], tables["swap_cache"], pages)
+        return tuple(np.concatenate(parts).astype(np.uint8) for parts in zip((look, letter), ptes, slots, strict=True))
+
+    def hand(self, step):
+        """The page in hand: its cell, the cell of the new page, other cells that concern it, and the distance."""
+        recording = self.recording
+        old, new = recording.hands[step]
+        if not old:
+            return {}
+        tables = recording.at(step).tables
+        concerned = np.concatenate([recording.owners(tables)[0][self.pages], tables["swap_cache"][1 : self.slots + 1]])
+        hand = {"old": old, "also": (len(recording) + np.flatnonzero(np.isin(concerned, [old, new or old]))).tolist()}
+        if new:
+            a, b = tables["mem_map"]["node"][[old, new]]
+            hand |= {"new": new, "distance": recording.topology.distances[a][b]}
+        return hand | {"fly": bool(recording.events["code"][step - 1] == trace.COPIED)}
+
+    # -- in words
+
+    def label(self, step):
+        """What the stage shows."""
+        look = self.cells(step)[0] & 15
+        words, first = [], 0
+        for node, frames in enumerate(self.recording.topology.frames):
+            counts = np.bincount(look[first : first + frames], minlength=len(STATE_NAMES))
+            here = [f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=False) if n]
+            words.append(f"node {node}: {', '.join(here)}")
+            first += frames
+        old, new = self.recording.hands[step]
+        words += [f"in hand is page {old}" + (f", on its way to page {new}" if new else "")] if old else []
+        return f"Page frames of {self.recording.topology.nodes} nodes. " + "; ".join(words) + "."
+
+    def describe(self, step, cell):
+        """What a cell is."""
+        recording, tables = self.recording, self.recording.at(step).tables
+        page, slot = cell - len(recording), cell - len(recording) - len(self.pages) + 1
+        if slot > 0:
+            users = tables["swap_map"][slot]
+            return f"swap slot {slot}: " + (f"users {users}{cached_as(tables, slot)}" if users else "free")
+        if page >= 0:
+            pte = tables["pte"][recording.pte_row[self.pages[page]]]
+            return f"{recording.virtual(self.pages[page])}: {describe_pte(tables, pte)}"
+        frame, look = tables["mem_map"][cell], int(self.cells(step)[0][cell])
+        mapped = map(recording.virtual, np.flatnonzero(recording.owners(tables)[0] == cell)[:3])
+        words = [f"frame {cell} on node {frame['node']}: " + (", ".join(mapped) or STATE_NAMES[look & 15])]
+        words += [text for i, text in enumerate(MARKS) if look >> MARK == i + 1]
+        words += [f"references {frame['count']}, {frame['mapcount']} of them from ptes"] * bool(frame["count"])
+        flags = results.flag_text([frame["flags"]], results.FLAG_NAMES)[0].replace(" ", ", ")
+        return "; ".join(words + [f"flags {flags}"] * bool(flags))
+
+
+def cached_as(tables, entry):
+    pfn = tables["swap_cache"][entry]
+    return f", in the swap cache as frame {pfn}" if pfn else ""
+
+
+def describe_pte(tables, pte):
+    if pte["flags"] & structs.PTE_SWAP:
+        return f"swap entry {pte['value']}{cached_as(tables, pte['value'])}"
+    if not pte["flags"] & structs.PTE_PRESENT:
+        return "not present"
+    bits = results.flag_text([pte["flags"]], results.PTE_FLAG_NAMES)[0].replace(" ", ", ")
+    return f"frame {pte['value']} on node {tables['mem_map']['node'][pte['value']]}; pte {bits or 'read-only, old'}"
+
+
+def page_looks(ptes, swap_cache, pages):
+    """Looks and letters of virtual pages: the node of a present one, s for a swap entry, z for the zero page."""
+    present, swap = ptes["flags"] & structs.PTE_PRESENT != 0, ptes["flags"] & structs.PTE_SWAP != 0
+    pfn = np.where(present, ptes["value"], 0)
+    node = pages["node"][pfn]
+    zero = present & (pages["flags"][pfn] & structs.PG_reserved != 0)
+    look = np.where(present, NODE_0 + node % len(palette.NODES), FREE)
+    letter = np.where(present, ord("0") + node % 10, ord("-"))
+    cached = np.zeros(len(ptes), bool)
+    cached[swap] = swap_cache[ptes["value"][swap]] > 0
+    look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
+    look[zero], letter[zero] = ZERO, ord("z")
+    return look, letter
+
+
+def place_nodes(topology, width, groups, texts):
+    """The boxes of the nodes, further apart where the distance is larger; the y below them."""
+    n, distance = topology.nodes, topology.distances
+    across = n if n <= 4 else -(-n // 2) if n <= 8 else 8
+    rows = -(-n // across)
+    far = [max(distance[i][i + 1] for i in range(column, n - 1, across)) for column in range(across - 1)]
+    gaps = [int(14 + 0.6 * min(60, d)) for d in far]
+    w = (width - 2 - sum(gaps)) // across
+    columns, cell = fit(max(topology.frames), w - 2 * PAD, rows)
+    numbers = ["  ".join(map(str, row)) for row in distance]
+    wide = TEXT * (len(max(numbers, key=len)) + 11)
+    under, word = w < 120 + wide, "distances  " if w > wide + 2 * PAD else ""  # is there room for them beside the name
+    head = HEAD + 14 * under
+    tall = -(-max(topology.frames) // columns) * cell + head + PAD
+    first = 0
+    for node, frames in enumerate(topology.frames):
+        row, column = divmod(node, across)
+        x, y = 1 + column * w + sum(gaps[:column]), 1 + row * (tall + GAP)
+        groups.append({
+            "first": first, "count": frames, "x": x + (w - columns * cell) // 2, "y": y + head, "w": cell, "h": cell,
+            "cols": columns, "box": [x, y, w, tall], "node": node,
+        })  # fmt: skip
+        first += frames
+        texts.append([x + PAD if under else x + w - PAD, y + head - 5, word + numbers[node],
+                      "start" if under else "end"])  # fmt: skip
+        if column + 1 < across and node + 1 < n:
+            texts.append([x + w + gaps[column] / 2, y + tall / 2 + 4, str(distance[node][node + 1]), "middle"])
+        if node + across < n:
+            texts.append([x + w / 2, y + tall + 13, str(distance[node][node + across]), "middle"])
+    return 1 + rows * (tall + GAP) - GAP
+
+
+def fit(frames, width, rows):
+    """(columns, size of a square) for the frames of a node: large squares, full rows, and no more height than helps."""
+    best = (-99, 0, 0)
+    for budget in (112, 192 if rows > 1 else 224):
+        for columns in range(8, width // 2, 4):
+            cell = min(18, width // columns, budget // rows // -(-frames // columns))
+            best = max(best, (cell * (0.7 if cell > 10 and frames % columns else 1), columns, max(cell, 2)))
+        if best[0] >= 11:
+            break
+    return best[1:]
+
+
+def place_strip(label, count, first, y, width, groups, texts):
+    """A row of cells with a label; as many lines as it takes; the y below it."""
+    lines = next((n for n in (1, 2, 3) if (width - LABEL) // -(-count // n) >= 2), 4)
+    columns = -(-count // lines)
+    w, h = max(1, min(16, (width - LABEL) // columns)), 16 if lines == 1 else 12
+    texts.append([2, y + 12, label, "start"])
+    groups.append({"first": first, "count": count, "x": LABEL, "y": y, "w": w, "h": h, "cols": columns})
+    return y + lines * h
+
+
+def place_legend(legend, width, y):
+    """([x, y, look, letter, text] of each entry, the y below them)."""
+    items, x = [], 2
+    for look, letter, text in legend:
+        wide = 28 + int(TEXT * len(text))
+        if x + wide > width:
+            x, y = 2, y + 20
+        items.append([x, y, look, letter, text])
+        x += wide
+    return items, y + 20

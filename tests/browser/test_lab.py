@@ -1,0 +1,173 @@
+"""The MigrationLab in a real browser: what a student does with it, by mouse and by keys."""
+
+import json
+
+import pytest
+from lab import NO_CELL_BUSY, RUN_ALL
+from playwright.sync_api import expect
+
+SOURCE = "from mmsim.widgets import MigrationLab\nlab = MigrationLab()\nlab"
+SUM = """() => { // of all that the canvas shows
+    const canvas = document.querySelector('.mm-picture canvas');
+    const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return bytes.reduce((sum, byte, i) => (sum * 31 + byte + i) % 1000003, 7);
+}"""
+
+
+@pytest.fixture(scope="module")
+def opened(browser, jupyter, tmp_path_factory):
+    """A notebook with nothing but a MigrationLab, in a page of its own for all tests here."""
+    cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None, "source": SOURCE}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    folder = tmp_path_factory.mktemp("lab")
+    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "lab.ipynb").write_text(json.dumps(notebook))
+    source, jupyter.source = jupyter.source, folder
+    errors = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(error))
+        jupyter.open(page, "lab.ipynb", run=False)
+        jupyter.source = source
+        yield page
+    assert not errors, f"scripts failed in the page: {errors}"
+
+
+@pytest.fixture
+def lab(opened):
+    """The notebook, run anew."""
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    opened.evaluate(RUN_ALL)
+    opened.wait_for_function(NO_CELL_BUSY)
+    at_step(opened, 0)
+    return opened
+
+
+def at_step(page, step):
+    page.wait_for_selector(f".mm-picture[data-step='{step}']", timeout=10_000)
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def last_step(page):
+    return int(page.get_by_role("slider", name="event").get_attribute("max"))
+
+
+def test_step_back_last_and_play(lab):
+    seen = {lab.evaluate(SUM)}
+    for step in range(1, 4):
+        press(lab, "Step")
+        at_step(lab, step)
+    press(lab, "Last")
+    at_step(lab, last_step(lab))
+    seen.add(lab.evaluate(SUM))
+    expect(lab.locator(".mm-said")).to_contain_text("After the call: migrate_pages returned 0; pages: direct 24.")
+    press(lab, "Back")
+    at_step(lab, last_step(lab) - 1)
+    seen.add(lab.evaluate(SUM))
+    press(lab, "First")
+    at_step(lab, 0)
+    assert lab.evaluate(SUM) in seen, "back at the beginning, the picture is the first one"
+    assert len(seen) == 3
+    press(lab, "Play")
+    lab.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 3")
+    press(lab, "Pause")
+    expect(lab.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    lab.wait_for_timeout(100)
+    stopped = lab.locator(".mm-picture").get_attribute("data-step")
+    lab.wait_for_timeout(600)
+    assert lab.locator(".mm-picture").get_attribute("data-step") == stopped
+
+
+def test_playing_reaches_the_end(lab):
+    lab.get_by_role("slider", name="speed").fill("9")
+    press(lab, "Play")
+    at_step(lab, last_step(lab))
+    expect(lab.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_twenty_quick_clicks(lab):
+    lab.evaluate("""() => {
+        const step = [...document.querySelectorAll('.mm-lab button')].find(button => button.textContent === 'Step');
+        for (let i = 0; i < 20; i++) step.click();
+    }""")
+    at_step(lab, 20)
+    lab.wait_for_timeout(300)
+    assert lab.locator(".mm-picture").get_attribute("data-step") == "20"
+    expect(lab.locator(".mm-said")).to_contain_text("event 20 of")
+
+
+def test_by_keys_alone(lab):
+    lab.get_by_label("from nodes").focus()
+    lab.keyboard.press("Tab")
+    lab.keyboard.type("\b3")
+    lab.keyboard.press("Enter")
+    for _ in range(20):  # on to the switch of patch 4; Tab goes through everything in order
+        lab.keyboard.press("Tab")
+        if lab.evaluate("document.activeElement.closest('label')?.textContent.startsWith('4 ')"):
+            break
+    lab.keyboard.press("Space")
+    expect(lab.get_by_label("4 remove_from_swap")).not_to_be_checked()
+    for _ in range(20):
+        lab.keyboard.press("Tab")
+        if lab.evaluate("document.activeElement.textContent === 'Step'"):
+            break
+    lab.keyboard.press("Enter")
+    at_step(lab, 1)
+    lab.get_by_role("slider", name="event").press("End")
+    at_step(lab, last_step(lab))
+    picture = lab.locator(".mm-picture")
+    picture.focus()
+    picture.press("ArrowRight")
+    expect(lab.locator(".mm-tip")).to_contain_text("frame 0 on node 0: of the kernel")
+    picture.press("ArrowRight")
+    expect(lab.locator(".mm-tip")).to_contain_text("frame 1 on node 0")
+    picture.press("Escape")
+    expect(lab.locator(".mm-tip")).to_be_empty()
+
+
+def test_nothing_jumps(lab):
+    """Whatever is shown, the boxes stay where they are."""
+    boxes = "() => [...document.querySelectorAll('.mm-lab > *')].map(e => [e.offsetTop, e.offsetHeight])"
+    before = lab.evaluate(boxes)
+    lab.get_by_label("process").select_option("a heap, one page pinned")
+    expect(lab.locator(".mm-said")).to_contain_text("326 events")
+    for name in ("Step", "Last", "Back"):
+        press(lab, name)
+    lab.get_by_label("3 direct").click()
+    expect(lab.locator(".mm-note")).to_contain_text("are off too")
+    lab.get_by_label("to nodes").fill("7")
+    lab.get_by_label("to nodes").press("Enter")
+    expect(lab.locator(".mm-note")).to_contain_text("there is no node 7")
+    assert lab.evaluate(boxes) == before
+    assert lab.locator(".mm-lab").bounding_box()["height"] < 690, "one screen of 1280 x 800"
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_nothing_is_wider_than_the_page(lab, width):
+    lab.set_viewport_size({"width": width, "height": 800})
+    lab.wait_for_timeout(500)
+    over = """() => [...document.querySelectorAll('.mm-lab, .mm-lab *')].filter(e => e.checkVisibility()
+        && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible').map(e => e.className)"""
+    assert lab.evaluate(over) == []
+
+
+def test_axe_finds_nothing_serious(lab):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    press(lab, "Last")
+    at_step(lab, last_step(lab))
+    found = axe.Axe().run(lab, context=".mm-lab").response["violations"]
+    bad = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+    assert not bad
+
+
+def test_step_and_play_in_notebook_00(open_notebook):
+    page = open_notebook("00-pages-and-nodes.ipynb")
+    press(page, "Step")
+    at_step(page, 1)
+    first = page.evaluate(SUM)
+    press(page, "Play")
+    page.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 30")
+    assert page.evaluate(SUM) != first

@@ -1,0 +1,96 @@
+"""Notebook 00 as a student goes through it: press the button, predict, run, check."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+NAME = "00-pages-and-nodes.ipynb"
+
+
+def cell(page, text):
+    """The code cell that contains a text now, and is the same cell when its text has changed."""
+    cells = page.locator(".jp-Notebook-cell")
+    (place,) = (
+        i
+        for i, source in enumerate(cells.evaluate_all("cells => cells.map(cell => cell.innerText)"))
+        if text in source and "jp-CodeCell" in cells.nth(i).get_attribute("class")
+    )
+    return cells.nth(place)
+
+
+def write(page, found, text):
+    """Replace the text of a cell."""
+    found.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+
+
+def run_from(page, found, cells=1):
+    """Run a cell, and those behind it, as Shift+Enter does."""
+    found.locator(".cm-content").click()
+    for _ in range(cells):
+        page.keyboard.press("Shift+Enter")
+
+
+@pytest.fixture
+def finished(open_notebook):
+    """The notebook with all cells run."""
+    return open_notebook(NAME)
+
+
+def test_the_first_minute(open_notebook):
+    """What the first lines tell the reader to do works, without scrolling."""
+    page = open_notebook(NAME, run=False)
+    page.get_by_role("strong").filter(has_text="Begin by moving some pages").click()
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.press("Shift+Enter")
+    last = page.get_by_role("button", name="Last", exact=True)
+    expect(last).to_be_in_viewport(ratio=1)
+    last.click()
+    lab = page.locator(".mm-lab")
+    expect(lab).to_contain_text("direct 16")
+    expect(lab).to_contain_text("pinned")
+    expect(lab).to_contain_text("retries exhausted")
+
+
+def test_a_prediction_is_judged(finished):
+    page = finished
+    predict, check = cell(page, "# for example [0, 1, 2, 3]"), cell(page, "elif prediction == right")
+    output = check.locator(".jp-OutputArea-output")
+    expect(output).to_have_text(re.compile("^No prediction yet"))
+    for prediction, verdict in (("[3, 2, 1, 0]", "Not quite"), ("[3, 1, 2, 0]", "Right: by distance")):
+        write(page, predict, f"prediction = {prediction}")
+        run_from(page, predict, 2)
+        expect(output).to_contain_text(verdict)
+
+
+def test_an_exercise_is_solved(finished):
+    page = finished
+    exercise = cell(page, "# your line")
+    output = exercise.locator(".jp-OutputArea-output")
+    expect(output).to_contain_text("not yet")
+    fold = page.locator(".jp-RenderedMarkdown details").filter(has=page.locator("code", has_text="a.mbind(heap[8:16]"))
+    fold.locator("summary").click()
+    answer = fold.locator("code", has_text="a.mbind(").inner_text()
+    write(page, exercise, exercise.locator(".cm-content").inner_text().replace("# your line", answer))
+    run_from(page, exercise)
+    expect(output).to_have_text(re.compile("^done"))
+
+
+def test_what_is_seen_can_also_be_heard(finished):
+    """Every picture has a text alternative that says more than its title; claims are folded; no cell failed."""
+    page = finished
+    pictures = page.locator(".jp-Notebook .jp-OutputArea-output img").all()
+    assert len(pictures) >= 5
+    assert all(len(picture.get_attribute("alt")) > 40 for picture in pictures)
+    expect(page.locator(".jp-CodeCell .jp-InputPlaceholder").first).to_be_visible()
+    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
+
+
+def test_nothing_is_wider_than_the_window(open_notebook, page):
+    page.set_viewport_size({"width": 800, "height": 800})
+    open_notebook(NAME)
+    wide = page.evaluate("""() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-RenderedMarkdown')]
+        .filter(area => area.scrollWidth > area.clientWidth + 1).map(area => area.innerText.slice(0, 60))""")
+    assert wide == []
