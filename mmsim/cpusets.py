@@ -16,6 +16,8 @@ class CpuSet:
     @classmethod
     def create(cls, kernel, name, mems, memory_migrate, parent):
         """A new cpuset below `parent`."""
+        if parent is not None and not isinstance(parent, cls):
+            raise TypeError(f"parent is {parent!r}; it is a cpuset, or None for the root")
         above = parent._number if parent else 0
         mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
         check_subset(kernel, mask, above)
@@ -73,7 +75,9 @@ class CpuSet:
 
     def attach(self, task):
         """Move a task here; if `memory_migrate` is set, its memory comes along."""
-        if not isinstance(task, Task) or not task.alive:
+        if not isinstance(task, Task):
+            raise TypeError(f"task is {task!r}; make one with kernel.spawn()")
+        if not task.alive:
             raise os_error("ESRCH", f"task: {task!r} does not live")
         if not int(self._row["mems"]):
             raise os_error("ENOSPC", f"cpuset {self.name} has no nodes; give it mems first")

@@ -7,6 +7,7 @@ A question is a function of a random generator that gives a `Question`; those of
 import functools
 import inspect
 import random
+import re
 import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,15 +26,9 @@ class Shown(NamedTuple):
     text: str
     markup: str
     right: bool | None = None
-
-    def __bool__(self):
-        return bool(self.right)
-
-    def __repr__(self):
-        return self.text
-
-    def _repr_html_(self):
-        return self.markup
+    __bool__ = lambda self: bool(self.right)  # noqa: E731
+    __repr__ = lambda self: self.text  # noqa: E731
+    _repr_html_ = lambda self: self.markup  # noqa: E731
 
 
 class Question(NamedTuple):
@@ -99,12 +94,9 @@ def predict(make, seed=1):
     kept = _KEPT.setdefault((name, seed), {"seed": seed})
 
     def plain(question, seed):
-        short = name.removeprefix("mmsim.questions.")
-        choices = f"\nChoose one of: {'; '.join(map(str, question.choices))}" if question.choices else ""
-        return (
-            f"{question.text}{choices}\nWithout buttons: check({short}, your answer, seed={seed}), "
-            f"hint({short}, seed={seed}), reveal({short}, seed={seed})"
-        )
+        choices = f"\nChoose one of: {'; '.join(map(str, question.choices))}" * bool(question.choices)
+        args = f"{name.removeprefix('mmsim.questions.')}, seed={seed}"
+        return f"{question.text}{choices}\nWithout buttons: check({args}, value=...), hint({args}), reveal({args})"
 
     return Prediction(functools.partial(ask, make), kept, plain)
 
@@ -133,7 +125,7 @@ def folded(parts):
 def table(frame):
     """A DataFrame of texts: nothing is cut off, all is written from the left."""
     with pd.option_context("display.max_colwidth", None):
-        markup = frame.to_html(justify="left", border=0).replace("<td>", '<td style="text-align: left">')
+        markup = re.sub(r"<(t[dh])>", r'<\1 style="text-align: left">', frame.to_html(border=0))
         return Shown(frame.to_string(), markup)
 
 
@@ -152,5 +144,6 @@ def show_source(*functions):
         function = inspect.unwrap(getattr(function, "fget", function))  # a property shows its getter
         lines, first = inspect.getsourcelines(function)
         file = Path(inspect.getsourcefile(function)).relative_to(Path(__file__).parents[1]).as_posix()
-        parts.append(f"`{function.__qualname__}` in `{file}`, line {first}\n\n```python\n{textwrap.dedent(''.join(lines))}```\n")
+        code = textwrap.dedent("".join(lines))
+        parts.append(f"`{function.__qualname__}` in `{file}`, line {first}\n\n```python\n{code}```\n")
     return Source("\n".join(parts))

@@ -74,8 +74,14 @@ class Kernel:
     def __init__(self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True):
         if not isinstance(topology, Topology):
             raise TypeError(f"topology is {topology!r}; make one with Topology.uniform(), .ring() or .from_matrix()")
-        if not isinstance(swap_slots, int) or swap_slots < 0:
+        if not isinstance(config, Config):
+            raise TypeError(f"config is {config!r}; make one with Config()")
+        if not isinstance(costs, Costs):
+            raise TypeError(f"costs is {costs!r}; make them with Costs() or Costs.preset()")
+        if not hasattr(swap_slots, "__index__") or swap_slots < 0:
             raise ValueError(f"swap_slots is {swap_slots!r}; it is a number of pages, 0 or more")
+        if not hasattr(trace, "__index__") or trace < 0:
+            raise ValueError(f"trace is {trace!r}; it is True, False, or how many events are kept")
         self.topology = topology
         self.config = config
         self.patches = parse_patches(patches)
@@ -201,6 +207,7 @@ class Kernel:
         `uid` 0 has every capability; `caps` names others, as in ``("CAP_SYS_ADMIN",)``.
         """
         self._check_node(node)
+        uid = self._whole(uid, "uid", least=0)
         bits = capabilities(caps, uid)
         pid = len(self._book["tasks"])
         self._grow("task", pid + 1)
@@ -218,9 +225,9 @@ class Kernel:
         """Make a file of `pages` pages on a file system: ext2 ext3 ext3-journalled xfs xfs-meta nfs reiserfs tmpfs."""
         if fs not in FS_NAMES:
             raise ValueError(f"fs is {fs!r}; it is one of {', '.join(FS_NAMES)}")
-        if not isinstance(pages, int) or pages < 1:
+        if not hasattr(pages, "__index__") or pages < 1:
             raise ValueError(f"pages is {pages!r}; a file has at least one page")
-        return File(self, self._new_mapping(str(name), pages, FS_NAMES[fs], nameless=0))
+        return File(self, self._new_mapping(str(name), int(pages), FS_NAMES[fs], nameless=0))
 
     def _new_mapping(self, name, pages, fs, nameless):
         used = self.tables["mapping"][: len(self._book["files"]) + 2]
@@ -256,7 +263,7 @@ class Kernel:
         try:
             pfns = list(dict.fromkeys(int(p) for p in pages))
         except (TypeError, ValueError):
-            raise TypeError(f"pages is {pages!r}; give page frame numbers, as in task.pages()['pfn'].dropna()") from None
+            raise TypeError(f"pages is {pages!r}; give page frames, as in task.pages()['pfn'].dropna()") from None
         for pfn in pfns:
             if not 0 <= pfn < self.k.sys.nr_frames:
                 raise ValueError(f"pages: there is no page frame {pfn}; this machine has {self.k.sys.nr_frames}")
@@ -447,6 +454,8 @@ class Kernel:
 
     def restore(self, snapshot):
         """Go back to the state of a snapshot of this machine."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"snapshot is {snapshot!r}; take one with kernel.snapshot()")
         self.tables = {name: array.copy() for name, array in snapshot.tables.items()}
         self._book = copy.deepcopy(snapshot.book)
         self.last = snapshot.last

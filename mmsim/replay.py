@@ -351,7 +351,8 @@ def fill(scene):
     filler.munmap(stone[last:])
     if "(mlocked)" in scene.setup["node3"]:
         filler.mlock(stone[:last])
-    filler.munmap(stone[: scene.case.freed])
+    if scene.case.freed:
+        filler.munmap(stone[: scene.case.freed])
     scene.ready()
     if name.startswith("mbind"):
         scene.ask(mbind, task, scene.heap, name.split()[1], scene.call["to"], scene.call["flags"])

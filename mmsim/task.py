@@ -113,8 +113,9 @@ class Task:
         """
         self._check_alive()
         kernel = self._kernel
-        if not isinstance(pages, int) or pages < 1:
+        if not hasattr(pages, "__index__") or pages < 1:
             raise os_error("EINVAL", f"pages is {pages!r}; map at least one page")
+        pages = int(pages)
         if self._row["flags"] & structs.PF_KTHREAD:
             raise os_error("EINVAL", f"{self.name} is a kernel thread and has no address space")
         if file is not None and not isinstance(file, File):
@@ -149,6 +150,8 @@ class Task:
         vmas = self._vmas()
         if at is None:
             return max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
+        if not hasattr(at, "__index__"):
+            raise TypeError(f"at is {at!r}; it is the number of a virtual page")
         if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
             raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
         if any(vma["vm_start"] < at + pages and at < vma["vm_end"] for vma in vmas):
@@ -280,6 +283,8 @@ class Task:
         self._need_numa("get_mempolicy")
         if page is None:
             return policy_of(self._row)
+        if not isinstance(page, Range) and not hasattr(page, "__index__"):
+            raise TypeError(f"page is {page!r}; give a part of a mapping, or the number of a virtual page")
         start = page.start if isinstance(page, Range) else int(page)
         vma = self._kernel._vma(self, start)
         if vma is None:

@@ -222,7 +222,7 @@ def check_locks(tables, sys):
     pages = tables["mem_map"]
     waiting = tables["timer"][: sys.nr_timers]
     for flag, kind, rule, converse in (
-        (structs.PG_locked, timer.UNLOCK, "is locked, and nobody will unlock it", "will be unlocked, but is not locked"),
+        (structs.PG_locked, timer.UNLOCK, "is locked, and nobody will unlock it", "will be unlocked, but is not"),
         (structs.PG_writeback, timer.IO_DONE, "is under writeback that never ends", "is written, but not marked so"),
     ):
         ends = np.zeros(len(pages), bool)

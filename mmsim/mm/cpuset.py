@@ -31,6 +31,8 @@ def cpuset_update_task(k, pid, old, new, migrate):
     trace(k, CPUSET_NODES, 0, 0, pid)
     if not migrate or old == new or task.flags & (PF_KTHREAD | PF_DEAD):
         return 0
+    if not k.sys.numa:  # do_migrate_pages() is an empty function there
+        return 0
     caller = k.task[k.sys.current]
     before = caller.mems_allowed
     caller.mems_allowed = new

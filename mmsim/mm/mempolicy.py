@@ -10,7 +10,7 @@ from .structs import (
 )
 from .swap import put_page
 from .trace import (
-    NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
+    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
     R_NO_MEMORY, R_NOT_LRU, R_SHARED, R_VMA, VMA_SKIPPED, conclude, consider, trace,
 )
 from .vmscan import isolate_lru_page, putback_lru_pages
@@ -172,7 +172,7 @@ def migrate_pages_to(k, pages, v, start, dest):
             k.considered[k.mem_map[pfn].row].asked = dest
         n += 1
         pfn = k.mem_map[pfn].next
-    trace(k, NEW_LIST, 0, 0, n)
+    trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)
     left = migrate_pages(k, pages, new_pages)
     free_pages_of(k, new_pages)
     return left

@@ -19,7 +19,7 @@ MMAP_SEM_WAIT = 10_000  # ns until an munmap that met a fault under way looks ag
 
 
 def schedule(k, time, kind, a, b, c):
-    """Let `kind` happen at `time` with arguments a, b, c; at equal times, first come first served."""
+    """Let `kind` happen at `time` with arguments a, b, c; the order of equal times is the heap's, always the same."""
     i = k.sys.nr_timers
     k.sys.nr_timers = i + 1
     while i and k.timer[(i - 1) // 2].time > time:

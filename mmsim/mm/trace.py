@@ -84,6 +84,7 @@ RESTORED = event("remove_from_swap", 4, "a swap pte with entry {arg} points to p
 LEFT_SWAP = event("remove_from_swap", 4, "page {page} leaves the swap cache; entry {arg} is free")
 NODE_PAIR = event("do_migrate_pages", 5, "next pair: node {source} to node {target}")  # arg: 256 * source + target
 NEW_LIST = event("migrate_pages_to", 5, "{arg} new pages are allocated")
+CALLER_LIST = event("in_kernel_caller", 0, "{arg} new pages are allocated")  # trigger D before patch 5
 BUFFERS_MOVED = event("buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}")
 FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO")
 POLICY_SET = event("mbind_range", 0, "the policy of {arg} vmas is set")

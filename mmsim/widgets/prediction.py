@@ -33,8 +33,8 @@ class Prediction(Plain, W.VBox):
         """Put the question of the seed on the screen, with the answer that was given to it before."""
         seed = self.kept["seed"]
         self.question, self.hints_given = self.ask(seed), 0
-        text = markup_of(self.question.text).replace("\n", "<br>")
-        self.text.value = f"<div style='line-height:1.5;font-size:var(--jp-content-font-size1,14px)'><b>Predict.</b> {text}</div>"
+        text = "<b>Predict.</b> " + markup_of(self.question.text).replace("\n", "<br>")
+        self.text.value = f"<div style='line-height: 1.5; font-size: var(--jp-content-font-size1, 14px)'>{text}</div>"
         self.tools[0].disabled = not self.question.hints
         self.tools[2].description = f"Another one (seed {seed + 1})"
         self.line.value = ""
@@ -54,7 +54,7 @@ class Prediction(Plain, W.VBox):
             self.kept[self.kept["seed"]] = value
         for choice, made in zip(self.question.choices, self.options.children, strict=False):
             made.description = f"{'●' if choice == value else '○'} {choice}"
-            made.button_style = "info" if choice == value else ""
+            made.style.font_weight = "bold" if choice == value else ""
         self.line.value = markup_of(result.text)
         return result
 

@@ -16,8 +16,8 @@ OWN_STYLE = """<style>
 .mmsim-race table { table-layout: fixed }
 .mmsim-race .waits { font-style: italic; border-left: 4px dotted currentColor }
 .mmsim-race .bad { font-weight: 700; outline: 2px solid currentColor; outline-offset: -2px }
-.mmsim-race .said { line-height: 1.4; min-height: 4.6em; font-size: 13px }
-.mmsim-race .end { border: 2px solid currentColor; border-radius: 4px; padding: 6px 10px; min-height: 7em }
+.mmsim-race .said { line-height: 1.4; min-height: 5.8em; font-size: 13px }
+.mmsim-race .end { border: 2px solid currentColor; border-radius: 4px; padding: 6px 10px; min-height: 9em }
 </style>"""
 
 
@@ -87,6 +87,7 @@ class RacePlayer(Plain, W.VBox):
         """Boot the chosen race on a kernel with or without patch 2, and try all its schedules."""
         key = self.scene.value, self.patch.value
         if key not in self._known:
+            self.count.value = "Trying all schedules …"
             patches = self._patches - {2} | ({2} if self.patch.value else set())
             self._known[key] = explore(*self.scenes[self.scene.value], patches)
         self.exploration = self._known[key]

@@ -93,10 +93,12 @@ function stage({ model, el }) {
   function writeRuns(group, now, half) {
     for (let i = 0, j; i < group.count; i = j) {
       const cell = group.first + i, end = Math.min(group.count, (Math.floor(i / group.cols) + 1) * group.cols);
-      for (j = i + 1; j < end && now[cell] === now[group.first + j] && now[cell + half] === now[group.first + j + half];) j++;
+      const alike = (other) => now[cell] === now[other] && now[cell + half] === now[other + half];
+      for (j = i + 1; j < end && alike(group.first + j);) j++;
       const letter = String.fromCharCode(now[cell + half]), [x, y] = place(cell);
       if ((j - i) * group.w > 10 && letter !== " ")
-        write(base, letter, x + ((j - i) * group.w) / 2, y + 9.5, { align: "center", ink: g.looks[now[cell] & 15][1], size: 10 });
+        write(base, letter, x + ((j - i) * group.w) / 2, y + 9.5,
+          { align: "center", ink: g.looks[now[cell] & 15][1], size: 10 });
     }
   }
 
@@ -115,7 +117,8 @@ function stage({ model, el }) {
       base.strokeRect(x - 0.5, y - 0.5, 0, Math.ceil(count / cols) * h);
       if (w <= 4) base.strokeRect(x - 0.5, y - 0.5, cols * w + 1, Math.ceil(count / cols) * h + 1);
     }
-    for (const [x, y, text, align] of g.texts) write(base, text, x, y, { align: align === "middle" ? "center" : align, ink: theme.faint });
+    for (const [x, y, text, align] of g.texts)
+      write(base, text, x, y, { align: align === "middle" ? "center" : align, ink: theme.faint });
     for (const [x, y, look, letter, text] of g.legend) {
       square(base, x, y, 15, 15, look, letter || " ");
       base.strokeRect(x - 0.5, y - 0.5, 15, 15);
@@ -184,7 +187,8 @@ function stage({ model, el }) {
       }
       over.beginPath();
       over.moveTo(...to);
-      for (const side of [0.45, -0.45]) over.lineTo(to[0] + 9 * Math.cos(angle(bx, by) + side), to[1] + 9 * Math.sin(angle(bx, by) + side));
+      for (const turn of [angle(bx, by) + 0.45, angle(bx, by) - 0.45])
+        over.lineTo(to[0] + 9 * Math.cos(turn), to[1] + 9 * Math.sin(turn));
       over.fill();
       const [lx, ly] = along(0.5), label = `distance ${hand.distance}`;
       over.font = `11px ${theme.font}`;
@@ -205,6 +209,7 @@ function stage({ model, el }) {
 
   function paint(time) {
     frame = null;
+    root.closest(".mm-lab")?.addEventListener("keydown", keep);
     if (g !== model.get("geometry") || !theme) {
       g = model.get("geometry");
       if (!g.groups) return;
@@ -271,12 +276,18 @@ function stage({ model, el }) {
   }
   function key(event) {
     const group = g.groups.find((each) => at < each.first + each.count);
-    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -group.cols, ArrowDown: group.cols, Home: -at, End: g.cells }[event.key];
+    const line = group.cols;
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line, Home: -at, End: g.cells }[event.key];
     if (event.key === "Escape") point(-1);
     if (by === undefined) return;
     event.preventDefault();
-    event.stopPropagation();
     point(at < 0 ? model.get("hand").old || 0 : Math.max(0, Math.min(g.cells - 1, at + by)));
+  }
+
+  // In JupyterLab's command mode arrow keys, or d d, would mean a cell of the notebook and not what has the focus.
+  function keep(event) {
+    const meant = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    if (!meant && event.key !== "Escape") event.stopPropagation();
   }
 
   picture.addEventListener("pointermove", (event) => g && point(find(event)));
@@ -290,8 +301,9 @@ function stage({ model, el }) {
   });
   watch.observe(root);
   const themes = new MutationObserver(restyle);
-  themes.observe(document.body, { attributes: true });
-  const dark = matchMedia("(prefers-color-scheme: dark)"), dense = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+  themes.observe(document.body, { attributeFilter: ["class", "data-jp-theme-name"] });
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const dense = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
   for (const media of [dark, dense]) media.addEventListener("change", restyle);
   model.on("change", request);
   model.on("msg:custom", tell);

@@ -126,6 +126,12 @@ def test_by_keys_alone(lab):
     expect(lab.locator(".mm-tip")).to_contain_text("frame 1 on node 0")
     picture.press("Escape")
     expect(lab.locator(".mm-tip")).to_be_empty()
+    process = lab.get_by_label("process")  # in command mode these keys mean cells, elsewhere in the notebook
+    process.focus()
+    for key in ("ArrowDown", "d", "d"):
+        lab.keyboard.press(key)
+    expect(process).to_be_focused()
+    expect(process.locator("option:checked")).to_have_text("a heap, one page pinned")
 
 
 def test_nothing_jumps(lab):

@@ -1,0 +1,16 @@
+"""Settings for all tests."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+# The default finds the same examples at every run; `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`
+# looks for new ones for some minutes.
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=200, stateful_step_count=40, suppress_health_check=QUIET
+)
+settings.register_profile(
+    "soak", deadline=None, max_examples=20_000, stateful_step_count=50, suppress_health_check=QUIET, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,104 @@
+"""What the tests share: small machines that are verified after every operation, and short questions to them."""
+
+import errno
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from mmsim import Kernel, Topology
+from mmsim.mm import mmzone, structs, swap
+
+RECORDS = ("considered", "event")  # tables that tell of the last migration and of the past, not of the machine
+
+
+class Checked(Kernel):
+    """A Kernel that verifies itself whenever one of its functions has run."""
+
+    def call(self, function, *args, pid=0):
+        result = super().call(function, *args, pid=pid)
+        self.verify()
+        return result
+
+    def pin(self, *args, **kwargs):
+        super().pin(*args, **kwargs)
+        self.verify()
+
+    def hold_lock(self, *args, **kwargs):
+        super().hold_lock(*args, **kwargs)
+        self.verify()
+
+
+def boot(nodes=2, frames=256, **options):
+    """A checked machine whose nodes are alike."""
+    return Checked(Topology.uniform(nodes=nodes, frames=frames), **options)
+
+
+def writer(kernel, pages, name="job", **mapping):
+    """A task on node 0 that wrote `pages` anonymous pages: (task, mapping)."""
+    task = kernel.spawn(name)
+    heap = task.mmap(pages, **mapping)
+    task.touch(heap, write=True)
+    return task, heap
+
+
+def states(task, part=None):
+    """How many pages of a task are in which state: {"present": 3, ...}."""
+    return task.pages(part)["state"].value_counts().to_dict()
+
+
+def frames_of(task, part=None):
+    """The page frames that a task maps."""
+    return task.pages(part)["pfn"].dropna().astype(int).tolist()
+
+
+def paths(kernel):
+    """Pages per path of the last migration; every page considered is in exactly one."""
+    result = kernel.last.paths.to_dict()
+    assert sum(result.values()) == len(kernel.last.pages)
+    assert "pending" not in result
+    return result
+
+
+def slots(kernel):
+    """Swap slots in use."""
+    return int((kernel.tables["swap_map"][1:] > 0).sum())
+
+
+def free(kernel, node):
+    """Free frames of a node."""
+    return int(kernel.tables["zone"]["free"][node])
+
+
+def settle(kernel):
+    """Let no page wait in a pagevec."""
+    kernel.call(swap.lru_add_drain_all)
+
+
+def drain(kernel, node, left):
+    """Let packets take frames of a node, whatever its watermarks say, until `left` are free."""
+    while free(kernel, node) > left:
+        kernel.k.mem_map[mmzone.rmqueue(kernel.k, node)].flags |= structs.PG_slab
+    kernel.verify()
+
+
+def frozen(kernel):
+    """A copy of everything that a refused call must leave alone."""
+    return {name: table.copy() for name, table in kernel.tables.items() if name not in RECORDS}
+
+
+def changed(kernel, before):
+    """The tables that differ from a copy that `frozen` made."""
+    now = frozen(kernel)
+    return [name for name, table in before.items() if not np.array_equal(now[name], table)]
+
+
+@contextmanager
+def refused(kernel, error, match):
+    """Expect an errno (by name) or a Python error, with a message, from a call that leaves the machine as it was."""
+    before = frozen(kernel)
+    with pytest.raises(OSError if isinstance(error, str) else error, match=match) as caught:
+        yield
+    if isinstance(error, str):
+        assert errno.errorcode[caught.value.errno] == error
+    assert changed(kernel, before) == []

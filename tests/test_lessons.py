@@ -1,0 +1,211 @@
+"""The helpers of the lessons, and every question: right answers pass, empty and typical wrong ones fail."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pandas as pd
+import pytest
+
+from mmsim import Config, lessons, questions
+from mmsim.lessons import Question, ask, check, hint, predict, reveal, show_source, table
+from mmsim.mm import migrate
+
+MODULES = [importlib.import_module(f"mmsim.questions.{m.name}") for m in pkgutil.iter_modules(questions.__path__)]
+
+
+def takes_rng(function):
+    return list(inspect.signature(function).parameters) == ["rng"]
+
+
+MAKERS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": function
+    for module in MODULES
+    for name, function in vars(module).items()
+    if inspect.isfunction(function) and function.__module__ == module.__name__
+    if not name.startswith("_") and takes_rng(function)
+}
+SEEDS = range(1, 7)
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_answered():
+    lessons._KEPT.clear()
+
+
+def sums(rng):
+    a, b = rng.randint(2, 9), rng.randint(2, 9)
+    return Question(f"What is `{a} + {b}`?", a + b, "Rule: addition.", wrong={a * b: "That is the product."},
+                    hints=("Use your fingers.", "Use your toes."))  # fmt: skip
+
+
+def sides(rng):
+    return Question("Left or right?", "left", "Rule: left is where the thumb is right.", ("left", "right"))
+
+
+def even(rng):
+    return Question("Give an even number.", "any even number", "Rule: halves.", wrong={3: "odd"},
+                    judge=lambda value: "" if value % 2 == 0 else "It is odd.")  # fmt: skip
+
+
+# -- every question of every lesson
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_question_can_be_answered(name):
+    for seed in SEEDS:
+        question = ask(MAKERS[name], seed)
+        assert question.text
+        assert "rule" in question.rule.lower(), "the feedback names the rule that decided"
+        assert question.text.count("`") % 2 == question.rule.count("`") % 2 == 0
+        if not question.judge:
+            assert question.mistake(question.answer) is None
+            assert bool(question.feedback(question.answer))
+        if question.choices:
+            assert question.answer in question.choices
+            assert len(set(question.choices)) == len(question.choices) > 1
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_empty_and_wrong_answers_fail(name):
+    make = MAKERS[name]
+    for seed in SEEDS:
+        question = ask(make, seed)
+        for empty in (..., None, "", " "):
+            assert not check(make, empty, seed)
+            assert "No answer yet" in check(make, empty, seed).text
+        typical = [w for w in (*question.wrong, *question.choices) if not lessons.same(w, question.answer)]
+        assert typical or not question.judge, "name a typical wrong answer of an exercise"
+        for wrong in typical:
+            result = check(make, wrong, seed)
+            assert not result
+            assert result.text.startswith("✗")
+            assert question.rule not in result.text, "an exercise does not give its answer away"
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_same_seed_asks_the_same(name):
+    first = [(q.text, str(q.answer)) for q in (ask(MAKERS[name], seed) for seed in SEEDS)]
+    ask.cache_clear()
+    assert [(q.text, str(q.answer)) for q in (ask(MAKERS[name], seed) for seed in SEEDS)] == first
+
+
+def test_predictions_do_not_have_one_answer_for_all_seeds():
+    several = [name for name, make in MAKERS.items() if len({ask(make, seed).text for seed in SEEDS}) > 1]
+    assert several
+    for name in several:
+        if ask(MAKERS[name], 1).choices:
+            assert len({ask(MAKERS[name], seed).answer for seed in range(1, 25)}) > 1, name
+
+
+# -- check, hint, reveal
+
+
+def test_check_names_the_rule_or_the_mistake():
+    question = ask(sums, 1)
+    assert check(sums, question.answer).text == "✓ Right. Rule: addition."
+    assert check(sums, str(question.answer)), "what was typed into a field counts as well"
+    product = next(iter(question.wrong))
+    assert check(sums, product).text == "✗ Not yet. That is the product."
+    assert check(sums, -1).text == "✗ Not yet. The hints may help."
+
+
+def test_check_judges_where_several_answers_are_right():
+    assert check(even, 4)
+    assert check(even, 0)
+    assert "It is odd" in check(even, 3).text
+    assert "TypeError" in check(even, "x").text, "an answer that raises is a wrong answer"
+
+
+def test_hints_and_answer_are_folded_and_also_plain():
+    assert repr(hint(sums)) == "Hint 1: Use your fingers.\nHint 2: Use your toes."
+    assert hint(sums)._repr_html_().count("<details>") == 2
+    assert repr(reveal(sums)).startswith(f"Answer: The model answers {ask(sums, 1).answer}. Rule")
+
+
+# -- predict
+
+
+def test_a_prediction_is_judged_with_the_rule():
+    asked = predict(sides)
+    left, right = asked.options.children
+    right.click()
+    assert asked.line.value == "✗ You said right. The model answers left. Rule: left is where the thumb is right."
+    assert (left.description, right.description) == ("○ left", "● right")
+    left.click()
+    assert asked.line.value.startswith("✓ Right.")
+
+
+def test_an_answer_survives_running_the_cell_again():
+    asked = predict(sides, seed=5)
+    asked.options.children[1].click()
+    again = predict(sides, seed=5)
+    assert again.line.value == asked.line.value
+    assert again.options.children[1].description == "● right"
+    assert predict(sides, seed=6).line.value == ""
+
+
+def test_a_typed_answer():
+    asked = predict(sums)
+    field, button = asked.options.children
+    button.click()
+    assert "No answer yet" in asked.line.value
+    field.value = str(asked.question.answer)
+    button.click()
+    assert asked.line.value.startswith("✓")
+    assert predict(sums).options.children[0].value == field.value
+
+
+def test_hints_come_one_by_one_and_another_question_follows():
+    asked = predict(sums, seed=3)
+    give, tell, another = asked.tools
+    texts = []
+    for _ in range(3):
+        give.click()
+        texts.append(asked.line.value)
+    assert texts == ["Hint 1 of 2: Use your fingers.", "Hint 2 of 2: Use your toes.", "Hint 1 of 2: Use your fingers."]
+    tell.click()
+    assert str(asked.question.answer) in asked.line.value
+    before = asked.question
+    assert another.description == "Another one (seed 4)"
+    another.click()
+    assert asked.question == ask(sums, 4) != before
+    assert asked.line.value == ""
+    assert predict(sums, seed=3).question == ask(sums, 4), "the cell shows the question that was shown last"
+
+
+def test_a_prediction_in_plain_text():
+    asked = predict(sides, seed=2)
+    text = asked._repr_mimebundle_()["text/plain"]
+    assert "Left or right?" in text
+    assert "left; right" in text
+    assert "seed=2" in text
+    assert "Rule" not in text
+    assert "application/vnd.jupyter.widget-view+json" in asked._repr_mimebundle_()
+
+
+def test_what_is_shown_is_escaped():
+    def make(rng):
+        return Question("Is `a < b`?", "<b>", "Rule: <none>.")
+
+    assert "<code>a &lt; b</code>" in predict(make).text.value
+    assert "&lt;none&gt;" in check(make, "<b>")._repr_html_()
+
+
+# -- showing things
+
+
+def test_source_with_its_place():
+    shown = show_source(migrate.replace_page, Config.migration)
+    first = inspect.getsourcelines(migrate.replace_page)[1]
+    assert repr(shown).startswith(f"`replace_page` in `mmsim/mm/migrate.py`, line {first}\n\n```python\ndef replace")
+    assert "```python\n@property\ndef migration(self):" in shown._repr_markdown_(), "a method is not indented"
+    assert str(shown).count("```") == 4
+
+
+def test_tables_of_texts_are_whole():
+    long = "x" * 300
+    shown = table(pd.DataFrame({"what": [long]}))
+    assert long in repr(shown)
+    assert long in shown._repr_html_()
+    assert '<th style="text-align: left">what' in shown._repr_html_()

@@ -1,0 +1,295 @@
+"""Memory policies: where new pages come from; and the ways to write a set of nodes."""
+
+import errno
+
+import pytest
+from machines import Checked, boot, drain, states
+from machines import writer as wrote
+
+from mmsim import Policy, Topology
+from mmsim.policy import format_nodes, parse_nodes
+
+# -- node sets
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("0", {0}),
+        ("0-1,3", {0, 1, 3}),
+        ("2-2", {2}),
+        (" 1 , 3 ", {1, 3}),
+        ("all", {0, 1, 2, 3, 4}),
+        ("!0", {1, 2, 3, 4}),
+        ("!1-2,4", {0, 3}),
+        ("!all", set()),
+        ("!", {0, 1, 2, 3, 4}),
+        ("", set()),
+        ("none", set()),
+        (2, {2}),
+        ([0, 3, 3], {0, 3}),
+        (range(1, 4), {1, 2, 3}),
+        ((), set()),
+        ({4}, {4}),
+    ],
+)
+def test_node_sets(text, nodes):
+    assert parse_nodes(text, 5) == sum(1 << n for n in nodes)
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("all", {1, 3, 4}), ("+0", {1}), ("+1", {3}), ("+0,2", {1, 4}), ("+0-1", {1, 3}), ("!+0", {0, 2, 3, 4}),
+     ("!all", {0, 2}), ("0", {0})],
+)  # fmt: skip
+def test_relative_sets_count_in_the_allowed_nodes(text, nodes):
+    assert parse_nodes(text, 5, allowed=0b11010) == sum(1 << n for n in nodes)
+
+
+@pytest.mark.parametrize("text", ["5", "0-5", "+3", "-1", 5, [0, 5], -1, "+7"])
+def test_nodes_that_do_not_exist(text):
+    with pytest.raises((OSError, ValueError), match="here") as caught:
+        parse_nodes(text, 5, allowed=0b11010, name="here")
+    if isinstance(caught.value, OSError):
+        assert caught.value.errno == errno.EINVAL
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("x", ValueError), ("0,", ValueError), ("3-1", ValueError), ("0--1", ValueError), ("1.5", ValueError),
+     (1.5, TypeError), (None, TypeError), (["0"], TypeError), (True, TypeError), ([0.0], TypeError)],
+)  # fmt: skip
+def test_things_that_are_no_node_set(text, error):
+    with pytest.raises(error, match="here"):
+        parse_nodes(text, 5, name="here")
+
+
+@pytest.mark.parametrize("mask", [0, 1, 0b1011, 0b1111, 0b100100, 1 << 61, (1 << 62) - 1])
+def test_sets_are_written_as_they_are_read(mask):
+    assert parse_nodes(format_nodes(mask), 62) == mask
+
+
+# -- where pages go
+
+
+def test_default_is_where_the_task_runs():
+    kernel = boot(nodes=3)
+    task = kernel.spawn("a", node=2)
+    heap = task.mmap(4)
+    task.touch(heap[:2], write=True)
+    task.run_on(1)
+    task.touch(heap[2:], write=True)
+    assert task.placement(heap) == [2, 2, 1, 1]
+    assert task.policy == Policy.default()
+
+
+def test_preferred_is_tried_first_and_spills():
+    kernel = boot(nodes=3, frames=64)
+    task = kernel.spawn("a", node=0)
+    task.set_mempolicy(Policy.preferred(2))
+    heap = task.mmap(2)
+    task.touch(heap[0], write=True)
+    drain(kernel, 2, 0)
+    task.touch(heap[1], write=True)
+    assert task.placement(heap) == [2, 0]
+
+
+def test_preferred_without_a_node_is_local():
+    kernel = boot(nodes=3)
+    task = kernel.spawn("a", node=2)
+    task.set_mempolicy(Policy.preferred())
+    heap = task.mmap(2)
+    task.touch(heap[0], write=True)
+    task.run_on(1)
+    task.touch(heap[1], write=True)
+    assert task.placement(heap) == [2, 1]
+    assert task.get_mempolicy() == Policy.preferred()
+
+
+def test_bind_takes_the_lowest_node_first_wherever_the_task_runs():
+    kernel = boot(nodes=4, frames=64)
+    task = kernel.spawn("a", node=3)
+    task.set_mempolicy(Policy.bind("1,3"))
+    heap = task.mmap(2)
+    task.touch(heap[0], write=True)
+    drain(kernel, 1, 0)
+    task.touch(heap[1], write=True)
+    assert task.placement(heap) == [1, 3]
+
+
+def test_task_interleave_is_round_robin():
+    kernel = boot(nodes=4)
+    task = kernel.spawn("a", node=2)
+    task.set_mempolicy(Policy.interleave("0,1,3"))
+    heap = task.mmap(7)
+    for i in (5, 0, 1, 6, 2, 3, 4):  # the order of the touches counts, not the place
+        task.touch(heap[i], write=True)
+    order = [task.placement(heap)[i] for i in (5, 0, 1, 6, 2, 3, 4)]
+    assert order == [0, 1, 3, 0, 1, 3, 0]
+
+
+def test_each_task_has_its_own_round():
+    kernel = boot(nodes=2)
+    one, two = (kernel.spawn(name) for name in "ab")
+    heaps = []
+    for task in (one, two):
+        task.set_mempolicy(Policy.interleave("all"))
+        heaps.append(task.mmap(4))
+    for i in range(4):
+        one.touch(heaps[0][i], write=True)
+        two.touch(heaps[1][i], write=True)
+    assert one.placement() == two.placement() == [0, 1, 0, 1]
+
+
+def test_vma_interleave_goes_by_offset():
+    kernel = boot(nodes=3)
+    task = kernel.spawn("a", node=1)
+    heap = task.mmap(9)
+    task.mbind(heap, Policy.interleave("0,2"))
+    for i in (8, 3, 1, 2, 7, 0, 4, 6, 5):
+        task.touch(heap[i], write=True)
+    start = heap.start % 2  # an anonymous vma counts from address 0
+    assert task.placement(heap) == [(0, 2)[(start + i) % 2] for i in range(9)]
+
+
+def test_vma_interleave_of_a_file_goes_by_its_pages():
+    kernel = boot(nodes=3)
+    task = kernel.spawn("a")
+    mapping = task.mmap(4, kernel.file("f", 10, fs="tmpfs"), offset=5, shared=True)
+    task.mbind(mapping, Policy.interleave("all"))
+    task.touch(mapping, write=True)
+    assert task.placement(mapping) == [n % 3 for n in range(5, 9)]
+
+
+def test_the_policy_of_the_vma_goes_before_that_of_the_task():
+    kernel = boot(nodes=4)
+    task = kernel.spawn("a")
+    task.set_mempolicy(Policy.bind(1))
+    heap = task.mmap(6)
+    task.mbind(heap[2:4], Policy.preferred(3))
+    task.touch(heap, write=True)
+    assert task.placement(heap) == [1, 1, 3, 3, 1, 1]
+    assert task.get_mempolicy(heap[2]) == Policy.preferred(3)
+    assert task.get_mempolicy(heap[1]) == task.get_mempolicy() == Policy.bind((1,))
+    task.mbind(heap, Policy.default())
+    assert task.get_mempolicy(heap[2]) == Policy.bind((1,))
+
+
+def test_policies_say_where_new_pages_go_not_where_old_ones_are():
+    kernel = boot(nodes=2)
+    task, heap = wrote(kernel, 4)
+    task.mbind(heap, Policy.bind(1))
+    task.set_mempolicy(Policy.bind(1))
+    assert task.placement(heap) == [0] * 4
+
+
+def test_copies_and_pages_from_swap_obey_the_policy_of_now():
+    kernel = boot(nodes=2)
+    parent, heap = wrote(kernel, 4)
+    child = parent.fork()
+    child.set_mempolicy(Policy.bind(1))
+    child.touch(range(heap.start, heap.start + 2), write=True)
+    assert child.placement() == [1, 1, 0, 0]
+    parent.exit()
+    kernel.reclaim(4)
+    child.touch(range(heap.start, heap.stop))
+    assert child.placement() == [1] * 4
+
+
+def test_the_page_cache_obeys_the_policy_of_the_reader():
+    kernel = boot(nodes=3)
+    file = kernel.file("f", 4)
+    task = kernel.spawn("a", node=0)
+    task.set_mempolicy(Policy.preferred(2))
+    mapping = task.mmap(4, file)
+    task.touch(mapping)
+    assert task.placement(mapping) == [2] * 4
+
+
+def test_children_inherit_the_policies():
+    kernel = boot(nodes=3)
+    parent = kernel.spawn("a")
+    heap = parent.mmap(4)
+    parent.set_mempolicy(Policy.bind(2))
+    parent.mbind(heap[:2], Policy.bind(1))
+    child = parent.fork()
+    child.touch(range(heap.start, heap.stop), write=True)
+    assert child.placement() == [1, 1, 2, 2]
+
+
+def test_a_policy_on_an_untouched_range_splits_and_keeps_it():
+    kernel = boot(nodes=2)
+    task = kernel.spawn("a")
+    heap = task.mmap(10)
+    task.mbind(heap[3:6], Policy.bind(1))
+    assert (kernel.tables["vma"]["vm_mm"] == task.pid).sum() == 3
+    task.touch(heap, write=True)
+    assert task.placement(heap) == [0] * 3 + [1] * 3 + [0] * 4
+    assert states(task) == {"present": 10}
+
+
+# -- cpusets limit them all
+
+
+def confined(mems, nodes=4):
+    kernel = boot(nodes=nodes)
+    task = kernel.spawn("a", node=0)
+    kernel.cpuset("c", mems).attach(task)
+    return kernel, task, task.mmap(4)
+
+
+def test_default_spills_to_the_nearest_allowed_node():
+    _kernel, task, heap = confined("2-3")
+    task.touch(heap, write=True)
+    assert task.placement(heap) == [2] * 4
+
+
+def test_masks_are_cut_to_the_allowed_nodes():
+    _kernel, task, heap = confined("2-3")
+    task.set_mempolicy(Policy.interleave("0-2"))
+    assert task.get_mempolicy() == Policy.interleave((2,))
+    with pytest.raises(OSError, match="policy") as caught:
+        task.set_mempolicy(Policy.bind("0-1"))
+    assert caught.value.errno == errno.EINVAL
+    task.set_mempolicy(Policy.bind("all"))
+    assert task.get_mempolicy() == Policy.bind((2, 3))
+    task.set_mempolicy(Policy.interleave("+1"))
+    task.touch(heap, write=True)
+    assert task.placement(heap) == [3] * 4
+
+
+def test_a_preferred_node_outside_is_refused():
+    _kernel, task, _heap = confined("2-3")
+    with pytest.raises(OSError, match="not allowed") as caught:
+        task.set_mempolicy(Policy.preferred(0))
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_interleave_of_a_vma_stays_inside():
+    _kernel, task, heap = confined("1,3")
+    task.mbind(heap, Policy.interleave("all"))
+    task.touch(heap, write=True)
+    assert sorted(set(task.placement(heap))) == [1, 3]
+
+
+# -- how policies look
+
+
+def test_policies_read_well():
+    assert str(Policy.bind([0, 1, 3])) == "bind:0-1,3"
+    assert str(Policy.interleave("all")) == "interleave:all"
+    assert str(Policy.preferred(2)) == "preferred:2"
+    assert str(Policy.preferred()) == "preferred"
+    assert str(Policy.default()) == "default"
+    assert Policy.bind(1) == Policy.bind(1)
+
+
+def test_preferred_with_distance():
+    """The fallback of PREFERRED is the zonelist of the preferred node, not that of the task."""
+    kernel = Checked(Topology.from_matrix([[10, 20, 30], [20, 10, 11], [30, 11, 10]], frames=64))
+    task = kernel.spawn("a", node=0)
+    task.set_mempolicy(Policy.preferred(1))
+    drain(kernel, 1, 0)
+    heap = task.mmap(1)
+    task.touch(heap, write=True)
+    assert task.placement(heap) == [2]
