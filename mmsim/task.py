@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import results
+from .results import os_error
 from .errors import OutOfMemory
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
@@ -13,15 +14,9 @@ from .policy import Policy, format_nodes, parse_nodes, policy_of
 
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
 _CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
-_VM_FLAGS = {
-    "io": structs.VM_IO,
-    "reserved": structs.VM_RESERVED,
-    "denywrite": structs.VM_DENYWRITE,
-    "shm": structs.VM_SHM,
-}
+_VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
 SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
-os_error = results.os_error
 
 
 def capabilities(names, uid):

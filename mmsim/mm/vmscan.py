@@ -162,6 +162,17 @@ def shrink_page(k, pfn):
     return PAGE_CLEAN if removed else PAGE_KEEP
 
 
+def settle_page(k, pfn, answer):
+    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now."""
+    if answer == PAGE_CLEAN:
+        put_page(k, pfn)
+        return 1
+    if answer == PAGE_ACTIVATE:
+        k.mem_map[pfn].flags |= PG_active
+    move_to_lru(k, pfn)
+    return 0
+
+
 def shrink_inactive(k, node, scan, target):
     """Scan up to `scan` of the oldest inactive pages of a node, until `target` are freed; how many were."""
     head = work_list(k, SHRINK)
@@ -178,13 +189,7 @@ def shrink_inactive(k, node, scan, target):
         pfn = k.mem_map[head].next
         list_del(k, pfn)
         answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
-        if answer == PAGE_CLEAN:
-            freed += 1
-            put_page(k, pfn)
-            continue
-        if answer == PAGE_ACTIVATE:
-            k.mem_map[pfn].flags |= PG_active
-        move_to_lru(k, pfn)
+        freed += settle_page(k, pfn, answer)
     k.vmstat[VM_RECLAIMED] += freed
     return freed
 
@@ -300,13 +305,7 @@ def evict_inactive(k, node, target):
             if answer == PAGE_KEEP:
                 wait_on_page(k, pfn, PG_writeback)
                 answer = shrink_page(k, pfn)
-        if answer == PAGE_CLEAN:
-            freed += 1
-            put_page(k, pfn)
-            continue
-        if answer == PAGE_ACTIVATE:
-            k.mem_map[pfn].flags |= PG_active
-        move_to_lru(k, pfn)
+        freed += settle_page(k, pfn, answer)
     return freed
 
 
