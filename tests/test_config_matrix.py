@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mmsim import Config
+from mmsim import Config, plots
 from mmsim.configs import (
     MACHINES,
     OPTIONS,
@@ -16,6 +16,7 @@ from mmsim.configs import (
     image_sizes,
     symbols,
 )  # fmt: skip
+from mmsim.plots.picture import Picture
 from mmsim.widgets import ConfigMatrix
 
 
@@ -66,6 +67,7 @@ def test_images_of_five_machines():
     assert list(sizes.index) == list(MACHINES)
     assert (sizes["with patch 1"] <= sizes["without patch 1"]).all()
     assert sizes.loc["dual-processor PC"].tolist() == [5, 0]
+    assert "dual-processor PC 5 and 0" in Picture(plots.images(sizes)).alt
 
 
 def test_configuration():

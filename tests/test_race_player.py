@@ -2,9 +2,13 @@
 
 import re
 
+import matplotlib
 import pytest
 
-from mmsim import race
+matplotlib.use("Agg")
+
+from mmsim import plots, race
+from mmsim.plots.picture import Picture
 from mmsim.race import PINNED, SCENES, WITHOUT_PATCH_2, Race, explore
 from mmsim.race_view import WAITS, frames, lanes, places
 from mmsim.widgets import RacePlayer
@@ -191,6 +195,18 @@ def test_a_schedule_under_other_patches():
     assert [name for name, _ in good] == list(good.names)
     assert good.names[: len(bad)] == bad.names
     assert bad.under(WITHOUT_PATCH_2).names == bad.names
+
+
+def test_a_race_as_a_figure():
+    bad = explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2).counterexample
+    text = plots.describe(plots.race(bad))
+    assert text.startswith("a against migration, without patch 2. 1. migration: isolate_lru_page()")
+    assert "✗ bad: do_swap_page() maps the stale page 1" in text
+    ax = plots.race(bad.under(7))
+    assert "✓ good: pages on node 1." in plots.describe(ax)
+    running = Race(*SCENES["lost write"], 7)
+    assert "the race is on" in plots.describe(plots.race(running, title="Three"))
+    assert Picture(ax).alt
 
 
 def test_patch_2_does_not_help_against_a_pin():

@@ -6,7 +6,7 @@ from ..mm import memory, structs
 from ..race import SCENES, WITHOUT_PATCH_2, Fault, Migrate, Race, Schedule, explore
 from ..results import placement
 
-GOOD, BAD = "well", "badly"
+GOOD, BAD = "good", "bad"
 
 
 def _order(names):
@@ -61,16 +61,23 @@ def how_it_ends(rng):
     schedule = Schedule(bad.race, names).under(7 if patched else WITHOUT_PATCH_2)
     is_bad = schedule.race.outcome()[1]
     saved = patched and schedule.under(WITHOUT_PATCH_2).race.outcome()[1]
+    before = names.index("a")  # steps of the migration before the look-up
     node = placement(schedule.race.kernel, schedule.race.kernel.tasks[0], 0x10000, 0x10001)[0]
-    rule = f"The page of `a` is on node {node}. Rule: " + (
-        "`do_swap_page()` looked up before the slot was replaced and after the test, and then used what it held."
-        if is_bad else "the recheck after `lock_page()` sent the fault back to look the entry up again." if saved else
-        "the look-up came before the test, which saw its reference, or after the replacement, and found the new page."
-    )  # fmt: skip
+    if is_bad:
+        why = "`do_swap_page()` looked up after the test and before the slot was replaced, and used what it held."
+    elif saved:
+        why = "the recheck after `lock_page()` sent the fault back to look the entry up again."
+    elif before < 3:
+        why = "the look-up came before the test of the references, which saw that `a` holds one: -EAGAIN"
+        why += ", and a later pass moves the page." if node == 1 else "."
+    elif before > 3:
+        why = "the look-up came after the slot was replaced, and found the new page."
+    else:
+        why = "when `a` had the lock at last, `remove_from_swap()` had made its pte a real one: it backed out."
     return Question(
         f"A kernel {'with' if patched else 'without'} patch 2. The first steps, in this order as far as each can run: "
-        f"{_order(names)}. Then whoever can runs to the end. How does it end?",
-        BAD if is_bad else GOOD, rule, (GOOD, BAD),
+        f"{_order(names)}. Then whoever can runs to the end. Is the end good or bad?",
+        BAD if is_bad else GOOD, f"The page of `a` is on node {node}. Rule: {why}", (GOOD, BAD),
         hints=("The test of the references is the third step of the migration, the replacement its fourth.",
                "Where does the first step of `a`, the look-up, fall?"),
     )  # fmt: skip

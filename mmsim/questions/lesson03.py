@@ -27,7 +27,7 @@ IS = {
     "journal": "belongs to an ext3 file whose data goes through the journal; it was written a moment ago",
 }
 WHY = {
-    "none": "Rule: `add_to_swap()` makes it a dirty swap cache page, and `pageout()` writes a dirty page before it moves.",
+    "none": "Rule: `add_to_swap()` makes it a dirty swap cache page, and `pageout()` writes it before it moves.",
     "pinned": "Rule: `pageout()` and `migrate_page_remove_references()` leave a page alone that has a reference too "
     "many, and answer -EAGAIN.",
     "no swap slot": "Rule: `add_to_swap()` needs a free slot. Without one the failure is permanent: -ENOMEM.",
@@ -86,19 +86,19 @@ def move(kernel, task, to=1):
 def outcome(kernel):
     """What became of the pages of the course: a row for each obstacle."""
     table = kernel.last.pages
-    done = (table["passes"] - 1).where(table["path"] != PATHS[-1]).astype("Int64")
+    done = (table["passes"] - 1).astype(object).where(table["path"] != PATHS[-1], "–")
     table = table.assign(**{"pass": done, "obstacle": OBSTACLES})
     return table.set_index("obstacle")[["path", "pass", "error", "reason"]]
 
 
 def story(kernel, obstacle, last=10):
-    """What the kernel did with one page of the course, up to a pass: text, a line for each event."""
+    """What the kernel did with one page of the course, up to a pass: a row for each event."""
     events = kernel.events()
     row = kernel.last.pages.iloc[OBSTACLES.index(obstacle)]
     mine = events[(events["page"] == row["old_pfn"]) & (events["pass"] <= last)]
-    passes = mine["pass"].astype(str).where(~mine["pass"].duplicated(), "").tolist()
-    rows = zip(passes, mine["function"], mine["text"], strict=True)
-    return "\n".join(f"{f'pass {n}' if n else '':<8}{function + '()':<33}{text}" for n, function, text in rows)
+    mine = mine[mine["function"] != "putback_lru_pages"]  # comes when all passes are done
+    passes = mine["pass"].astype(str).where(~mine["pass"].duplicated(), "")
+    return mine.assign(**{"pass": passes}).set_index("pass")[["function", "text"]].rename(columns={"text": "what"})
 
 
 @functools.lru_cache
@@ -156,6 +156,30 @@ def pass_of(rng):
     )  # fmt: skip
 
 
+def five_obstacles(rng):  # noqa: ARG001
+    """The paths of five obstacles, all at once."""
+    right = course_table((1, 3))["path"][["locked", "pinned", "dirty file", "buffers", "writeback"]].to_dict()
+
+    def judge(guess):
+        guess = dict(guess)
+        if all(path is ... for path in guess.values()):
+            return 'Put a path where the dots are, for example `"direct"`.'
+        wrong = [name for name, path in right.items() if guess.get(name) != path]
+        said = [f"`{name}`: {WHY[name].removeprefix('Rule: ')}" for name in wrong]
+        return f"{len(right) - len(wrong)} of {len(right)} are right. Look again. {' '.join(said)}" if wrong else ""
+
+    return Question(
+        f"Which path does each of the five take? The paths: {', '.join(PATHS)}.",
+        right,
+        "Rule: what is locked or under writeback is waited for, what is dirty is written first, and what somebody "
+        "unknown refers to stays.",
+        wrong={tuple((name, path) for name in right): "not all are alike" for path in PATHS},
+        hints=("`locked` is a clean page of a file. It needs nothing but the lock.",
+               "A page under writeback is clean as soon as the write has ended. The migration did not write it."),
+        judge=judge,
+    )  # fmt: skip
+
+
 def judge_obstacle(obstacle, wanted):
     """What is wrong with a reader's ``obstacle(kernel, a, page)``; `wanted`: Migration -> what is wrong."""
     if not callable(obstacle):
@@ -188,7 +212,7 @@ def moves_in_pass_4(rng):  # noqa: ARG001
 
 
 def freed_meanwhile(rng):  # noqa: ARG001
-    """Exercise 2: a page that vanishes while the migration sleeps."""
+    """Exercise 2: a page that vanishes while it is being migrated."""
 
     def wanted(last):
         if not len(last.pages):
@@ -197,14 +221,15 @@ def freed_meanwhile(rng):  # noqa: ARG001
         return "" if path == "freed from under us" else f"The path is: {path}."
 
     return Question(
-        "Let the page be `freed from under us`: its owner unmaps it while the migration sleeps.",
-        "an munmap at a time at which the migration waits for the write of the page",
-        "Rule: the page is under writeback from pass 0 on, and pass 1 sleeps until the I/O ends, 80 µs later. "
-        "Whoever finds that only its own reference is left (`page_count` 1) is done. In one line: "
-        "`a.munmap(page, at=kernel.clock + 40_000)`.",
-        wrong={_nothing: "moves", _too_late: "moves before"},
-        hints=("`a.munmap(page, at=...)` unmaps not now but at that time, as another thread of `a` would.",
-               "In which pass does the migration sleep, and for how long? `Costs().swap_write` is in ns."),
+        "Let the page be `freed from under us`: its owner unmaps it while the migration is under way.",
+        "an munmap after the page was isolated, and before pass 0 comes to it",
+        "Rule: isolated and unmapped, the page has one reference left, that of the migration, and `page_count` 1 means "
+        "done. In one line: `a.munmap(page, at=kernel.clock + 1)`. From pass 0 on the swap cache holds a reference, "
+        "too: the page outlives its owner, and is moved for nobody.",
+        wrong={_nothing: "moves", _in_pass_1: "moves for nobody"},
+        hints=("`a.munmap(page, at=time)` unmaps not now but at that time, as another thread of `a` would.",
+               "The page is isolated at `kernel.clock`. Then a new page is allocated, which takes `Costs().alloc` ns. "
+               "Then pass 0 begins."),
         judge=functools.partial(judge_obstacle, wanted=wanted),
     )  # fmt: skip
 
@@ -217,8 +242,8 @@ def _pin(kernel, a, page):
     kernel.pin(a, page)
 
 
-def _too_late(kernel, a, page):
-    a.munmap(page, at=kernel.clock + 10**9)
+def _in_pass_1(kernel, a, page):
+    a.munmap(page, at=kernel.clock + 40_000)
 
 
 def references(rng):  # noqa: ARG001
@@ -237,7 +262,7 @@ def references(rng):  # noqa: ARG001
     return Question(
         "How many references does `migrate_page_remove_references()` expect on the page?",
         max(counts.values()),
-        f"Rule: one for each pte ({len(children) + 1}), and nr_refs = 2: one for the swap cache, one for the isolation.",
+        f"Rule: one for each pte ({len(children) + 1}), and nr_refs = 2: one of the swap cache, one of the isolation.",
         wrong={3: "These are the ptes alone.", 4: "The cache holds one, and the migration itself one, too."},
         hints=("`unexpected_references()` above says it: mapcount plus nr_refs.",
                "Each process that shares the page has a pte for it."),

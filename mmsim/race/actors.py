@@ -226,7 +226,7 @@ class WriteAndUnmap(NamedTuple):
         harm = yield from Fault(self.task, self.page, True).steps(kernel)
         pid, address = locate(kernel, self)
         pfn = page_behind(kernel.k, pid, address)
-        yield Point(f"shrink_list(): unmap page {pfn} into the swap cache", pfn, structs.PG_locked)
+        yield Point(f"shrink_list(): unmap page {pfn} into the swap cache", pfn, structs.PG_locked, harm)
         if page_behind(kernel.k, pid, address) == pfn:
             unmap_into_swap_cache(kernel.k, pfn)
         return harm
