@@ -1,7 +1,9 @@
 """cpusets: attaching, changing mems, and trigger C, the memory that follows."""
 
+import errno
+
 import pytest
-from machines import boot, frames_of, paths, refused, slots, states, writer
+from machines import boot, drain, frames_of, paths, refused, slots, states, writer
 
 from mmsim import Config, Policy
 
@@ -182,6 +184,19 @@ def test_allocation_is_allowed_on_the_new_nodes(kernel, job):
     group.attach(task)
     group.mems = "1-2"
     assert set(kernel.last.pages["new_node"]) == {1}
+
+
+def test_and_on_no_other():
+    kernel = boot(nodes=3, frames=64, swap_slots=0)
+    task, heap = writer(kernel, N)
+    group = kernel.cpuset("g", 0, memory_migrate=True)
+    group.attach(task)
+    drain(kernel, 1, 4)
+    group.mems = 1  # it is full; node 2 has memory, but is not among the new nodes
+    assert kernel.last.returned == -errno.ENOMEM
+    assert task.placement(heap) == [0] * N
+    group.mems = "1-2"
+    assert kernel.last.trigger == "cpuset"
 
 
 def test_move_all_takes_pages_that_others_share(kernel):

@@ -476,11 +476,11 @@ def test_writing_tmpfs_by_write():
 # -- V1's sharing rule
 
 
-def sharers(shared_writable, others, fs="ext3", kernel=None):
+def sharers(shared_writable, others):
     """A file that the job maps, and perhaps others: (kernel, job, mapping)."""
-    kernel = kernel or boot()
+    kernel = boot()
     task = kernel.spawn("job")
-    file = kernel.file("f", N, fs=fs)
+    file = kernel.file("f", N)
     mapping = task.mmap(N, file, shared=shared_writable == "mine")
     task.touch(mapping)
     for i in range(others):
@@ -525,20 +525,15 @@ def test_private_copies_of_a_shared_file_are_anonymous_and_move():
 
 
 def test_two_mappings_of_one_task_are_not_shared():
-    kernel, task, mapping = sharers(None, 0)
-    again = task.mmap(N, kernel_file(kernel))
+    kernel = boot()
+    task, file, mapping = opened(kernel)
+    again = task.mmap(N, file)
+    task.touch(mapping)
     task.touch(again)
     assert move(kernel, task) == 0
     assert paths(kernel) == {"direct": N}
-    task.touch(mapping)
-    assert task.touch(again) == Faults(N, 0, 0, 0)
+    assert task.touch(again) == task.touch(mapping) == Faults(N, 0, 0, 0)
     assert task.placement(again) == [1] * N
-
-
-def kernel_file(kernel):
-    from mmsim.files import File
-
-    return File(kernel, max(kernel._book["files"]))
 
 
 def test_a_fork_maps_the_file_too():

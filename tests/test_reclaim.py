@@ -131,8 +131,16 @@ def test_what_cannot_go_stays():
     kernel.unpin(task, heap[0:3])
     kernel.wait(10**9)
     task.munlock(heap)
+    assert frames_of(task, heap[:3]) in ([], pinned)  # unmapped at most
     assert kernel.reclaim(20) == 9
-    assert pinned
+
+
+@pytest.mark.parametrize("flags", [["reserved"], []])
+def test_reserved_vmas_keep_their_pages(flags):
+    kernel = boot(nodes=1)
+    task, heap = writer(kernel, 4, flags=flags)
+    assert kernel.reclaim(4) == (0 if flags else 4)
+    assert states(task, heap) == {"present" if flags else "swap": 4}
 
 
 def test_a_pinned_page_may_be_unmapped_but_keeps_its_frame():

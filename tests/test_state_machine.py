@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         task = pick(self.tasks, i)
         before = task.pages().index.max() + 1 if len(task.pages()) else 0x10000
         self.mappings.append((task, Mapping(task, before + 1, size)))
-        with may_fail():  # a locked one is populated at once
+        with may_fail("EFAULT"):  # a locked one is populated at once, and an munmap may be due at this very place
             task.mmap(size, shared=shared, writable=writable, locked=locked, flags=flags, at=before + 1)
 
     @precondition(lambda self: self.tasks and self.files and len(self.mappings) < MAX_MAPPINGS)

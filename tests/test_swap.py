@@ -6,7 +6,7 @@ import pytest
 from machines import boot, drain, frames_of, free, slots, states, writer
 
 from mmsim import Config, Faults, OutOfMemory
-from mmsim.mm import structs, swap_state, swapfile
+from mmsim.mm import structs, swap_state
 
 
 def entries(task, heap=None):
@@ -132,6 +132,20 @@ def test_a_slot_is_given_back_when_no_radix_node_can_be_had():
     assert slots(kernel) == 0
 
 
+def test_reclaim_may_make_the_radix_node_that_one_waits_for():
+    """add_to_swap() waits for memory (patch 7), reclaim makes room and needs a node of the same group itself."""
+    kernel = boot(nodes=1, frames=512, patches=(1, 7))
+    other, _ = writer(kernel, 40)
+    task, heap = writer(kernel, 5)
+    drain(kernel, 0, 20)  # below min, but reclaim may take a page for its radix node
+    assert task.migrate_pages(0, 0, ()) == 0
+    assert states(task, heap) == {"swap": 5}
+    assert states(other).get("swap", 0) > 0
+    assert (kernel.tables["radix_count"] > 0).sum() == 1
+    assert kernel.vmstat()["slab_pages"] == 2
+    assert kernel.k.sys.slab_nodes == 2 * 7 - 1
+
+
 # -- the swap cache
 
 
@@ -163,7 +177,6 @@ def test_above_half_of_swap_an_exclusive_page_leaves_the_cache():
     kernel = boot(swap_slots=100)
     task, heap = writer(kernel, 80)
     kernel.reclaim(80)
-    assert not swapfile.vm_swap_full(kernel.k) < 1
     task.touch(heap[:30])
     assert slots(kernel) == 50  # from here on no more than half is in use
     task.touch(heap[30:])
