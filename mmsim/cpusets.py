@@ -13,6 +13,12 @@ class CpuSet:
         self._kernel = kernel
         self._number = number
 
+    def __eq__(self, other):
+        return isinstance(other, CpuSet) and (self._kernel, self._number) == (other._kernel, other._number)
+
+    def __hash__(self):
+        return hash((self._kernel, self._number))
+
     @classmethod
     def create(cls, kernel, name, mems, memory_migrate, parent):
         """A new cpuset below `parent`."""

@@ -16,6 +16,12 @@ class File:
         self._kernel = kernel
         self._number = number
 
+    def __eq__(self, other):
+        return isinstance(other, File) and (self._kernel, self._number) == (other._kernel, other._number)
+
+    def __hash__(self):
+        return hash((self._kernel, self._number))
+
     @property
     def name(self):
         """The name that it was given."""

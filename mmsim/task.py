@@ -46,6 +46,12 @@ class Task:
         self._kernel = kernel
         self.pid = pid
 
+    def __eq__(self, other):
+        return isinstance(other, Task) and (self._kernel, self.pid) == (other._kernel, other.pid)
+
+    def __hash__(self):
+        return hash((self._kernel, self.pid))
+
     @property
     def _row(self):
         return self._kernel.tables["task"][self.pid]

@@ -58,10 +58,14 @@ def test_the_root_cpuset_has_everybody_first(kernel, job):
     task, _ = job
     root = task.cpuset
     assert (root.name, root.mems) == ("root", "0-3")
-    kernel.cpuset("g", 1).attach(task)
+    assert task in root.tasks
+    group = kernel.cpuset("g", 1)
+    group.attach(task)
     assert task not in root.tasks
+    assert task.cpuset == group != root
     root.attach(task)
     assert task.cpuset.name == "root"
+    assert len({task, *root.tasks}) == 1
 
 
 # -- attach with memory_migrate

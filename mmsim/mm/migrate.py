@@ -91,7 +91,7 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
 def finish_lists(k, pages, failed, moved):
     """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
     pfn = k.mem_map[pages].next
-    while pfn != pages:
+    while pfn != pages and not k.sys.bug:  # after a BUG() nothing is decided any more
         conclude(k, k.mem_map[pfn].row, PATH_RETRIED, EAGAIN)
         pfn = k.mem_map[pfn].next
     list_splice_tail(k, failed, pages)
@@ -208,7 +208,8 @@ def move_to_new_page(k, new, pfn):
     if not mapping:
         if page.mapping < 0:
             bug(k, BUG_NO_SWAP, pfn)
-        because(k, pfn, R_NO_MAPPING)
+        else:
+            because(k, pfn, R_NO_MAPPING)
         return -EAGAIN, 1
     method = migrate_page_method(k.mapping[mapping].fs) if k.patch[6] else NO_METHOD
     if method == FAIL_MIGRATE_PAGE:
