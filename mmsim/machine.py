@@ -38,6 +38,9 @@ class Snapshot(NamedTuple):
     book: dict
     last: object
 
+    def __repr__(self):
+        return f"<Snapshot at clock {self.tables['sys']['clock'][0] / 1e6:.3f} ms>"
+
 
 class Kernel(Obstacles):
     """A simulated NUMA machine and its kernel.
