@@ -199,6 +199,24 @@ def test_kswapd_frees_a_node_up_to_high():
     assert set(actors) == {"kswapd"}
 
 
+def test_every_node_of_the_list_is_woken_and_frees_up_to_its_high():
+    kernel = boot(nodes=2, frames=512)
+    task = kernel.spawn("a")
+    for node in (0, 1):
+        task.run_on(node)
+        mapping = task.mmap(200, kernel.file(f"f{node}", 200))
+        task.touch(mapping)
+        task.munmap(mapping)
+    _, low, high = marks(kernel)
+    drain(kernel, 0, low)
+    drain(kernel, 1, low + 1)
+    task.run_on(0)
+    heap = task.mmap(2)
+    task.touch(heap, write=True)  # the first comes from node 1, the second from the reserve of node 0
+    assert task.placement(heap) == [1, 0]
+    assert [free(kernel, n) for n in (0, 1)] == [high, high]
+
+
 def test_kswapd_sleeps_while_low_is_not_reached():
     kernel = boot(nodes=1, frames=512)
     task = kernel.spawn("a")

@@ -358,6 +358,17 @@ def test_munmap_frees_slots_that_only_the_cache_held():
     assert (kernel.tables["swap_cache"] == 0).all()
 
 
+def test_munmap_drops_pages_that_only_swap_ptes_name():
+    kernel = boot(patches=(1, 3))
+    task, heap = writer(kernel, 8)
+    kernel.migrate(frames_of(task), to=1)  # in the swap cache now, mapped by nobody
+    settle(kernel)
+    before = free(kernel, 1)
+    task.munmap(heap[:5])
+    assert slots(kernel) == 3
+    assert free(kernel, 1) - before == 5
+
+
 def test_copying_the_last_user_away_frees_the_slot():
     kernel, parent, heap = swapped(pages=8)
     child = parent.fork()

@@ -346,6 +346,7 @@ def test_tmpfs_goes_to_the_swap_cache_to_swap_and_back(name):
     file = kernel.file("f", N, fs="tmpfs") if name else None
     mapping = task.mmap(N, file, shared=True)
     assert task.touch(mapping, write=True) == Faults(N, 0, 0, 0)
+    assert kernel.frames().loc[frames_of(task)]["flags"].str.contains("uptodate").all()
     assert kernel.reclaim(N) == N
     assert states(task, mapping) == {"none": N}
     assert slots(kernel) == kernel.vmstat()["swap_write"] == N

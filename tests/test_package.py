@@ -75,3 +75,10 @@ def test_binder_pins_everything_that_a_lesson_needs_within_our_ranges():
 def test_binder_python_is_one_that_we_support():
     python = (ROOT / "binder/runtime.txt").read_text().strip().removeprefix("python-")
     assert python in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def test_the_rooms_above_the_machine_are_loaded_when_asked_for():
+    code = "import mmsim, sys; assert 'mmsim.race' not in sys.modules; "
+    code += "mmsim.race.explore; mmsim.plots.paths; mmsim.widgets.MigrationLab"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import pytest
 from machines import boot, drain, frames_of, free, slots, states, writer
 
 from mmsim import Config, Faults, OutOfMemory
-from mmsim.mm import structs, swap_state
+from mmsim.mm import buffer, structs, swap_state
 
 
 def entries(task, heap=None):
@@ -260,7 +260,22 @@ def test_swapoff_without_memory_fails_and_swap_stays_on():
     assert kernel.vmstat()["stale_reads"] == 0
 
 
-def test_swapoff_waits_for_writes_and_locks():
+def test_swapoff_waits_for_a_write_under_way():
+    kernel = boot()
+    task, heap = writer(kernel, 1)
+    kernel.reclaim(1)
+    task.touch(heap, write=True)
+    (pfn,) = frames_of(task, heap)
+    kernel.k.mem_map[pfn].flags |= structs.PG_locked
+    begin = kernel.clock
+    kernel.call(buffer.writepage, pfn, structs.SWAPPER_SPACE)
+    kernel.swapoff()
+    assert kernel.clock - begin >= kernel.costs.swap_write
+    assert "writeback" not in kernel.frames().loc[pfn, "flags"]
+    assert slots(kernel) == 0
+
+
+def test_swapoff_waits_for_locks():
     kernel = boot(patches=(1, 3))
     task, heap = writer(kernel, 4)
     kernel.hold_lock(task, heap[0], until=kernel.clock + 10**7)
