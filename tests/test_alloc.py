@@ -287,6 +287,18 @@ def test_an_interrupt_without_memory_loses_its_packet():
     assert kernel.events()["text"].str.contains("packet is lost").sum() == vmstat["atomic_failures"]
 
 
+def test_interrupts_leave_the_reserve_alone_while_another_node_has_plenty():
+    kernel = boot(nodes=2, frames=512)
+    low = marks(kernel)[1]
+    drain(kernel, 0, low)
+    kernel.interrupts(0, period=1_000, hold=10**9)
+    kernel.wait(5_000)
+    assert [free(kernel, n) for n in (0, 1)] == [low, 512 - 5]
+    drain(kernel, 1, low)
+    kernel.wait(2_000)
+    assert free(kernel, 0) == low - 2
+
+
 def test_interrupts_walk_the_zonelist_too():
     kernel = boot(nodes=2, frames=64, swap_slots=0)
     drain(kernel, 0, 0)
