@@ -6,7 +6,7 @@ BIN := .venv/bin
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint figures bench pins clean
+.PHONY: help lab app test lint figures site dist bench pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,9 @@ help:  ## this list
 lab: .venv/.lab  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.root_dir="$(CURDIR)" \
 	    --LabApp.default_url=/lab/tree/notebooks/index.ipynb
+
+app: .venv/.app  ## the widgets as pages without code
+	$(BIN)/voila notebooks/app --classic-tree --Voila.ip=127.0.0.1 --token
 
 test: lint  ## lint, then run every test and every notebook
 	$(BIN)/pytest -n logical --dist loadfile $(ARGS)
@@ -25,6 +28,19 @@ lint: .venv/.$(EXTRAS)  ## ruff, import contracts; in CI also that notebooks are
 
 figures: .venv/.$(EXTRAS)  ## draw the figures of the README anew
 	$(BIN)/python docs/figures.py
+
+site: .venv/.site  ## the lessons with their results, the reference, and a lab in the browser: build/site
+	rm -rf build/site build/site-source
+	mkdir -p build/site-source
+	cp -r docs/. notebooks build/site-source
+	cp CHANGELOG.md build/site-source/changes.md
+	$(BIN)/sphinx-build -W --keep-going -q -b html build/site-source build/site
+	$(BIN)/python docs/lite.py
+
+dist: .venv/.release  ## wheel and sdist, checked: dist/
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
 
 bench: .venv/.$(EXTRAS)  ## measure speed and import time
 	$(BIN)/python benchmarks/bench.py

@@ -1,7 +1,9 @@
 """Settings for all tests."""
 
+import importlib.util
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -14,3 +16,16 @@ settings.register_profile(
     "soak", deadline=None, max_examples=20_000, stateful_step_count=50, suppress_health_check=QUIET, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def needs():
+    """``needs("voila")``: skip where a tool of the extra 'release' is not installed; in CI that is a failure."""
+
+    def needs(*modules):
+        missing = [module for module in modules if not importlib.util.find_spec(module)]
+        if missing:
+            where = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            where(f"needs {', '.join(missing)}: make test EXTRAS=test,dev,fast,release")
+
+    return needs
