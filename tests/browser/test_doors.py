@@ -1,0 +1,82 @@
+"""The doors: `make lab`, and `make app`, where Voila serves the widgets as pages without code."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import lab
+import pytest
+from playwright.sync_api import expect
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "of-this-test"
+
+
+@contextmanager
+def served(home, target, *options):
+    """Run the last command of a make target on a free port until the block ends: a function from paths to addresses."""
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    root_flag = "--allow-root" if os.geteuid() == 0 else ""
+    for name, value in {"BIN": Path(sys.executable).parent, "ROOT_FLAG": root_flag, "CURDIR": ROOT}.items():
+        recipe = recipe.replace(f"$({name})", str(value))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        ["bash", "-c", f"exec {recipe.strip()} --no-browser --port={port} {' '.join(options)}"],
+        cwd=ROOT, env=os.environ | {"HOME": str(home)}, stderr=subprocess.DEVNULL,
+        preexec_fn=lab.die_with_parent if sys.platform == "linux" else None,
+    )  # fmt: skip
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield lambda path="": f"http://127.0.0.1:{port}/{path}?token={TOKEN}"
+    server.send_signal(signal.SIGINT)  # Voila does not listen to SIGTERM
+    time.sleep(0.2)
+    server.terminate()
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:  # it waits for its kernels
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def voila(needs, tmp_path_factory):
+    needs("voila")
+    with served(tmp_path_factory.mktemp("home"), "app", f"--Voila.token={TOKEN}") as address:
+        yield address
+
+
+def test_make_lab_opens_the_index_for_those_who_have_the_token(page, tmp_path):
+    with served(tmp_path, "lab", f"--IdentityProvider.token={TOKEN}") as address:
+        assert "/login" in page.goto(address().partition("?")[0]).url
+        page.goto(address())
+        expect(page.get_by_role("heading", name="how Linux learned to move memory")).to_be_visible(timeout=60_000)
+
+
+def test_without_the_token_make_app_serves_nothing(voila, page):
+    assert "/login" in page.goto(voila().partition("?")[0]).url
+
+
+def test_make_app_lists_its_pages(voila, page):
+    page.goto(voila())
+    for file in (ROOT / "notebooks/app").glob("*.ipynb"):
+        expect(page.get_by_role("link", name=file.name)).to_be_visible()
+
+
+def test_a_step_in_the_lab_and_no_code(voila, page):
+    page.goto(voila("voila/render/migration-lab.ipynb"))
+    page.get_by_role("button", name="Step", exact=True).click()
+    page.wait_for_selector(".mm-picture[data-step='1']")
+    expect(page.get_by_role("heading", name="The migration lab")).to_be_visible()
+    assert "import MigrationLab" not in page.inner_text("body")
