@@ -1,5 +1,7 @@
 """How long a click on Step takes until the stage is painted anew: 1,024 pages in a real browser.
 
+Once with one machine on the screen, once with the same without patch 4 beside it.
+
 python benchmarks/click.py
 """
 
@@ -22,12 +24,12 @@ kernel = Kernel(Topology.ring(nodes=4, frames=768), swap_slots=1024)
 job = kernel.spawn("job")
 job.set_mempolicy(Policy.interleave("0-1"))
 job.touch(job.mmap(1024), write=True)
-lab = MigrationLab(kernel, old="0-1", new="2-3")
+lab = MigrationLab(kernel, old="0-1", new="2-3", beside=BESIDE)
 lab.step = 3000
 lab
 """
 CLICK = """async () => {
-    const picture = document.querySelector('.mm-picture');
+    const picture = [...document.querySelectorAll('.mm-picture')].filter(e => e.checkVisibility()).pop();
     const step = [...document.querySelectorAll('.mm-lab button')].find(button => button.textContent === 'Step');
     const begin = performance.now();
     const painted = new Promise(done => new MutationObserver((_, observer) => {
@@ -38,7 +40,8 @@ CLICK = """async () => {
     return painted;
 }"""
 BURST = """async () => {
-    const picture = document.querySelector('.mm-picture'), target = String(Number(picture.dataset.step) + 20);
+    const picture = [...document.querySelectorAll('.mm-picture')].filter(e => e.checkVisibility()).pop();
+    const target = String(Number(picture.dataset.step) + 20);
     const step = [...document.querySelectorAll('.mm-lab button')].find(button => button.textContent === 'Step');
     const begin = performance.now();
     for (let i = 0; i < 20; i++) step.click();
@@ -47,10 +50,10 @@ BURST = """async () => {
 }"""
 
 
-def measure(clicks=40):
-    """(ms of each click, ms until 20 clicks at once have come to their end)."""
+def measure(beside, clicks=40):
+    """(ms of each click, ms until 20 clicks at once have come to their end); `beside`: the patch that is lacking."""
     cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None,
-            "source": SOURCE.strip()}  # fmt: skip
+            "source": SOURCE.strip().replace("BESIDE", str(beside))}  # fmt: skip
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as scratch:
@@ -69,7 +72,9 @@ def measure(clicks=40):
 if __name__ == "__main__":
     if not lab.chromium():
         sys.exit("no Chromium, so nothing was measured")
-    times, burst = measure()
-    print(f"click to repaint, 1,024 pages: median {statistics.median(times):.0f} ms, "
-          f"worst of {len(times)} {max(times):.0f} ms (at most 120 wanted)")  # fmt: skip
-    print(f"20 clicks at once: {burst:.0f} ms")
+    for beside in (None, 4):
+        times, burst = measure(beside)
+        what = f"the same without patch {beside}" if beside else "nothing"
+        print(f"click to repaint, 1,024 pages, beside it {what}: "
+              f"median {statistics.median(times):.0f} ms, worst of {len(times)} {max(times):.0f} ms "
+              f"(at most 120 wanted); 20 clicks at once: {burst:.0f} ms")  # fmt: skip

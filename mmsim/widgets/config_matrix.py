@@ -22,7 +22,7 @@ def meaning(answer):
 
 
 class ConfigMatrix(Plain, W.VBox):
-    """Switches for the CONFIG_ options and for patch 1; the symbols in the image, and what each trigger answers.
+    """Switches for the CONFIG options and for patch 1; the symbols in the image, and what each trigger answers.
 
     `mmsim.configs.config_matrix` gives all configurations as one table.
     """

@@ -8,20 +8,22 @@ import traitlets as t
 
 from ..errors import MMSimError
 from ..machine import Kernel
-from ..mm.structs import MAX_NODES
 from ..patches import PATCHES, parse_patches
-from ..policy import Policy, format_nodes, mask_nodes, parse_nodes
 from ..topology import Topology
 from . import svg
-from .layouts import LAYOUTS
-from .parts import Plain
+from .controls import (
+    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, without,
+)
+from .layouts import LAYOUTS, SEEDED
+from .lockstep import lockstep
+from .panels import counters_html, flow_svg, stayed_html
+from .parts import Plain, source_of
+from .placing import DONE, place, refusal
 from .recording import Recording, error_text
 from .scene import Scene
-from .stage import Range, Stage, Status
+from .stage import Source, Stage, Status
+from .trigger import prepare
 
-TRIGGERS = {"A mbind": "A", "B migrate_pages": "B", "C cpuset": "C", "D in-kernel": "D"}
-SHORT = ("CONFIG_MIGRATION", "recheck", "direct", "remove_from_swap", "mbind, migrate_pages", "buffers", "gfp mask")
-SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # steps a second
 FASTEST = 40  # ms between two pictures; above that speed steps are left out
 
 
@@ -39,86 +41,95 @@ class MigrationLab(Plain, W.VBox):
     old, new : node sets, optional
         From where to where.
     patches : int or iterable of int, optional
+    beside : int, optional
+        Show the same machine without this patch, and without those that need it, beside it; 0: without any.
 
     Attributes
     ----------
     step : int
-        The step that is shown; assignable. 0: before the call; `steps`: after it.
-    recording : Recording
+        The step that is shown; assignable. 0: before the call; `steps`: after it. With a machine beside it both
+        take up the same page in the same pass, and the one that needs fewer events for it waits.
+    recording, beside : Recording
+        Of the machine, and of the one beside it or None.
     kernel : Kernel
         The machine as the run left it.
     migration : Migration or None
+    placed : frozenset
+        The obstacles that were put in the way: (tool, pid, virtual page).
     message : str
-        What was wrong with a setting, or which patches went with another.
+        What was wrong with a setting, which patches went with another, and which obstacles there are.
     controls : dict
-        The widgets by name: "trigger", "from", "to", "all", "strict", "layout", 1 to 7, "First", ..., "Reset".
+        The widgets by name: "trigger", "from", "to", "all", "strict", "layout", "seed", "beside", "tool", 1 to 7,
+        "First", ..., "Reset", "Source", "CSV frames", ...
     """
 
     step = t.Int(0)
 
-    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None):
+    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None):
         if not (machine is None or isinstance(machine, Kernel) or callable(machine)):
             raise TypeError(f"machine is {machine!r}; give a Kernel, or a function that makes one")
         self._machine, self._before = machine, machine.snapshot() if isinstance(machine, Kernel) else None
-        self.kernel = self.recording = None
-        self.message, self._quiet, self.controls = "", False, {}
-        self._patches = frozenset(range(1, 8))
-        first = self._build()
-        self._patches = first.patches if patches is None else parse_patches(patches)
-        nodes = first.topology.nodes
-        self._make_controls(trigger, "0" if old is None else old, str(min(2, nodes - 1)) if new is None else new)
-        self.stage = Stage(self._play_on)
+        self.kernel = self.recording = self.beside = None
+        self.message, self.placed, self._quiet = "", frozenset(), False
+        self.controls = make_controls(trigger, "0" if old is None else old, "" if new is None else new)
+        first = self._build(frozenset(range(1, 8)))
+        if new is None:
+            self.controls["to"].value = str(min(2, first.topology.nodes - 1))
+        self._set_patches(first.patches if patches is None else parse_patches(patches))
+        if beside is not None and beside not in (numbers := [n for _, n in beside_options(self._patches)][1:]):
+            raise ValueError(f"beside is {beside!r}; it is a patch that this machine has, or 0 for none: {numbers}")
+        self.controls["beside"].value = "" if beside is None else beside
+        self.stages = [Stage(self._play_on, self._pick), Stage(lambda: None, self._pick)]
+        self.stage = self.stages[0]
         super().__init__(self._rows())
         self.add_class("mm-lab")
+        self._listen()
         self.run()
 
-    # -- the controls
-
-    def _make_controls(self, trigger, old, new):
-        text = {"style": {"description_width": "auto"}, "continuous_update": False}
-        self.controls = c = {
-            "trigger": W.RadioButtons(options=TRIGGERS, value=trigger, description="trigger", orientation="horizontal",
-                                      style={"description_width": "auto"}, layout=W.Layout(width="auto")),
-            "from": W.Text(nodes_text(old), description="from nodes", **text),
-            "to": W.Text(nodes_text(new), description="to nodes", **text),
-            "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)"),
-            "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced"),
-            "layout": W.Dropdown(options=list(LAYOUTS), description="process", style={"description_width": "auto"},
-                                 layout=W.Layout(width="250px")),
-        }  # fmt: skip
-        c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
-        c |= {name: W.Button(description=name) for name in ("First", "Back", "Play", "Step", "Last", "Reset")}
-        c["position"] = Range(name="event")
-        c["speed"] = Range(name="speed", value=3, most=len(SPEEDS) - 1)
-        self._set_patches(self._patches)
-        for name in ("trigger", "from", "to", "all", "strict", "layout"):
+    def _listen(self):
+        c = self.controls
+        for name in (*SETTINGS, "beside"):
             c[name].observe(self._changed, "value")
+        for name in ("layout", "seed"):
+            c[name].observe(self._clear, "value")
         for patch in PATCHES:
             c[patch.number].observe(lambda change, n=patch.number: self._toggled(n, change["new"]), "value")
-        moves = {"First": lambda: 0, "Back": lambda: self.step - 1, "Step": lambda: self.step + 1,
-                 "Last": lambda: self.steps}  # fmt: skip
-        for name, target in moves.items():
-            c[name].on_click(lambda _, target=target: self._go(target()))
-        c["Play"].on_click(lambda _: self._play(not self.stage.playing))
-        c["Reset"].on_click(lambda _: self.run())
+        acts = {
+            "First": lambda: self._go(0), "Back": lambda: self._go(self.step - 1),
+            "Step": lambda: self._go(self.step + 1), "Last": lambda: self._go(self.steps),
+            "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear, "Source": self._unfold,
+        }  # fmt: skip
+        acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
+        for name, act in acts.items():
+            c[name].on_click(lambda _, act=act: act())
         c["position"].observe(lambda change: self._go(change["new"]), "value")
         c["speed"].observe(self._pace, "value")
+        c["tool"].observe(lambda change: [stage.set_trait("tool", change["new"]) for stage in self.stages], "value")
 
     def _rows(self):
         c = self.controls
-        c["position"].add_class("mm-place")
-        c["speed"].add_class("mm-speed")
-        self._note, self._said = Status(), Status()
+        for name in ("position", "speed", "layout", "seed", "beside"):
+            c[name].add_class(f"mm-{name}")
+        self._note, self._said, self._source = Status(), [Status(), Status(quiet=True)], Source()
         self._note.add_class("mm-note")
-        self._said.add_class("mm-said")
-        self._stayed, self._counters = W.HTML(), W.HTML()
-        settings = [c[name] for name in ("trigger", "from", "to", "all", "strict")]
-        patches = [W.Label("patches"), *(c[p.number] for p in PATCHES)]
-        (settings if self._machine is None else []).append(c["layout"])
-        player = [c[name] for name in ("First", "Back", "Play", "Step", "Last", "Reset", "position", "speed")]
+        self._said[0].add_class("mm-said")
+        self._titles = [W.HTML(), W.HTML()]
+        self._flow, self._stayed, self._counters = W.HTML(), W.HTML(), W.HTML()
+        self._sides = [W.VBox(pair) for pair in zip(self._titles, self.stages, strict=True)]
+        self._stage_row, self._said_row = W.HBox(_dom_classes=["mm-stages"]), W.HBox(_dom_classes=["mm-sentences"])
+        self._source.layout.display = "none"
         self._pace()
-        return (row(settings), row(patches), self._note, self.stage, row(player), self._said,
-                W.HBox([self._stayed, self._counters], _dom_classes=["mm-panels"]))  # fmt: skip
+        exports = row([c[name] for name in EXPORTS.values()], "mm-exports")
+        self._panels = W.HBox([W.VBox([self._flow, self._stayed]), W.VBox([self._counters, exports])],
+                              _dom_classes=["mm-panels"])  # fmt: skip
+        choices = [c["layout"], c["seed"]] if self._machine is None else []
+        return (
+            row([c[name] for name in SETTINGS]),
+            row([W.Label("patches"), *(c[p.number] for p in PATCHES)]),
+            row([*choices, c["beside"], c["tool"]]), self._note, self._stage_row,
+            row([c[name] for name in (*PLAYER, "position", "speed", "Source")]),
+            self._said_row, self._source, self._panels,
+        )  # fmt: skip
 
     # -- what they do
 
@@ -126,14 +137,16 @@ class MigrationLab(Plain, W.VBox):
         if not self._quiet:
             self.run()
 
+    def _clear(self, *_):
+        """Another machine, or the same without obstacles."""
+        self.placed = frozenset()
+        self.run()
+
     def _toggled(self, number, on):
         """Switch a patch together with those that it needs, or that need it."""
         if self._quiet:
             return
-        chosen = self._patches | {number} if on else self._patches - {number}
-        for patch in PATCHES:  # they need earlier ones only
-            if not on and not chosen.issuperset(patch.needs):
-                chosen -= {patch.number}
+        chosen = self._patches | {number} if on else without(self._patches, number)
         for patch in reversed(PATCHES):
             chosen |= set(patch.needs) if patch.number in chosen else set()
         others = sorted((chosen ^ self._patches) - {number})
@@ -146,9 +159,12 @@ class MigrationLab(Plain, W.VBox):
         self.run(note)
 
     def _set_patches(self, chosen):
-        self._patches, self._quiet = frozenset(chosen), True
+        self._patches, self._quiet, beside = frozenset(chosen), True, self.controls["beside"]
         for patch in PATCHES:
             self.controls[patch.number].value = patch.number in chosen
+        lacking = beside.value
+        beside.options = beside_options(self._patches)
+        beside.value = lacking if lacking in dict(map(reversed, beside.options)) else ""
         self._quiet = False
 
     def _pace(self, *_):
@@ -160,7 +176,7 @@ class MigrationLab(Plain, W.VBox):
     def _play(self, on):
         if on and self.step == self.steps:
             self._go(0)
-        self.stage.playing = self._said.quiet = on
+        self.stage.playing = self._said[0].quiet = on
         self.controls["Play"].description = "Pause" if on else "Play"
 
     def _play_on(self):
@@ -174,75 +190,111 @@ class MigrationLab(Plain, W.VBox):
                 self._play(False)
             self.step = min(max(step, 0), self.steps)
 
+    # -- obstacles
+
+    def place(self, tool, page):
+        """Put an obstacle on a page of the first task, counted from 0, or take it away again; the call runs anew.
+
+        `tool`: lock, pin, dirty or share. ValueError: why that cannot be.
+        """
+        own = self.recording.pte_address[self.recording.pte_pid == self.kernel.tasks[0].pid]
+        if tool not in DONE or not 0 <= page < len(own):
+            raise ValueError(f"tool is {tool!r}, page {page!r}; give one of {', '.join(DONE)}, and 0 to {len(own) - 1}")
+        self._toggle(tool, self.kernel.tasks[0].pid, int(own[page]))
+
+    def _pick(self, stage, cell):
+        """A square was clicked."""
+        tool = self.controls["tool"].value
+        if tool in DONE:
+            try:
+                self._toggle(tool, *stage.scene.page_at(stage.at, cell))
+            except ValueError as error:
+                self._say(f"Not {DONE[tool]}: {error}.")
+
+    def _toggle(self, tool, pid, page):
+        recording, before = self.recording, self.placed
+        where = recording.find(pid, page)
+        if (tool, pid, page) not in before:
+            machine = recording.at(0)
+            why = "that task is an obstacle itself" if pid not in self._own else ""
+            why = why or refusal(machine, tool, machine.tables["pte"][recording.pte_row[where]])
+            if why:
+                raise ValueError(f"{recording.virtual(where)}: {why}")
+        self.placed = before ^ {(tool, pid, page)}
+        if not self.run():
+            self.placed = before
+
+    def _obstacles(self):
+        """Which obstacles there are, in words."""
+        names = [f"{self.recording.virtual(self.recording.find(pid, page))} {DONE[tool]}"
+                 for tool, pid, page in sorted(self.placed, key=lambda each: each[1:])]  # fmt: skip
+        return f"Placed before the call: {', '.join(names)}." * bool(names)
+
     # -- a run
 
     @property
     def steps(self):
         """The number of the last step, after the call."""
-        return self.recording.steps
+        return len(self._pairs) - 1
 
     migration = property(lambda self: self.recording.migration, doc="What became of the pages of the run.")
 
-    def _build(self):
+    def _build(self, patches):
         """A machine for a run: made anew, or put back to what it was."""
         if self._before:
             self._machine.restore(self._before)
             return self._machine
         if self._machine:
-            return self._machine(*[tuple(sorted(self._patches))] * takes_patches(self._machine))
-        kernel = Kernel(Topology.ring(nodes=4, frames=64), patches=self._patches, swap_slots=64)
-        LAYOUTS[self.controls["layout"].value if self.controls else "one heap"](kernel)
+            return self._machine(*[tuple(sorted(patches))] * takes_patches(self._machine))
+        kernel = Kernel(Topology.ring(nodes=4, frames=64), patches=patches, swap_slots=64)
+        layout = LAYOUTS[self.controls["layout"].value]
+        layout(kernel, *[self.controls["seed"].value] * (layout in SEEDED))
         return kernel
 
-    def _prepare(self, kernel):
-        """What is to be recorded, as a function; ValueError or OSError for settings that make no sense."""
-        c, tasks, nodes = self.controls, kernel.tasks, kernel.topology.nodes
-        if not tasks:
-            raise ValueError("no task lives on this machine; spawn() one first")
-        task, old, new = tasks[0], c["from"].value, c["to"].value
-        source, target = parse_nodes(old, nodes, name="from"), parse_nodes(new, nodes, name="to")
-        if c["trigger"].value == "A":
-            flags = {"move": True, "move_all": c["all"].value, "strict": c["strict"].value}
-            return lambda: task.mbind(None, Policy.bind(new), **flags)
-        if c["trigger"].value == "B":
-            return lambda: task.migrate_pages(0, old, new)
-        if c["trigger"].value == "C":
-            cpuset = kernel.cpuset("lab", old)
-            cpuset.attach(task)
-            cpuset.memory_migrate = True
-            return lambda: setattr(cpuset, "mems", new)
-        if len(mask_nodes(target)) != 1:
-            raise ValueError(f"to is {format_nodes(target)}; the in-kernel caller moves pages to one node")
-        pages = task.pages()
-        pfns = pages.loc[pages["node"].isin(mask_nodes(source)) & (pages["state"] == "present"), "pfn"]
-        return lambda: kernel.migrate(pfns.tolist(), mask_nodes(target)[0])
+    def _record(self, patches):
+        """What the trigger does on a machine with these patches and the obstacles."""
+        kernel = self._build(patches)
+        self._own = {task.pid for task in kernel.tasks}
+        place(kernel, self.placed)
+        kernel.patches = patches
+        kernel.tables["patch"][1:] = [p.number in patches for p in PATCHES]
+        return kernel, Recording(kernel, prepare(kernel, *(self.controls[name].value for name in SETTINGS)))
 
     def run(self, note=""):
-        """Build the machine anew and record what the trigger does; back to step 0."""
+        """Build the machine anew and record what the trigger does; back to step 0. False if it cannot be run."""
         self._play(False)
         c = self.controls
         c["from"].disabled = c["trigger"].value == "A"  # mbind takes whatever is not on the new nodes
         c["all"].disabled = c["strict"].disabled = not c["from"].disabled
+        c["seed"].disabled = LAYOUTS[c["layout"].value] not in SEEDED
+        lacking = c["beside"].value
         try:
-            kernel = self._build()
-            kernel.patches = self._patches
-            kernel.tables["patch"][1:] = [p.number in self._patches for p in PATCHES]
-            recording = Recording(kernel, self._prepare(kernel))
+            other = None if lacking == "" else self._record(without(self._patches, lacking))[1]
+            kernel, recording = self._record(self._patches)  # last: a machine of one's own is left by it
         except (ValueError, TypeError, OSError, MMSimError) as error:
             if self.recording is None:
                 raise
             self._say(f"Not run: {error_text(error)}.", "The picture shows the last run that was possible.")
-            return
-        self.kernel, self.recording, self._scene = kernel, recording, Scene(recording)
-        self._say(f"The call ends in an error: {error_text(recording.error)}." if recording.error else "", note)
-        c["position"].most = recording.steps
+            return False
+        self.kernel, self.recording, self.beside = kernel, recording, other
+        self._runs = runs = [recording] + [other] * (other is not None)
+        self._scenes = [Scene(each) for each in runs]
+        self._pairs = lockstep(*runs) if other else [(step,) for step in range(recording.steps + 1)]
+        self._stage_row.children, self._said_row.children = self._sides[: len(runs)], self._said[: len(runs)]
+        self._titles[0].layout.display = None if other else "none"
+        (self._panels.add_class if other else self._panels.remove_class)("mm-two")
+        for title, patches in zip(self._titles, (self._patches, without(self._patches, lacking)), strict=True):
+            title.value = f"<b>{numbers(patches)}</b>"
+        self._say(f"The call ends in an error: {error_text(recording.error)}." if recording.error else "",
+                  f"{note} {self._obstacles()}".strip())  # fmt: skip
+        c["position"].most = self.steps
         self.set_trait("step", 0)
         self._show()
+        return True
 
     def _say(self, error, note=""):
         self.message = f"{error} {note}".strip()
-        with self._note.hold_sync():
-            self._note.error, self._note.text = error, note
+        self._note.value = f"<b>{escape(error)}</b> {escape(note)}" * bool(self.message)
 
     @t.validate("step")
     def _valid_step(self, proposal):
@@ -250,76 +302,89 @@ class MigrationLab(Plain, W.VBox):
 
     @t.observe("step")
     def _show(self, change=None):
-        step, forward = self.step, bool(change) and change["new"] == change["old"] + 1
-        self.stage.show(self._scene, step, forward)
-        self._said.text = self.recording.text(step)
+        step, at, runs = self.step, self._pairs[self.step], self._runs
+        forward, before = bool(change) and change["new"] == change["old"] + 1, self._pairs[max(0, step - 1)]
+        for i, recording in enumerate(runs):
+            self.stages[i].show(self._scenes[i], at[i], step, forward)
+            waits = "waits · " * (step > 0 and at[i] == before[i])
+            self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
-        self.controls["position"].said = self.recording.text(step).partition(" ·")[0].partition(":")[0]
+        self.controls["position"].said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
         self.controls["position"].value = step
         self._quiet = False
-        self._stayed.value = stayed_html(self.recording.stayed(step))
-        self._counters.value = counters_html(self.recording.counters(step))
+        self._flow.value = flow_svg(runs, at)
+        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay", "... beside it")
+        self._stayed.value = "".join(stayed_html(each.stayed(n), caption, 5 - len(captions))
+                                     for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
+        self._counters.value = counters_html(("here", "beside")[: len(runs)],
+                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
+        if self._source.layout.display is None:
+            self._show_source()
+
+    # -- the source of what happens
+
+    def _unfold(self):
+        folded = self._source.layout.display is None
+        self._source.layout.display = "none" if folded else None
+        self.controls["Source"].description = "Source ▸" if folded else "Source ▾"
+        self._show_source()
+
+    def source(self):
+        """(name, file, number of the first line, text, line) of the function that wrote the event which is shown.
+
+        Empty before and after the call.
+        """
+        at = self._pairs[self.step][0]
+        if not 0 < at < self.recording.steps:
+            return "", "", 1, "", 0
+        code, line = self.recording.code[at - 1]
+        return *source_of(code), line
+
+    def _show_source(self):
+        name, file, first, text, marked = self.source()
+        with self._source.hold_sync():
+            self._source.name = f"{name} · {file}, line {marked}" if name else "No event is shown: step on."
+            self._source.text = text
+            self._source.first, self._source.marked = first, marked
 
     # -- to take away
 
+    def export(self, kind, step=None):
+        """The machine at a step (default: the one shown) as the contents of a file, text or bytes.
+
+        `kind`: frames, pages, events (CSV; events of the whole run), png, svg or numa_maps.
+        """
+        at = self._pairs[self.step if step is None else step][0]
+        makers = {
+            "frames": lambda: self.recording.frames(at).to_csv(), "pages": lambda: self.recording.pages(at).to_csv(),
+            "events": lambda: self.recording.event_table().to_csv(),
+            "png": lambda: svg.png(self._scenes[0], at, self.stage.width),
+            "svg": lambda: svg.draw(self._scenes[0], at, self.stage.width),
+            "numa_maps": lambda: self.recording.numa_maps(at),
+        }  # fmt: skip
+        if kind not in makers:
+            raise ValueError(f"kind is {kind!r}; it is one of {', '.join(makers)}")
+        return makers[kind]()
+
+    def _save(self, kind):
+        data = self.export(kind)
+        ending = {"png": "png", "svg": "svg", "numa_maps": "txt"}.get(kind, "csv")
+        self.stage.save(f"mmsim-{kind}-step-{self.step}.{ending}", data if isinstance(data, bytes) else data.encode())
+
     def static_svg(self, step=None, width=1100):
         """The stage at a step (default: the one shown) as SVG text, for paper and where no kernel runs."""
-        return svg.draw(self._scene, self.step if step is None else step, width)
+        return svg.draw(self._scenes[0], self._pairs[self.step if step is None else step][0], width)
 
     def story(self, page):
         """The sentences about one page in order: a frame number, or a virtual page of the task."""
         return self.recording.story(page)
 
     def __repr__(self):
-        return f"<MigrationLab: {self.recording.text(self.step)} {self._scene.label(self.step)}>"
+        views = zip(self._runs, self._scenes, self._pairs[self.step], strict=True)
+        return f"<MigrationLab: {' | '.join(f'{run.text(at)} {scene.label(at)}' for run, scene, at in views)}>"
 
 
 def takes_patches(function):
     """Whether a function wants to be given patch numbers: by name, or as the argument that it cannot do without."""
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == "patches" or (p.default is p.empty and p.kind <= p.POSITIONAL_OR_KEYWORD) for p in parameters)
-
-
-def row(widgets):
-    return W.HBox(widgets, layout=W.Layout(flex_flow="row wrap"), _dom_classes=["mm-row"])
-
-
-def check(text, help):
-    return W.Checkbox(description=text, tooltip=help, indent=False, layout=W.Layout(width="auto"))
-
-
-def patch_help(patch):
-    """What the switch of a patch is about."""
-    needs = f"; needs patch {patch.needs[0]}" if patch.needs else ""
-    return f"patch {patch.number}: {patch.title} ({', '.join(patch.files)}){needs}"
-
-
-def nodes_text(nodes):
-    """A node set as one types it."""
-    return nodes if isinstance(nodes, str) else format_nodes(parse_nodes(nodes, MAX_NODES))
-
-
-def stayed_html(table, most=5):
-    """The pages that stayed, one row for all that stayed alike."""
-    groups = table.groupby(["task", "what", "error", "reason"], sort=False)
-    rows = []
-    for (task, what, error, reason), group in groups:
-        pages = group["page"] if task else group["frame"]
-        names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
-        names = names if len(names) < 40 else names[:36].rpartition(",")[0] + ", ..."
-        whose = f"of {escape(task)}" if task else "(frames)"
-        rows.append(f'<tr><td class="n">{len(group)}</td><td class="one">{names} {whose}</td>'
-                    f'<td class="one">{what} {error}</td><td>{reason}</td></tr>')  # fmt: skip
-    if len(rows) > most:
-        rows[most - 1 :] = [f'<tr><td colspan="4">and {len(rows) - most + 1} more rows</td></tr>']
-    rows = rows or ["<tr><td>none</td></tr>"]
-    head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)
-    return f"<table><caption>Pages that stay, and why</caption>{head}{''.join(rows)}</table>"
-
-
-def counters_html(counters):
-    """The running counters in two columns."""
-    cells = [f'<td>{name}</td><td class="n">{value}</td>' for name, value in counters.items()]
-    half = (len(cells) + 1) // 2
-    rows = "".join(f"<tr>{''.join(cells[i::half])}</tr>" for i in range(half))
-    return f"<table><caption>Since the call began</caption>{rows}</table>"

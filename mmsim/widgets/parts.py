@@ -1,12 +1,16 @@
 """What several widgets are made of: buttons, a line for screen readers, tables in the theme's colours."""
 
 import html
+import inspect
 import re
+import textwrap
+from pathlib import Path
 
-import anywidget
 import ipywidgets as W
-import traitlets
 
+from .stage import Status
+
+__all__ = ["STYLE", "Plain", "Status", "button", "markup_of", "source_of"]
 STYLE = """<style>
 .mmsim-plain table { border-collapse: collapse; width: 100%; font-size: 13px; line-height: 1.4 }
 .mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
@@ -20,24 +24,6 @@ STYLE = """<style>
 </style>"""
 
 
-class Status(anywidget.AnyWidget):
-    """A role=status region that stays in the page while its contents (HTML) change."""
-
-    _esm = """
-    function render({ model, el }) {
-      const line = document.createElement("div");
-      line.setAttribute("role", "status");
-      line.style.lineHeight = "1.5";
-      const show = () => { line.innerHTML = model.get("value"); };
-      model.on("change:value", show);
-      show();
-      el.append(line);
-    }
-    export default { render };
-    """
-    value = traitlets.Unicode().tag(sync=True)
-
-
 def markup_of(text):
     """HTML of a text with `code`."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
@@ -48,6 +34,15 @@ def button(text, act, **options):
     made = W.Button(description=text, layout=W.Layout(width="auto"), **options)
     made.on_click(lambda _: act())
     return made
+
+
+def source_of(function):
+    """(name, file, number of the first line, text) of a function or class of mmsim, or of the code of one."""
+    function = inspect.unwrap(getattr(function, "fget", function))  # a property shows its getter
+    lines, first = inspect.getsourcelines(function)
+    file = Path(inspect.getsourcefile(function)).relative_to(Path(__file__).parents[2]).as_posix()
+    name = function.co_qualname if inspect.iscode(function) else function.__qualname__
+    return name, file, first, textwrap.dedent("".join(lines))
 
 
 class Plain:

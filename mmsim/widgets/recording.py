@@ -5,6 +5,7 @@ words that changed. The machine at step s is then what it was before, with the c
 """
 
 import errno
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +14,9 @@ import pandas as pd
 from .. import results
 from ..errors import MMSimError
 from ..mm import structs, trace
+from ..task import Task
 
-TABLES = ("mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "considered")
+TABLES = ("mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "considered")
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
 COUNTERS = {
@@ -35,6 +37,8 @@ class Recording:
         The rows of the trace; event i is ``events[i - 1]``.
     hands : list of (int, int)
         For each step the page in hand, and the new page that is to take its place; 0: none.
+    code : list of (code, int)
+        The function of mmsim that wrote each event, and its line: of event i, ``code[i - 1]``.
     migration : Migration or None
         What the run left in `kernel.last`.
     error : Exception or None
@@ -42,14 +46,13 @@ class Recording:
     """
 
     def __init__(self, kernel, run):
-        self.topology, self._book, self._vma = kernel.topology, kernel._book, kernel.tables["vma"].copy()
+        self.topology, self._book = kernel.topology, kernel._book
         if len(self) > MAX_FRAMES:
             raise ValueError(f"this machine has {len(self):,} page frames; the widget shows {MAX_FRAMES:,} at most")
-        self._find_ptes()
+        self._find_ptes(kernel.tables["vma"])
         self._tables, self._first = kernel.tables, int(kernel.k.sys.nr_events)
-        self._sizes = {name: len(kernel.tables[name]) for name in TABLES}
-        self._base = self._now = self._words()
-        self._rows, self._where, self._what = [], [], []
+        self._base = {name: kernel.tables[name].copy() for name in TABLES[:-1]}
+        self._rows, self._where, self._what, self.code = [], [], [], []
         self.error, last = None, kernel.last
         try:
             with kernel.watch(self._observe):
@@ -63,10 +66,12 @@ class Recording:
         self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
         self._find_hands()
         del self._tables, self._now, self._rows
+        self._at = -1, None
+        self._before = self.at(0).tables
 
-    def _find_ptes(self):
+    def _find_ptes(self, vmas):
         """Which ptes there are: their rows, whose they are, and whether a locked vma holds them."""
-        vmas = self._vma[self._vma["vm_mm"] != 0]
+        vmas = vmas[vmas["vm_mm"] != 0]
         vmas = vmas[np.lexsort((vmas["vm_start"], vmas["vm_mm"]))]
         sizes = vmas["vm_end"] - vmas["vm_start"]
         self.pte_address = np.concatenate([np.arange(v["vm_start"], v["vm_end"]) for v in vmas] or [np.zeros(0, int)])
@@ -75,8 +80,8 @@ class Recording:
         self._pte_locked = np.repeat(vmas["vm_flags"] & structs.VM_LOCKED, sizes) != 0
         self.pids = np.unique(self.pte_pid).tolist()
 
-    def _words(self):
-        return np.concatenate([self._tables[name].view(np.int32).ravel() for name in TABLES])
+    def _words(self, tables):
+        return np.concatenate([tables[name].view(np.int32).ravel() for name in TABLES])
 
     def _observe(self, end=False):
         """The machine is about to write an event (or has ended): keep what has changed since the last one."""
@@ -84,17 +89,21 @@ class Recording:
         if len(self._rows) < done:  # the event before this one is written by now
             ring = self._tables["event"]
             self._rows.append(ring[(self._first + done - 1) % len(ring)].tobytes())
-        if done == 0:  # the trigger has made a new table of the pages that it considers
-            old, self._sizes["considered"] = self._sizes["considered"], len(self._tables["considered"])
-            size = structs.CONSIDERED.itemsize // 4
-            empty = np.zeros(self._sizes["considered"] * size, np.int32)
-            self._base = self._now = np.concatenate([self._base[: -old * size], empty])
+        if done == 0:  # what grows for a run has done so: a table of the pages considered, rows for new vmas
+            self._sizes = {name: len(self._tables[name]) for name in TABLES}
+            empty = {name: np.zeros_like(self._tables[name]) for name in TABLES}
+            for name, table in self._base.items():
+                empty[name][: len(table)] = table
+            self._base = self._now = self._words(empty)
         if end or done < MAX_EVENTS:
-            words = self._words()
+            words = self._words(self._tables)
             where = np.flatnonzero(words != self._now).astype(np.int32)
             self._where.append(where)
             self._what.append(words[where])
             self._now = words
+            if not end:
+                frame = sys._getframe(3)  # it called trace(), which took a row, which called this
+                self.code.append((frame.f_code, frame.f_lineno))
 
     def _find_hands(self):
         self.hands, pair = [(0, 0)], (0, 0)
@@ -109,20 +118,40 @@ class Recording:
 
     def at(self, step):
         """The machine at a step, as far as `mmsim.results` looks at a Kernel."""
-        words, changed = self._base.copy(), self._ends[step]
-        words[self._where[:changed]] = self._what[:changed]  # where a word changed twice, the later change stays
-        tables, begin = {"vma": self._vma}, 0
-        for name, rows in self._sizes.items():
-            dtype = np.dtype(DTYPES.get(name, np.int32))
-            end = begin + rows * dtype.itemsize // 4
-            tables[name] = words[begin:end].view(dtype)
-            begin = end
-        sys = dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True))
-        return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=SimpleNamespace(**sys)), _book=self._book)
+        if self._at[0] != step:
+            words, changed, tables, begin = self._base.copy(), self._ends[step], {}, 0
+            words[self._where[:changed]] = self._what[:changed]  # where a word changed twice, the later change stays
+            for name, rows in self._sizes.items():
+                dtype = np.dtype(DTYPES.get(name, np.int32))
+                end = begin + rows * dtype.itemsize // 4
+                tables[name] = words[begin:end].view(dtype)
+                begin = end
+            k_sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
+            self._at = step, SimpleNamespace(tables=tables, k=SimpleNamespace(sys=k_sys), _book=self._book)
+        return self._at[1]
 
     def frames(self, step):
         """What `kernel.frames()` would have said at a step."""
         return results.frames(self.at(step))
+
+    def pages(self, step):
+        """The pages of all tasks at a step, one row each, and what became of those that were considered."""
+        tasks = [Task(self.at(step), pid) for pid in self.pids]
+        table = pd.concat([task.pages().reset_index().assign(task=task.name) for task in tasks])
+        if self.migration is None:
+            return table.set_index(["task", "page"])
+        outcome = self.migration.pages[["task", "page", "path", "error", "reason"]]
+        return table.merge(outcome, "left", ["task", "page"]).set_index(["task", "page"])
+
+    def event_table(self):
+        """The events as `kernel.events()` has them, numbered by step."""
+        counts = SimpleNamespace(nr_events=self.steps - 1, tracing=1)
+        machine = SimpleNamespace(tables={"event": self.events}, k=SimpleNamespace(sys=counts), _book=self._book)
+        return results.events(machine).rename(lambda event: event + 1).rename_axis("step")
+
+    def numa_maps(self, step):
+        """What /proc/PID/numa_maps would have said of the first task at a step."""
+        return Task(self.at(step), self.pids[0]).numa_maps() + "\n"
 
     def __len__(self):
         """How many frames the machine has."""
@@ -171,6 +200,10 @@ class Recording:
         pid = self.pte_pid[place]
         return f"page {place - np.argmax(self.pte_pid == pid)} of {self.name(pid)}"
 
+    def find(self, pid, address):
+        """The place of a virtual page among the ptes."""
+        return int(np.flatnonzero((self.pte_pid == pid) & (self.pte_address == address))[0])
+
     # -- words
 
     def text(self, step):
@@ -211,23 +244,36 @@ class Recording:
 
     def counters(self, step):
         """What was counted since the run began: {what: number}; at the end the simulated time."""
-        now, before = self.at(step).tables, self.at(0).tables
+        now, before = self.at(step).tables, self._before
         counts = dict(zip(structs.VMSTAT, (now["vmstat"] - before["vmstat"]).tolist(), strict=True))
         table = {words: counts[name] for name, words in COUNTERS.items()}
         table["swap slots in use"] = int((now["swap_map"][1:] > 0).sum())
         table["simulated time"] = f"{(now['sys']['clock'][0] - before['sys']['clock'][0]) / 1e6:.3f} ms"
         return table
 
-    def stayed(self, step):
-        """The pages that have not moved by then, with the reason: task, page, frame, what, error, reason."""
+    def fates(self, step):
+        """The pages considered by then: (rows of the record; the path of each as text).
+
+        Until the call has ended, what is still in the list is "pending", or "retries exhausted" where it has asked
+        for a retry.
+        """
         tables = self.at(step).tables
         rows = tables["considered"][1 : int(tables["sys"]["nr_considered"][0]) + 1]
-        rows = rows[(rows["new_pfn"] == 0) & ~np.isin(rows["path"], (trace.PATH_SWAPPED, trace.PATH_FREED))]
-        what = np.array(trace.PATHS, object)[rows["path"]]
+        path = rows["path"].copy()
         if step < self.steps:
-            what[~np.isin(rows["path"], (trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED))] = "not yet"
+            waits = (rows["new_pfn"] == 0) & ~np.isin(path, ENDS)
             passing = (rows["old_pfn"] == self.hands[step][0]) & (rows["reason"] == trace.R_YOUNG)
-            rows, what = (column[(rows["reason"] > 0) & ~passing] for column in (rows, what))
+            path[waits] = np.where((rows["reason"] > 0) & ~passing, trace.PATH_RETRIED, trace.PATH_PENDING)[waits]
+        return rows, np.array(trace.PATHS, object)[path]
+
+    def stayed(self, step):
+        """The pages that have not moved by then, with the reason: task, page, frame, what, error, reason."""
+        rows, what = self.fates(step)
+        kept = (rows["new_pfn"] == 0) & ~np.isin(what, ("swapped out", "freed from under us"))
+        if step < self.steps:
+            kept &= what != "pending"
+            what = np.where(np.isin(rows["path"], ENDS), what, "not yet")
+        rows, what = rows[kept], what[kept]
         place = {(pid, a): i for i, (pid, a) in enumerate(zip(self.pte_pid.tolist(), self.pte_address.tolist(),
                                                               strict=True))} if len(rows) else {}  # fmt: skip
         places = [place.get(key) for key in rows[["mm", "address"]].tolist()]
@@ -243,9 +289,10 @@ class Recording:
 
 
 DTYPES = {
-    "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM,
-    "considered": structs.CONSIDERED,
+    "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM, "vma": structs.VMA,
+    "task": structs.TASK, "considered": structs.CONSIDERED,
 }  # fmt: skip
+ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
 
 
 def pages_of_event(code, page, new_page):

@@ -108,6 +108,19 @@ class Scene:
             hand |= {"new": new, "distance": recording.topology.distances[a][b]}
         return hand | {"fly": bool(recording.events["code"][step - 1] == trace.COPIED)}
 
+    def page_at(self, step, cell):
+        """(pid, virtual page) of a square at a step; ValueError: why there is none."""
+        recording, page = self.recording, cell - len(self.recording)
+        if page >= len(self.pages):
+            raise ValueError("a swap slot is no page; choose a page that a task maps")
+        frames = recording.owners(recording.at(step).tables)[0]
+        pfn = frames[self.pages[page]] if page >= 0 else cell
+        places = self.pages[[page]] if page >= 0 and not pfn else np.flatnonzero(frames == pfn)
+        what = STATE_NAMES[int(self.cells(step)[0][cell]) & 15] if page < 0 else ""
+        if page < 0 and (not pfn or not len(places) or what == STATE_NAMES[KERNEL]):
+            raise ValueError(f"frame {cell} is {what}; choose a page that a task maps")
+        return int(recording.pte_pid[places[0]]), int(recording.pte_address[places[0]])
+
     # -- in words
 
     def label(self, step):
@@ -174,15 +187,19 @@ def page_looks(ptes, swap_cache, pages):
 def place_nodes(topology, width, groups, texts):
     """The boxes of the nodes, further apart where the distance is larger; the y below them."""
     n, distance = topology.nodes, topology.distances
-    across = n if n <= 4 else -(-n // 2) if n <= 8 else 8
-    rows = -(-n // across)
+    rows = next(rows for rows in range(1, n + 1) if width // -(-n // rows) >= 130 or rows == n)
+    across = -(-n // rows)
     far = [max(distance[i][i + 1] for i in range(column, n - 1, across)) for column in range(across - 1)]
     gaps = [int(14 + 0.6 * min(60, d)) for d in far]
     w = (width - 2 - sum(gaps)) // across
     columns, cell = fit(max(topology.frames), w - 2 * PAD, rows)
-    numbers = ["  ".join(map(str, row)) for row in distance]
-    wide = TEXT * (len(max(numbers, key=len)) + 11)
-    under, word = w < 120 + wide, "distances  " if w > wide + 2 * PAD else ""  # is there room for them beside the name
+    numbers, under, word = [["  ".join(map(str, row))] for row in distance], 0, "distances  "
+    wide = TEXT * (len(max(numbers, key=len)[0]) + 11)
+    if w < 120 + wide:  # no room for them beside the name
+        word = word if w > wide + 2 * PAD else ""
+        under = 1 if word or w > wide - 9 * TEXT else 2
+        numbers = [["  ".join(map(str, row[i : i + -(-n // under)])) for i in range(0, n, -(-n // under))]
+                   for row in distance]  # fmt: skip
     head = HEAD + 14 * under
     tall = -(-max(topology.frames) // columns) * cell + head + PAD
     first = 0
@@ -194,8 +211,9 @@ def place_nodes(topology, width, groups, texts):
             "cols": columns, "box": [x, y, w, tall], "node": node,
         })  # fmt: skip
         first += frames
-        texts.append([x + PAD if under else x + w - PAD, y + head - 5, word + numbers[node],
-                      "start" if under else "end"])  # fmt: skip
+        for line, text in enumerate(reversed(numbers[node])):
+            side = [x + PAD, "start"] if under else [x + w - PAD, "end"]
+            texts.append([side[0], y + head - 5 - 14 * line, word + text, side[1]])
         if column + 1 < across and node + 1 < n:
             texts.append([x + w + gaps[column] / 2, y + tall / 2 + 4, str(distance[node][node + 1]), "middle"])
         if node + across < n:
@@ -204,14 +222,16 @@ def place_nodes(topology, width, groups, texts):
 
 
 def fit(frames, width, rows):
-    """(columns, size of a square) for the frames of a node: large squares, full rows, and no more height than helps."""
+    """(columns, size of a square) for the frames of a node: full rows, squares for a letter, or no more height."""
+    small, large = (best_fit(frames, width, budget // rows) for budget in (112, 192 if rows > 1 else 224))
+    return large if small[1] < 11 and large[1] > 8 else small
+
+
+def best_fit(frames, width, height):
     best = (-99, 0, 0)
-    for budget in (112, 192 if rows > 1 else 224):
-        for columns in range(8, width // 2, 4):
-            cell = min(18, width // columns, budget // rows // -(-frames // columns))
-            best = max(best, (cell * (0.7 if cell > 10 and frames % columns else 1), columns, max(cell, 2)))
-        if best[0] >= 11:
-            break
+    for columns in range(8, width // 2, 4):
+        cell = min(18, width // columns, height // -(-frames // columns))
+        best = max(best, (cell * (0.7 if cell > 10 and frames % columns else 1), columns, max(cell, 2)))
     return best[1:]
 
 

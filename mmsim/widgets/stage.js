@@ -1,5 +1,5 @@
 // The moving parts of the MigrationLab. Where things go and how they look is decided in scene.py; this paints
-// it, asks the kernel for the next step while playing, and says what is under the pointer.
+// it, asks the kernel for the next step while playing, and says what is under the pointer or has been clicked.
 const DIRTY = 16, MARK = 5, BLUE = "#0072b2";
 const node = (tag, attributes = {}, parent) => {
   const made = document.createElement(tag);
@@ -8,9 +8,15 @@ const node = (tag, attributes = {}, parent) => {
   return made;
 };
 
+// In JupyterLab's command mode arrow keys, or d d, would mean a cell of the notebook and not what has the focus.
+function keep(event) {
+  const meant = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+  if (!meant && event.key !== "Escape") event.stopPropagation();
+}
+
 function stage({ model, el }) {
   const root = node("div", { class: "mm-stage" }, el);
-  const picture = node("div", { class: "mm-picture", role: "img", tabindex: "0" }, root);
+  const picture = node("div", { class: "mm-picture", role: "application", tabindex: "0" }, root);
   const base = node("canvas", {}, picture).getContext("2d");
   const over = node("canvas", {}, picture).getContext("2d");
   const tip = node("div", { class: "mm-tip", role: "status" }, root);
@@ -144,8 +150,9 @@ function stage({ model, el }) {
         base.fillRect(x + 4, y + 3, Math.min(w - 8, 120), 15);
         base.fillStyle = colour;
         base.fillRect(x + 8, y + 6, 10, 10);
-        write(base, `node ${group.node}`, x + 23, y + 15, { bold: "bold" });
-        write(base, `${free} free`, x + 30 + base.measureText(`node ${group.node}`).width, y + 15);
+        const name = w < 112 ? `${group.node}` : `node ${group.node}`;
+        write(base, name, x + 23, y + 15, { bold: "bold" });
+        write(base, `${free} free`, x + 30 + base.measureText(name).width, y + 15);
       } else if (group.w < 9) {
         for (let i = group.first; i < group.first + group.count; i++) square(base, ...place(i), now[i], " ");
         writeRuns(group, now, half);
@@ -209,14 +216,14 @@ function stage({ model, el }) {
 
   function paint(time) {
     frame = null;
-    root.closest(".mm-lab")?.addEventListener("keydown", keep);
     if (g !== model.get("geometry") || !theme) {
       g = model.get("geometry");
       if (!g.groups) return;
       resize();
       paintAll();
-      at = -1;
+      if (at >= g.cells) at = -1;
     }
+    picture.style.cursor = model.get("tool") === "look" ? "" : "crosshair";
     paintCells();
     const step = String(model.get("step"));
     if (picture.dataset.step !== step) {
@@ -279,19 +286,16 @@ function stage({ model, el }) {
     const line = group.cols;
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line, Home: -at, End: g.cells }[event.key];
     if (event.key === "Escape") point(-1);
-    if (by === undefined) return;
+    const picks = at >= 0 && (event.key === "Enter" || event.key === " ");
+    if (by === undefined && !picks) return;
     event.preventDefault();
+    if (picks) return model.send({ pick: at });
     point(at < 0 ? model.get("hand").old || 0 : Math.max(0, Math.min(g.cells - 1, at + by)));
-  }
-
-  // In JupyterLab's command mode arrow keys, or d d, would mean a cell of the notebook and not what has the focus.
-  function keep(event) {
-    const meant = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
-    if (!meant && event.key !== "Escape") event.stopPropagation();
   }
 
   picture.addEventListener("pointermove", (event) => g && point(find(event)));
   picture.addEventListener("pointerleave", () => document.activeElement !== picture && point(-1));
+  picture.addEventListener("click", (event) => g && (at = find(event)) >= 0 && model.send({ pick: at }));
   picture.addEventListener("keydown", (event) => g && key(event));
   picture.addEventListener("blur", () => point(-1));
   const restyle = () => { theme = null; request(); };
@@ -342,15 +346,52 @@ function range({ model, el }) {
 
 // A line that a screen reader speaks when it changes; it stays in the page, or nothing would be spoken.
 function status({ model, el }) {
-  const line = node("div", { role: "status" }, el), error = node("b", {}, line), text = node("span", {}, line);
+  const line = node("div", { role: "status" }, el);
   const show = () => {
     line.setAttribute("aria-live", model.get("quiet") ? "off" : "polite");
-    error.textContent = model.get("error");
-    text.textContent = model.get("text");
+    if (line.innerHTML !== model.get("value")) line.innerHTML = model.get("value");
+  };
+  const guard = new ResizeObserver(() => {  // it is in the page by then, and so is the widget around it
+    line.closest(".mm-lab, .mmsim-plain, .mmsim-predict")?.addEventListener("keydown", keep);
+  });
+  guard.observe(line);
+  model.on("change", show);
+  show();
+  return () => { guard.disconnect(); model.off("change", show); };
+}
+
+// Source with numbered lines, one of them marked.
+function source({ model, el }) {
+  const title = node("div", { class: "mm-file" }, el);
+  const code = node("pre", { class: "mm-code", tabindex: "0", "aria-label": "source" }, el);
+  const show = () => {
+    title.textContent = model.get("name");
+    const lines = model.get("text") ? model.get("text").split("\n") : [];
+    code.replaceChildren(...lines.map((text, i) => {
+      const number = model.get("first") + i, marked = number === model.get("marked");
+      const line = node("span", marked ? { class: "mm-mark" } : {});
+      line.textContent = `${marked ? "▶" : " "}${String(number).padStart(4)}  ${text}\n`;
+      return line;
+    }));
+    const line = code.querySelector(".mm-mark");
+    if (line) code.scrollTop = line.offsetTop - code.offsetTop - code.clientHeight / 2;
   };
   model.on("change", show);
   show();
   return () => model.off("change", show);
 }
 
-export default { render: (context) => ({ stage, range, status })[context.model.get("kind")](context) };
+// A file that the kernel sends, kept by the browser: once, however often the widget is shown.
+function initialize({ model }) {
+  const save = ({ save: name }, [data] = []) => {
+    if (!name) return;
+    const link = node("a", { download: name, href: URL.createObjectURL(new Blob([data])) });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  };
+  model.on("msg:custom", save);
+  return () => model.off("msg:custom", save);
+}
+
+const kinds = { stage, range, status, source };
+export default { initialize, render: (context) => kinds[context.model.get("kind")](context) };

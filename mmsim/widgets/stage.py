@@ -1,4 +1,4 @@
-"""The widgets that stage.js draws: the stage itself, a slider with a name, and a line that is spoken."""
+"""The widgets that stage.js draws: the stage, a slider with a name, a line that is spoken, a piece of source."""
 
 from pathlib import Path
 
@@ -28,16 +28,32 @@ class Range(Part):
 
 
 class Status(Part):
-    """A line that a screen reader speaks when it changes, unless it is `quiet`; `error` is said first, in bold."""
+    """A line (HTML) that a screen reader speaks when it changes, unless it is `quiet`.
+
+    It stays in the page while its contents change, and keeps keys typed into the widget around it from JupyterLab.
+    """
 
     kind = t.Unicode("status").tag(sync=True)
-    error = t.Unicode().tag(sync=True)
-    text = t.Unicode().tag(sync=True)
+    value = t.Unicode().tag(sync=True)
     quiet = t.Bool(False).tag(sync=True)
 
 
+class Source(Part):
+    """Lines of source, numbered from `first`; the line `marked` is kept in view."""
+
+    kind = t.Unicode("source").tag(sync=True)
+    name = t.Unicode().tag(sync=True)
+    text = t.Unicode().tag(sync=True)
+    first = t.Int(1).tag(sync=True)
+    marked = t.Int(0).tag(sync=True)
+
+
 class Stage(Part):
-    """Shows a Scene. While `playing`, it asks `on_next` for another step each `pace` ms, never twice for the same."""
+    """Shows a Scene. A click on a square, or Enter, calls ``on_pick(stage, cell)``.
+
+    While `playing`, it asks `on_next` for another step each `pace` ms, never twice for the same. `step` is the one
+    that the player counts; `at` is that of the recording.
+    """
 
     kind = t.Unicode("stage").tag(sync=True)
     geometry = t.Dict().tag(sync=True)
@@ -48,31 +64,38 @@ class Stage(Part):
     playing = t.Bool(False).tag(sync=True)
     pace = t.Int(100).tag(sync=True)
     width = t.Int(1100).tag(sync=True)
+    tool = t.Unicode("look").tag(sync=True)
 
-    def __init__(self, on_next):
+    def __init__(self, on_next, on_pick):
         super().__init__()
-        self.scene, self._on_next = None, on_next
+        self.scene, self.at, self._on_next, self._on_pick = None, 0, on_next, on_pick
         self.on_msg(self._answer)
         self.observe(self._resize, "width")
 
-    def show(self, scene, step, forward=False):
+    def show(self, scene, at, step, forward=False):
         """Show a step of a scene: one message to the browser."""
         with self.hold_sync():
             if scene is not self.scene:
                 self.scene = scene
                 self._resize()
-            hand = scene.hand(step)
-            self.cells = np.concatenate(scene.cells(step)).tobytes()
-            self.hand = hand | {"fly": forward and hand.get("fly", False)}
-            self.label, self.step = scene.label(step), step
+            hand = scene.hand(at)
+            self.cells = np.concatenate(scene.cells(at)).tobytes()
+            self.hand = hand | {"fly": forward and at != self.at and hand.get("fly", False)}
+            self.label, self.at, self.step = scene.label(at), at, step
 
     def _resize(self, *_):
         if self.scene:
             self.geometry = self.scene.geometry(self.width)
 
+    def save(self, name, data):
+        """Have the browser keep bytes as a file."""
+        self.send({"save": name}, [data])
+
     def _answer(self, _, message, __):
-        if "look" in message and 0 <= message["look"] < self.geometry["cells"]:
-            cell = int(message["look"])
-            self.send({"cell": cell, "text": self.scene.describe(self.step, cell)})
+        cell = message.get("look", message.get("pick"))
+        if isinstance(cell, int) and 0 <= cell < self.geometry["cells"]:
+            if "pick" in message:
+                self._on_pick(self, cell)
+            self.send({"cell": cell, "text": self.scene.describe(self.at, cell)})
         elif self.playing and message.get("next") == self.step:
             self._on_next()

@@ -1,6 +1,7 @@
 """The MigrationLab in a real browser: what a student does with it, by mouse and by keys."""
 
 import json
+import textwrap
 
 import pytest
 from lab import NO_CELL_BUSY, RUN_ALL
@@ -14,14 +15,18 @@ SUM = """() => { // of all that the canvas shows
 }"""
 
 
+def write_notebook(folder, source):
+    cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "lab.ipynb").write_text(json.dumps(notebook))
+
+
 @pytest.fixture(scope="module")
 def opened(browser, jupyter, tmp_path_factory):
     """A notebook with nothing but a MigrationLab, in a page of its own for all tests here."""
-    cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None, "source": SOURCE}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     folder = tmp_path_factory.mktemp("lab")
-    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "lab.ipynb").write_text(json.dumps(notebook))
+    write_notebook(folder, SOURCE)
     source, jupyter.source = jupyter.source, folder
     errors = []
     with browser.new_context() as context:
@@ -31,6 +36,18 @@ def opened(browser, jupyter, tmp_path_factory):
         jupyter.source = source
         yield page
     assert not errors, f"scripts failed in the page: {errors}"
+
+
+@pytest.fixture
+def open_cells(jupyter, page, tmp_path, monkeypatch):
+    """Return a function that opens a notebook with one cell of that source, run; the kernel of `opened` ends."""
+
+    def open_cells(source):
+        write_notebook(tmp_path, textwrap.dedent(source).strip())
+        monkeypatch.setattr(jupyter, "source", tmp_path)
+        return jupyter.open(page, "lab.ipynb")
+
+    return open_cells
 
 
 @pytest.fixture
@@ -45,6 +62,11 @@ def lab(opened):
 
 def at_step(page, step):
     page.wait_for_selector(f".mm-picture[data-step='{step}']", timeout=10_000)
+
+
+def beside(page, text):
+    page.get_by_label("beside it").select_option(text)
+    expect(page.locator(".mm-picture")).to_have_count(2)
 
 
 def press(page, name):
@@ -151,19 +173,76 @@ def test_nothing_jumps(lab):
     assert lab.locator(".mm-lab").bounding_box()["height"] < 690, "one screen of 1280 x 800"
 
 
+def test_a_pin_placed_by_a_click_a_machine_beside_source_and_file(lab):
+    lab.get_by_label("pin", exact=True).check()
+    picture, tip = lab.locator(".mm-picture"), lab.locator(".mm-tip")
+    picture.focus()
+    for _ in range(6):
+        picture.press("ArrowRight")
+    expect(tip).to_contain_text("frame 5 on node 0: page 4 of a")
+    picture.press("Enter")
+    expect(lab.locator(".mm-note")).to_contain_text("Placed before the call: page 4 of a pinned.")
+    expect(tip).to_contain_text("pinned")
+    x, y = tip.evaluate("tip => [parseFloat(tip.style.left), parseFloat(tip.style.top)]")
+    picture.click(position={"x": x + 6, "y": y - 8})  # the square to the right of that one
+    expect(lab.locator(".mm-note")).to_contain_text("page 4 of a pinned, page 5 of a pinned.")
+    press(lab, "Last")
+    expect(lab.locator(".mm-panels")).to_contain_text("pinned: more references than anyone accounts for")
+    expect(lab.locator(".mm-flow")).to_have_accessible_name("Paths: considered 24, retries exhausted 2, direct 22.")
+    picture.click(position={"x": x + 40, "y": y - 8})
+    expect(lab.locator(".mm-note")).to_contain_text("Not pinned: frame 8 is free")
+
+    beside(lab, "the same without patch 4")
+    for step in (1, 2, 3):
+        press(lab, "Step")
+        expect(lab.locator(f".mm-picture[data-step='{step}']")).to_have_count(2)
+    press(lab, "Last")
+    expect(lab.locator(f".mm-picture[data-step='{last_step(lab)}']")).to_have_count(2)
+    expect(lab.locator(".mm-sentences")).to_contain_text("After the call: migrate_pages returned 2; pages: direct 22")
+
+    lab.get_by_role("slider", name="event").fill("60")
+    press(lab, "Source ▸")
+    expect(lab.locator(".mm-code .mm-mark")).to_contain_text("trace(k, ")
+    expect(lab.locator(".mm-file")).to_contain_text("mmsim/mm/")
+    for name, start in (("CSV frames", b"pfn,node,owner"), ("PNG", b"\x89PNG"), ("numa_maps", b"")):
+        with lab.expect_download() as download:
+            press(lab, name)
+        assert "step-60" in download.value.suggested_filename
+        assert download.value.path().read_bytes().startswith(start)
+
+
+def test_nothing_jumps_beside_another_machine_with_the_source_shown(lab):
+    boxes = "() => [...document.querySelectorAll('.mm-lab > *')].map(e => [e.offsetTop, e.offsetHeight])"
+    beside(lab, "the baseline, no patches")
+    press(lab, "Source ▸")
+    lab.wait_for_timeout(500)
+    before = lab.evaluate(boxes)
+    for name in ("Step", "Step", "Last", "Back"):
+        press(lab, name)
+    lab.get_by_role("slider", name="event").fill("200")
+    expect(lab.locator(".mm-picture[data-step='200']")).to_have_count(2)
+    assert lab.evaluate(boxes) == before
+
+
 @pytest.mark.parametrize("width", [1280, 800])
-def test_nothing_is_wider_than_the_page(lab, width):
+@pytest.mark.parametrize("other", ["nothing", "the baseline, no patches"])
+def test_nothing_is_wider_than_the_page(lab, width, other):
     lab.set_viewport_size({"width": width, "height": 800})
+    lab.get_by_label("beside it").select_option(other)
     lab.wait_for_timeout(500)
     over = """() => [...document.querySelectorAll('.mm-lab, .mm-lab *')].filter(e => e.checkVisibility()
         && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible').map(e => e.className)"""
     assert lab.evaluate(over) == []
 
 
-def test_axe_finds_nothing_serious(lab):
+@pytest.mark.parametrize("other", ["nothing", "the same without patch 4"])
+def test_axe_finds_nothing_serious(lab, other):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    lab.get_by_label("beside it").select_option(other)
+    press(lab, "Source ▸")
     press(lab, "Last")
-    at_step(lab, last_step(lab))
+    press(lab, "Back")
+    expect(lab.locator(".mm-code .mm-mark")).to_have_count(1)
     found = axe.Axe().run(lab, context=".mm-lab").response["violations"]
     bad = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
     assert not bad
@@ -177,3 +256,33 @@ def test_step_and_play_in_notebook_00(open_notebook):
     press(page, "Play")
     page.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 30")
     assert page.evaluate(SUM) != first
+
+
+def test_eight_nodes_fit_one_screen(open_cells):
+    page = open_cells("""
+        from mmsim import Kernel, Topology
+        from mmsim.widgets import MigrationLab
+        kernel = Kernel(Topology.preset("altix-8n", 256))
+        job = kernel.spawn("job")
+        job.touch(job.mmap(200), write=True)
+        MigrationLab(kernel)""")
+    at_step(page, 0)
+    page.wait_for_timeout(500)
+    assert page.locator(".mm-lab").bounding_box()["height"] < 690
+
+
+def test_keys_typed_into_other_widgets_stay_there(open_cells):
+    page = open_cells("""
+        from mmsim import lessons
+        from mmsim.questions import lesson01
+        from mmsim.widgets import ConfigMatrix, RacePlayer
+        from IPython.display import display
+        display(ConfigMatrix(), RacePlayer(), lessons.predict(lesson01.compiled_in))""")
+    buttons = [page.get_by_label("SPARSEMEM", exact=True), page.get_by_label("Race", exact=True),
+               page.get_by_role("button", name="Hint")]  # fmt: skip
+    for control in buttons:
+        control.focus()
+        for key in ("x", "d", "d", "a"):  # in command mode: cut, delete, a cell above
+            page.keyboard.press(key)
+        expect(control).to_be_focused()
+        expect(page.locator(".jp-Cell")).to_have_count(1)

@@ -1,0 +1,85 @@
+"""The controls of the MigrationLab: what they are called, what they say, where they stand."""
+
+import ipywidgets as W
+
+from ..mm.structs import MAX_NODES
+from ..patches import PATCHES
+from ..policy import format_nodes, parse_nodes
+from .layouts import LAYOUTS
+from .placing import TOOLS
+from .stage import Range
+from .trigger import TRIGGERS
+
+SHORT = ("CONFIG_MIGRATION", "recheck", "direct", "remove_from_swap", "mbind, migrate_pages", "buffers", "gfp mask")
+SPEEDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # steps a second
+EXPORTS = {"frames": "CSV frames", "pages": "CSV pages", "events": "CSV events", "png": "PNG", "svg": "SVG",
+           "numa_maps": "numa_maps"}  # fmt: skip
+PLAYER = ("First", "Back", "Play", "Step", "Last", "Reset")
+SETTINGS = ("trigger", "from", "to", "all", "strict")
+STYLE = {"description_width": "auto"}
+
+
+def make_controls(trigger, old, new):
+    """All controls by name; the patches by number."""
+    text = {"style": STYLE, "continuous_update": False}
+    c = {
+        "trigger": radio("trigger", TRIGGERS, trigger),
+        "from": W.Text(nodes_text(old), description="from nodes", **text),
+        "to": W.Text(nodes_text(new), description="to nodes", **text),
+        "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)"),
+        "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced"),
+        "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=STYLE),
+        "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
+        "beside": W.Dropdown(options=beside_options(()), description="beside it", style=STYLE),
+        "tool": radio("a click will", list(TOOLS), "look"),
+        "position": Range(name="event"),
+        "speed": Range(name="speed", value=3, most=len(SPEEDS) - 1),
+    }
+    c["tool"].tooltip = "; ".join(f"{tool}: {text}" for tool, text in TOOLS.items())
+    c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
+    c["Source"] = W.Button(description="Source ▸", tooltip="the function of mmsim that wrote this event")
+    return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
+
+
+def without(patches, number):
+    """A set of patches that lacks one, and those that need it; 0: none is left."""
+    left = frozenset(patches) - {number} if number else frozenset()
+    for patch in PATCHES:  # they need earlier ones only
+        left -= {patch.number} if not left.issuperset(patch.needs) else set()
+    return left
+
+
+def beside_options(patches):
+    """What may stand beside a machine with these patches: (text, number that is lacking, 0 for all, "": nothing)."""
+    lacking = {n: numbers(patches - without(patches, n)) for n in sorted(patches)}
+    named = [(f"the same without {text}", n) for n, text in lacking.items()]
+    return [("nothing", ""), *named, *[("the baseline, no patches", 0)] * bool(patches)]
+
+
+def numbers(patches):
+    """A set of patches in words."""
+    return f"patch{'es' * (len(patches) != 1)} {', '.join(map(str, sorted(patches)))}" if patches else "no patches"
+
+
+def nodes_text(nodes):
+    """A node set as one types it."""
+    return nodes if isinstance(nodes, str) else format_nodes(parse_nodes(nodes, MAX_NODES))
+
+
+def patch_help(patch):
+    """What the switch of a patch is about."""
+    needs = f"; needs patch {patch.needs[0]}" if patch.needs else ""
+    return f"patch {patch.number}: {patch.title} ({', '.join(patch.files)}){needs}"
+
+
+def row(widgets, *classes):
+    return W.HBox(widgets, layout=W.Layout(flex_flow="row wrap"), _dom_classes=["mm-row", *classes])
+
+
+def radio(name, options, value):
+    return W.RadioButtons(options=options, value=value, description=name, orientation="horizontal", style=STYLE,
+                          layout=W.Layout(width="auto"))  # fmt: skip
+
+
+def check(text, help):
+    return W.Checkbox(description=text, tooltip=help, indent=False, layout=W.Layout(width="auto"))

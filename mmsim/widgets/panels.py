@@ -1,0 +1,113 @@
+"""What stands below the stage, as HTML: the flow of the pages, those that stay and why, the counters."""
+
+from html import escape
+from textwrap import wrap
+
+import pandas as pd
+
+from .. import palette
+from ..mm import trace
+from ..plots.flow import STAGES, flow
+from ..policy import format_nodes
+
+# The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
+ASKS = {
+    "check_range": 1, "migrate_page_add": 1, "isolate_lru_page": 1, "add_to_swap": 3, "kmem_cache_grow": 3,
+    "pageout": 4, "try_to_release_page": 4, "migrate_page_remove_references": 5, "remove_mapping": 5,
+    trace.LOCK_BUSY: 2, trace.LOCK_WAIT: 2, trace.LOCKED: 2, trace.WRITEBACK_BUSY: 2, trace.WRITEBACK_WAIT: 2,
+}  # fmt: skip
+ROW, TALL = 76, 46  # y of the questions, and their height
+BOXES = {stage: (37 + 80 * i, ROW, 72, TALL) for i, stage in enumerate(STAGES)} | {  # middle, width, height
+    "retries exhausted": (302, 13, 150, 20), "not collected": (66, 139, 110, 20), "pending": (169, 139, 82, 20),
+    "freed from under us": (284, 139, 134, 20), "failed for good": (412, 139, 108, 20),
+    "direct": (549, 19, 122, 20), "direct after writeout": (549, 57, 122, 20),
+    "direct with buffers": (549, 95, 122, 20), "swapped out": (549, 139, 122, 20),
+}  # fmt: skip
+WORDS = {"direct after writeout": "after writeout", "direct with buffers": "with buffers",
+         "freed from under us": "freed meanwhile", "pending": "in the list"}  # fmt: skip
+
+
+def flow_svg(recordings, steps):
+    """The decision graph with the pages that went each way until now; of two machines both counts."""
+    graphs = []
+    for recording, step in zip(recordings, steps, strict=True):
+        rows, path = recording.fates(step)
+        reasons = [trace.REASONS[reason] for reason in rows["reason"]]
+        graphs.append((flow(pd.DataFrame({"path": path, "reason": reasons})), max(1, len(rows))))
+    graph, total = graphs[0]
+    running, counts = steps[0] < recordings[0].steps, {}
+    for name in BOXES:
+        each = [sum(n for *_, n in g.out_edges(name, data="pages")) if name == STAGES[0]
+                else sum(n for *_, n in g.in_edges(name, data="pages")) if name in g else 0
+                for g, _ in graphs]  # fmt: skip
+        counts[name] = " | ".join(map(str, each))
+    edges = "".join(edge(a, b, n, total) for a, b, n in graph.edges(data="pages"))
+    asked = question(recordings[0], steps[0])
+    boxes = "".join(box(name, counts[name], name == asked, running) for name in BOXES)
+    said = ", ".join(f"{name} {n}" for name, n in counts.items() if name not in STAGES[1:] and set(n) - set("0 |"))
+    return (f'<svg class="mm-flow" viewBox="0 0 612 152" role="img" aria-label="Paths: {said or "no page yet"}.">'
+            f"{edges}{boxes}</svg>")  # fmt: skip
+
+
+def question(recording, step):
+    """The question that the event of a step is about, or None."""
+    if not 0 < step < recording.steps:
+        return None
+    code = int(recording.events["code"][step - 1])
+    asks = ASKS.get(code, ASKS.get(trace.EVENTS[code][0]))
+    return asks and STAGES[asks]
+
+
+def edge(a, b, count, total):
+    """The way from one box to the next, as wide as many pages went there."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = BOXES[a], BOXES[b]
+    if by == ay or bx > 470:
+        ends = ax + aw / 2, ay, bx - bw / 2, by
+    else:
+        side = 1 if by > ay else -1
+        ends = ax, ay + side * ah / 2, min(max(ax, bx - bw / 2 + 8), bx + bw / 2 - 8), by - side * bh / 2
+    look = f'stroke-width="{1.5 + 7 * count / total:.1f}"' if count else 'class="none"'
+    return '<path d="M{:.0f} {:.0f}L{:.0f} {:.0f}" {}/>'.format(*ends, look)
+
+
+def box(name, count, asked, running):
+    """A question with how many pages came to it, or an end with how many went there."""
+    x, y, w, h = BOXES[name]
+    at = f'x="{x - w / 2}" y="{y - h / 2}" width="{w}" height="{h}" rx="3"'
+    if name in STAGES:
+        lines = [*wrap(name, 12), count]
+        texts = "".join(f'<tspan x="{x}" y="{y + 4 + 13 * (i - (len(lines) - 1) / 2):.0f}">{line}</tspan>'
+                        for i, line in enumerate(lines))  # fmt: skip
+        return f'<rect {at} class="{"asked" if asked else "ask"}"/><text>{texts}</text>'
+    look = palette.PATHS[name]
+    word = "to be tried again" if running and name == "retries exhausted" else WORDS.get(name, name)
+    filled = set(count) - set("0 |")
+    ground, ink = (f'style="fill:{c}"' if filled else "" for c in (look.colour, look.ink))
+    fits = f'textLength="{w - 6}"' * (6 * len(word) + 6.8 * len(count) > w)
+    return f'<rect {at} {ground}/><text x="{x}" y="{y + 4}" {fits} {ink}>{word} <tspan>{count}</tspan></text>'
+
+
+def stayed_html(table, caption, most):
+    """The pages that stayed, one row for all that stayed alike."""
+    groups = table.groupby(["task", "what", "error", "reason"], sort=False)
+    rows = []
+    for (task, what, error, reason), group in groups:
+        pages = group["page"] if task else group["frame"]
+        names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
+        names = names if len(names) < 40 else names[:36].rpartition(",")[0] + ", ..."
+        whose = f"of {escape(task)}" if task else "(frames)"
+        rows.append(f'<tr><td class="n">{len(group)}</td><td class="one">{names} {whose}</td>'
+                    f'<td class="one">{what} {error}</td><td class="one">{reason}</td></tr>')  # fmt: skip
+    if len(rows) > most:
+        rows[most - 1 :] = [f'<tr><td colspan="4">and {len(rows) - most + 1} more rows</td></tr>']
+    rows = rows or ["<tr><td>none</td></tr>"]
+    head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)
+    return f"<table><caption>{caption}</caption>{head}{''.join(rows)}</table>"
+
+
+def counters_html(names, counters):
+    """The running counters, a column a machine."""
+    head = f"<tr><td></td>{''.join(f'<th>{name}</th>' for name in names)}</tr>" * (len(names) > 1)
+    rows = "".join(f"<tr><td>{what}</td>{''.join(f'<td class=n>{each[what]}</td>' for each in counters)}</tr>"
+                   for what in counters[0])  # fmt: skip
+    return f"<table><caption>Since the call began</caption>{head}{rows}</table>"

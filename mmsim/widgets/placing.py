@@ -1,0 +1,69 @@
+"""Obstacles that a reader puts on pages before the call: locked, pinned, dirty, shared."""
+
+from itertools import pairwise
+
+from ..files import File
+from ..mm import structs
+from ..task import Task
+
+TOOLS = {
+    "look": "a click only says what a square is",
+    "lock": "another user holds the lock of the page for 5 ms",
+    "pin": "somebody takes a reference, as get_user_pages() does",
+    "dirty": "the page is written: write(2) for a page of a file, else a store",
+    "share": "a second task, twin, maps the page too, after fork()",
+}
+DONE = {"lock": "locked", "pin": "pinned", "dirty": "dirty", "share": "shared"}
+HELD = 5_000_000  # ns: longer than the passes that do not wait for a lock
+
+
+def place(kernel, obstacles):
+    """Put obstacles, each (tool, pid, virtual page), in the way of a machine by what a program would call."""
+    at = {tool: [(Task(kernel, pid), range(page, page + 1)) for t, pid, page in sorted(obstacles) if t == tool]
+          for tool in DONE}  # fmt: skip
+    for task, page in at["dirty"]:
+        file, index = file_page(kernel, task, page.start)
+        if file:
+            task.write(file, index, 1)
+        else:
+            task.touch(page, write=True)
+    for pid in {task.pid for task, _ in at["share"]}:
+        share(Task(kernel, pid), [page.start for task, page in at["share"] if task.pid == pid])
+    for task, page in at["pin"]:
+        kernel.pin(task, page)
+    for task, page in at["lock"]:
+        kernel.hold_lock(task, page, kernel.clock + HELD)
+
+
+def file_page(kernel, task, address):
+    """(file, page of it) behind a virtual page; (None, 0) for anonymous memory."""
+    vma, pte = kernel._vma(task, address), kernel._pte(task, address)
+    copied = pte["flags"] & structs.PTE_PRESENT and kernel.tables["mem_map"]["mapping"][pte["value"]] < 0
+    if not vma["mapping"] or copied:
+        return None, 0
+    return File(kernel, int(vma["mapping"])), int(address - vma["vm_start"] + vma["vm_pgoff"])
+
+
+def share(task, pages):
+    """Fork a task whose child keeps nothing but some pages."""
+    twin = task.fork("twin")
+    for vma in task._vmas():
+        start, end = int(vma["vm_start"]), int(vma["vm_end"])
+        edges = [start - 1, *(page for page in sorted(pages) if start <= page < end), end]
+        for before, after in pairwise(edges):
+            if before + 1 < after:
+                twin.munmap(range(before + 1, after))
+
+
+def refusal(machine, tool, pte):
+    """Why an obstacle cannot be put on a page with this pte; '' if it can."""
+    page = machine.tables["mem_map"][pte["value"]] if pte["flags"] & structs.PTE_PRESENT else None
+    if page is None:
+        return "" if tool in ("pin", "dirty") else f"it is not in memory, so there is nothing to {tool}"
+    if page["flags"] & structs.PG_reserved and tool != "dirty":
+        return "it is the zero page, which is the kernel's"
+    if tool == "lock" and page["flags"] & structs.PG_locked:
+        return "its lock is held already"
+    if tool == "dirty" and (page["flags"] & structs.PG_dirty or pte["flags"] & structs.PTE_DIRTY):
+        return "it has been written, so it is dirty already"
+    return "several tasks map it already" if tool == "share" and page["mapcount"] > 1 else ""
