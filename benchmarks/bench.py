@@ -1,82 +1,146 @@
-"""Measure how fast an interpreted machine migrates, and what importing mmsim costs: `make bench`.
+"""Measure how fast machines of real size migrate, compiled and interpreted: `make bench`.
 
-Each figure is the median of several runs; a machine is built anew for each, and only the system call is timed.
+Each figure is the CPU time of one system call, the least of several runs, each on a job built anew.  "floor" is one
+streaming pass of numpy over the tables that the call works on, in the same run.
 """
 
 import argparse
 import json
 import os
 import platform
-import statistics
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from mmsim import Kernel, Topology
 
-ROOT = Path(__file__).parents[1]
+SMALL = 4096  # pages of an interpreted job
 HEAVY = ("matplotlib", "ipywidgets", "numba")  # `import mmsim` must load none of them
-IMPORT = f"""
-import sys, time
-begin = time.perf_counter()
-import mmsim
-seconds = time.perf_counter() - begin
-print(seconds, *sorted(set({HEAVY}) & set(sys.modules)))
+IMPORT = f"import sys, mmsim; print(*sorted(set({HEAVY}) & set(sys.modules)))"
+START = """
+from mmsim import Kernel, Topology
+task = Kernel(Topology.uniform(2, 256), compiled=True).spawn("job")
+task.touch(task.mmap(64), write=True)
+task.migrate_pages(0, 0, 1)
 """
 
 
-def microseconds_a_page(patches, pages):
-    """Migrate `pages` anonymous pages from node 0 to node 1: microseconds a page, and the Migration."""
-    kernel = Kernel(Topology.uniform(2, frames=2 * pages), patches=patches, swap_slots=2 * pages, trace=False)
+def anonymous(kernel, pages):
+    """A task on node 0 that wrote so many anonymous pages."""
     task = kernel.spawn("job")
     task.touch(task.mmap(pages), write=True)
-    begin = time.perf_counter()
+    return task
+
+
+def of_a_file(kernel, pages):
+    """A task on node 0 that wrote a file, and maps it."""
+    task = kernel.spawn("job")
+    file = kernel.file("data", pages, "ext3")
+    task.write(file)
+    task.touch(task.mmap(pages, file))
+    return task
+
+
+def forked(kernel, pages):
+    """A task whose child shares all its pages."""
+    task = anonymous(kernel, pages)
+    task.fork()
+    return task
+
+
+def crowded(kernel, pages):
+    """A task on node 0; on node 1 another one leaves room for half of its pages."""
+    room = int(kernel.tables["zone"]["free"][1] - kernel.tables["zone"]["pages_low"][1])
+    other = kernel.spawn("other", node=1)
+    other.touch(other.mmap(room - pages // 2), write=True)
+    return anonymous(kernel, pages)
+
+
+# name: the job, patches, swap slots a page
+CASES = {
+    "direct, anonymous": (anonymous, 7, 0),
+    "eviction, no patch": (anonymous, 0, 1.1),
+    "direct, file with buffers": (of_a_file, 7, 0),
+    "direct, shared by fork": (forked, 7, 0),
+    "direct, half-full target": (crowded, 7, 0),
+}
+
+
+def run(name, pages, compiled):
+    """One migration: CPU seconds, those of the floor, bytes of tables a page frame, and the path of all pages."""
+    job, patches, slots = CASES[name]
+    topology = Topology.from_matrix([[10, 20], [20, 10]], [int(2.2 * pages), int(1.1 * pages) + 64])
+    kernel = Kernel(topology, patches=patches, swap_slots=64 + int(slots * pages), trace=False, compiled=compiled)
+    task = job(kernel, pages)
+    begin = time.process_time()
     left = task.migrate_pages(0, old=0, new=1)
-    seconds = time.perf_counter() - begin
-    if left:
-        sys.exit(f"{left} pages stayed: this measures nothing")
-    return seconds * 1e6 / pages, kernel.last
+    seconds = time.process_time() - begin
+    if left or len(kernel.last.paths) != 1:
+        sys.exit(f"{name}: {left} pages stayed; {kernel.last}: this measures nothing")
+    begin = time.process_time()
+    for table in kernel.tables.values():
+        words = table.view(np.int32)
+        np.add(words, 0, out=words)
+    floor = time.process_time() - begin
+    size = sum(table.nbytes for table in kernel.tables.values()) / sum(topology.frames)
+    return seconds, floor, size, kernel.last.paths.index[0]
 
 
-def import_seconds():
-    """Import mmsim in a fresh interpreter: seconds, and which of the heavy packages it loaded."""
-    command = [sys.executable, "-c", IMPORT]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
-    return float(answer[0]), answer[1:]
+def measure(name, pages, runs, compiled):
+    """The best of several runs, a page."""
+    seconds, floors, sizes, paths = zip(*(run(name, pages, compiled) for _ in range(runs)), strict=True)
+    return {
+        "case": name, "pages": pages, "compiled": compiled, "ns": min(seconds) / pages * 1e9,
+        "floor": min(floors) / pages * 1e9, "bytes": sizes[0], "path": paths[0],
+    }  # fmt: skip
 
 
-def measure(pages, runs):
-    """All figures, as a dict: name -> {median, all, unit, note}."""
-    figures = {}
-    for name, patches in (("direct migration, patches 1 to 7", 7), ("eviction, no patch", 0)):
-        results = [microseconds_a_page(patches, pages) for _ in range(runs)]
-        paths = ", ".join(f"{path}: {n:,}" for path, n in results[-1][1].paths.items())
-        figures[name] = {"unit": "us a page", "all": [us for us, _ in results], "note": paths}
-    import_seconds()  # the first one may have to compile the modules
-    imports = [import_seconds() for _ in range(runs)]
-    loaded = sorted({package for _, packages in imports for package in packages})
-    note = f"loads {', '.join(loaded)}" if loaded else f"loads none of {', '.join(HEAVY)}"
-    figures["import mmsim"] = {"unit": "s", "all": [s for s, _ in imports], "loaded": loaded, "note": note}
-    for figure in figures.values():
-        figure["median"] = statistics.median(figure["all"])
-    return figures
+def seconds(code, **environment):
+    """How long a fresh interpreter takes for some lines, and what they print."""
+    begin = time.perf_counter()
+    answer = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, check=True, capture_output=True)
+    return time.perf_counter() - begin, answer.stdout.decode().split()
+
+
+def starts():
+    """Seconds to import, to compile all that one migration needs, and to load it from the cache."""
+    (_, _), (bare, _), (imported, loaded) = seconds(IMPORT), seconds("import numpy, pandas"), seconds(IMPORT)
+    with tempfile.TemporaryDirectory() as folder:
+        cold, warm = (seconds(START, XDG_CACHE_HOME=folder)[0] for _ in range(2))
+    return {"numpy and pandas": bare, "mmsim": imported, "loaded": loaded, "first run": cold, "later runs": warm}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=int, default=4096)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--pages", type=int, nargs="+", default=[1 << 16, 1 << 20, 1 << 22, 1 << 24])
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args()
-    figures = measure(args.pages, args.runs)
-    python = f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs"
-    print(f"{args.pages:,} anonymous pages, interpreted, trace=False; median of {args.runs}; {python}\n")
-    for name, figure in figures.items():
-        print(f"{name:34}{figure['median']:8.3g} {figure['unit']:10}  {figure['note']}")
+    about = f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(f"CPU time in ns a page, trace off, least of {args.runs} runs; x: times the floor.  {about}\n")
+    print(f"{'':27}{'interpreted':>12}" + "".join(f"{pages:>18,}" for pages in args.pages) + "  bytes a frame")
+    rows = []
+    for name in CASES:
+        row = [measure(name, SMALL, args.runs, False)]
+        print(f"{name:27}{row[0]['ns']:>12,.0f}", end="", flush=True)
+        for pages in args.pages:
+            row.append(measure(name, pages, args.runs if pages < 1 << 23 else 2, True))
+            print(f"{row[-1]['ns']:>9,.0f} {row[-1]['ns'] / row[-1]['floor']:>5.1f} x", end="", flush=True)
+        print(f"{row[-1]['bytes']:>10.0f}   {row[-1]['path']}")
+        rows += row
+    start = starts()
+    print("\nseconds until it runs: " + ", ".join(f"{k} {v:.1f}" for k, v in start.items() if k != "loaded"))
+    print(f"`import mmsim` loads {', '.join(start['loaded']) or 'none'} of {', '.join(HEAVY)}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"peak memory {peak:.1f} GB")
     if args.json:
-        about = {"pages": args.pages, "runs": args.runs, "python": python}
-        args.json.write_text(json.dumps(about | {"figures": figures}, indent=1) + "\n")
+        figures = {"about": about, "figures": rows, "start": start, "peak": peak}
+        args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

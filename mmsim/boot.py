@@ -1,8 +1,36 @@
-"""Booting: the tables of a machine on which nothing runs yet."""
+"""Booting: the tables of a machine on which nothing runs yet, and the speed at which it is to run."""
+
+import functools
+import warnings
 
 import numpy as np
 
 from .mm import structs, timer
+
+COMPILED_FROM = 1 << 16  # page frames from which on compiled code, loaded from the cache, pays within one migration
+BLOCK = 1 << 14  # page frames that fit into a cache of the host
+ADVICE = "pip install 'mmsim[fast]'"
+
+
+def load_compiler(compiled, frames):
+    """mmsim.compiled if a machine of so many frames runs compiled (True, False; None: by size), or None."""
+    if compiled or (compiled is None and frames >= COMPILED_FROM):
+        try:
+            from . import compiled as compiler
+
+            return compiler
+        except ImportError as error:
+            if compiled:
+                raise ImportError(f"compiled is True, but {error}; {ADVICE}") from error
+            warn_slow(str(error))
+    return None
+
+
+@functools.cache
+def warn_slow(reason):
+    """Say once that a large machine will be slow."""
+    message = f"{reason}: this machine is interpreted, some hundred times as slow as compiled; {ADVICE}"
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def boot_tables(topology, config, patches, slots, costs, events):
@@ -52,27 +80,27 @@ def boot_zones(tables, topology):
     """Give every node its frames, free list and watermarks; frame 0 becomes the zero page."""
     pages, zones = tables["mem_map"], tables["zone"]
     frames = sum(topology.frames)
-    nr = np.arange(len(pages), dtype=np.int32)
-    pages["next"], pages["prev"] = nr, nr  # every list head is alone
+    pages["next"][frames:] = pages["prev"][frames:] = np.arange(frames, len(pages))  # every list head is alone
     min_free_kbytes = int((16 * 4 * frames) ** 0.5)
     start = 0
     for node, count in enumerate(topology.frames):
         end = start + count
         first = max(start, 1)  # frame 0 is the zero page
         head = frames + 3 * node + structs.FREE
-        pages["node"][start:end] = node
-        pages["flags"][first:end] = structs.PG_free
-        pages["data"][first:end] = structs.POISON
-        pages["next"][first:end] = np.append(nr[first + 1 : end], head)
-        pages["prev"][first:end] = np.append(head, nr[first : end - 1])
+        for at in range(start, end, BLOCK):
+            block = pages[at : min(at + BLOCK, end)]
+            block["node"], block["flags"], block["data"] = node, structs.PG_free, structs.POISON
+            block["next"] = np.arange(at + 1, at + 1 + len(block))
+            block["prev"] = np.arange(at - 1, at - 1 + len(block))
+        pages["next"][end - 1], pages["prev"][first] = head, head
         pages["next"][head], pages["prev"][head] = first, end - 1
         low = min(min_free_kbytes // 4 * count // frames, count // 16)
         zone = zones[node]
         zone["start"], zone["end"], zone["free"], zone["lowest_free"] = start, end, end - first, end - first
         zone["pages_min"], zone["pages_low"], zone["pages_high"] = low, low * 5 // 4, low * 3 // 2
         start = end
-    zero = pages[0]
-    zero["flags"], zero["count"], zero["next"], zero["prev"] = structs.PG_reserved | structs.PG_uptodate, 1, 0, 0
+    pages[0] = np.zeros((), structs.PAGE)
+    pages[["flags", "count"]][0] = structs.PG_reserved | structs.PG_uptodate, 1
 
 
 def ctypes_view(array):

@@ -1,47 +1,178 @@
 """The kernel functions compiled by numba: the same source, some hundred times as fast (extra ``mmsim[fast]``).
 
-A shadow of every module of mmsim.mm is made in which each function is a numba dispatcher; as the
-functions find each other through these shadows, calling one compiles what it needs.
+Each function of mmsim.mm gets a twin that numba types and lowers once; an entry point, called from Python,
+is linked with all twins that it needs into one module, optimised as a whole, and kept on disk.
 """
 
 import functools
+import hashlib
 import importlib
+import os
 import pkgutil
-import types
+import shutil
+import sys
+import types as python_types
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numba
+from numba import types
+from numba.core.codegen import JITCodeLibrary, RuntimeLinker
+from numba.core.compiler import Compiler
+from numba.misc.appdirs import AppDirs
+from tqdm.auto import tqdm
 
 from . import mm
+from .mm import cpuset, filemap, memory, mempolicy, mmap, mmzone, shmem, swap, swapoff, timer, vmscan
+from .numba_tables import LAYOUT, K, Tables as Tables
 
-INLINED = 500  # bytes of bytecode up to which a function is compiled into its callers: more costs compile time only
+# What is called from Python; `k` is followed by numbers, but for the arrays below.
+ENTRIES = (
+    mmap.new_vma, mmap.insert_vma, mmap.split_at, mmap.do_munmap, memory.touch_range, memory.dup_mmap,
+    filemap.generic_file_write, shmem.shmem_file_write, mempolicy.do_mbind, mempolicy.do_migrate_pages,
+    mempolicy.migrate_frames, cpuset.cpuset_attach, cpuset.update_nodemask, swap.put_page, swap.lru_add_drain_all,
+    swapoff.sys_swapoff, timer.schedule, timer.wait_until, timer.cond_resched, vmscan.run_kswapd,
+    vmscan.evict_oldest, mmzone.walk_list,
+)  # fmt: skip
+NUMBERS = types.int64[::1]
+ARRAYS = {"faults": NUMBERS, "pfns": NUMBERS, "left_out": NUMBERS, "on": NUMBERS, "owners": types.int64[:, ::1]}
+KEPT = 4  # caches on disk: this version's, and those of others that were used last
+
+
+class Part(JITCodeLibrary):
+    """The code of a twin.  numba would optimise and load each on its own, over and over: it only waits to be linked."""
+
+    codegen = property(lambda self: self)  # asked for nothing but the next line
+
+    def set_env(self, name, env):
+        """The environment serves exceptions; the kernel raises none."""
+
+    def get_pointer_to_function(self, _name):
+        """Not callable by itself."""
+        return 0
+
+    def add_linking_library(self, library):
+        self._linking_libraries.append(library)
+
+
+class Whole(JITCodeLibrary):
+    """The code of an entry point and of all that it calls, one module."""
+
+    add_linking_library = Part.add_linking_library
+
+    def finalize(self):
+        module = self._final_module
+        own = {f.name for f in module.functions} | {v.name for v in module.global_variables}
+        parts = list(dict.fromkeys(self._linking_libraries))
+        for part in parts:
+            module.link_in(part._final_module, preserve=True)
+            parts += [p for p in dict.fromkeys(part._linking_libraries) if p not in parts]
+        self._linking_libraries = []
+        for name in [v.name for v in module.global_variables if v.name.startswith(RuntimeLinker.PREFIX)]:
+            # numba calls a function that is still being compiled (recursion) through a variable: fill it in
+            target = name.removeprefix(RuntimeLinker.PREFIX)
+            module.link_in(llvm.parse_assembly(f'declare void @"{target}"()\n@"{name}" = constant ptr @"{target}"'))
+        for value in (*module.functions, *module.global_variables):
+            if value.name not in own and not value.is_declaration:
+                value.linkage = "internal"  # what is inlined everywhere need not stay
+        super().finalize()
+
+
+class KernelCompiler(Compiler):
+    """numba's compiler, which puts the code of each function into a Part or a Whole, and tells the progress bar."""
+
+    bar = None
+
+    def define_pipelines(self):
+        KernelCompiler.bar.set_postfix_str(self.state.func_id.func_name, refresh=False)
+        KernelCompiler.bar.update()
+        library = Part if self.state.flags.no_cpython_wrapper else Whole
+        self.state.library = library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
+        return super().define_pipelines()
+
+
+def jit(function, names, **options):
+    """A numba dispatcher for a function, which finds the others in `names`."""
+    shadow = python_types.FunctionType(function.__code__, names, function.__name__)
+    # Nothing here allocates: numba's reference counting (_nrt) would be pure loss.  No divisor is ever 0.
+    options |= {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True, "pipeline_class": KernelCompiler}
+    dispatcher = numba.njit(shadow, **options)
+    fold = dispatcher._compiler.fold_argument_types
+
+    def widen(args, kws):
+        """One signature a function: no literals, no booleans."""
+        signature, args = fold(args, kws)
+        return signature, tuple(types.int64 if isinstance(a, (types.Integer, types.Boolean)) else a for a in args)
+
+    dispatcher._compiler.fold_argument_types = widen
+    return dispatcher
+
+
+def describe(value):
+    """All of a global of a kernel module that compiled code depends on, as text."""
+    if isinstance(value, python_types.FunctionType):
+        code = value.__code__
+        return repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+    return repr(value) if isinstance(value, (int, tuple)) else ""
+
+
+def cache_folder(modules):
+    """The folder where numba may keep the code of these modules as they are now; None where none can be made.
+
+    numba itself would not notice that a function which an entry point calls has changed.
+    """
+    key = hashlib.sha256(f"{numba.__version__} {llvm.llvm_version_info} {sys.version} {LAYOUT}".encode())
+    for name in ("compiled.py", "numba_tables.py"):
+        key.update(Path(__file__).with_name(name).read_bytes())
+    for module in modules:
+        key.update("".join(f"{name} {describe(value)}" for name, value in sorted(vars(module).items())).encode())
+    folder = Path(AppDirs("mmsim", appauthor=False).user_cache_dir, f"kernel-{key.hexdigest()[:16]}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        for old in sorted(folder.parent.glob("kernel-*"), key=os.path.getmtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        return None
+    return folder
 
 
 @functools.cache
 def compile_kernel():
     """A function that maps a plain kernel function to its compiled twin, to be called from Python."""
-    try:
-        import numba
-    except ImportError:
-        raise ImportError(
-            "a compiled machine needs numba: pip install 'mmsim[fast]', or leave compiled=False"
-        ) from None
     modules = [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
+    folder = cache_folder(modules)
     shadows = {module.__name__: dict(vars(module)) for module in modules}
-
-    def jit(function, **options):
-        # Nothing here allocates: numba's reference counting (_nrt) would be pure loss, a factor of 12.
-        return numba.njit(shadow_of(function, shadows), _nrt=False, **options)
-
-    twins = {}
-    for module in modules:
-        for function in vars(module).values():
-            if isinstance(function, types.FunctionType) and function.__module__ == module.__name__:
-                small = len(function.__code__.co_code) < INLINED
-                # The code that unpacks the tables of a call from Python is large: only entry points get it.
-                twins[function] = jit(function, forceinline=small, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    twins = {
+        function: jit(function, shadows[module.__name__], no_cpython_wrapper=True)
+        for module in modules
+        for function in vars(module).values()
+        if isinstance(function, python_types.FunctionType) and function.__module__ == module.__name__
+    }
     for names in shadows.values():
-        names.update({name: twins[f] for name, f in names.items() if isinstance(f, types.FunctionType) and f in twins})
-    return functools.cache(jit)
+        names.update({name: twins.get(f, f) for name, f in names.items() if isinstance(f, python_types.FunctionType)})
+
+    @functools.cache
+    def entry(function):
+        with tqdm(
+            desc="compiling the kernel for this machine, once", bar_format="{desc}: {n} functions{postfix}",
+            delay=1, mininterval=0.5, leave=False,
+        ) as bar:  # fmt: skip
+            KernelCompiler.bar = bar
+            numba.config.CACHE_DIR, before = str(folder or ""), numba.config.CACHE_DIR
+            try:
+                twin = jit(function, shadows[function.__module__], cache=folder is not None)
+            finally:
+                numba.config.CACHE_DIR = before
+            arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+            twin.compile((K(), *(ARRAYS.get(name, types.int64) for name in arguments)))
+            twin.disable_compile()
+        return twin
+
+    return entry
 
 
-def shadow_of(function, shadows):
-    """The same function, finding the others through the shadow of its module."""
-    return types.FunctionType(function.__code__, shadows[function.__module__], function.__name__)
+if __name__ == "__main__":
+    for function in ENTRIES:
+        compile_kernel()(function)

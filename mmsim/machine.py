@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import results, verify
-from .boot import boot_tables, ctypes_view
+from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
 from .errors import KernelBug, KernelHang
@@ -16,6 +16,7 @@ from .files import FS_NAMES, File
 from .mm import mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .patches import parse_patches
+from .ranges import page_frames
 from .task import Task, capabilities
 from .topology import Topology
 
@@ -56,9 +57,10 @@ class Kernel(Obstacles):
         Size of the swap device, in pages.
     costs : Costs
     compiled : bool, optional
-        Run the kernel functions compiled by numba (extra ``mmsim[fast]``) or interpreted; None: interpreted.
+        Run the kernel functions compiled by numba (extra ``mmsim[fast]``), or interpreted.  None: compiled from
+        65,536 page frames (256 MB) on, if numba is there.
     trace : bool or int
-        Keep a trace of events; an int: the last that many.
+        How many events are kept, the last ones.  True: 65,536 on an interpreted machine, none on a compiled one.
 
     Examples
     --------
@@ -92,18 +94,13 @@ class Kernel(Obstacles):
         self._observer = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
                       "ranges": {}, "pins": {}}  # fmt: skip
+        compiler = load_compiler(compiled, sum(topology.frames))
+        self.compiled = compiler is not None
+        if compiler:
+            self._compile, self._headers = compiler.compile_kernel(), compiler.Tables
         slots = swap_slots if config.swap else 0
-        self.tables = boot_tables(
-            topology, config, self.patches, slots, costs, TRACE_EVENTS if trace is True else int(trace)
-        )
-        self._start(compiled)
-
-    def _start(self, compiled):
-        self.compiled = bool(compiled)
-        if compiled:
-            from .compiled import compile_kernel
-
-            self._compile = compile_kernel()
+        events = TRACE_EVENTS * (not compiler) if trace is True else int(trace)
+        self.tables = boot_tables(topology, config, self.patches, slots, costs, events)
         self._bind()
 
     # -- the tables and the calls into them
@@ -115,8 +112,7 @@ class Kernel(Obstacles):
             views["event"] = Watched(views["event"], self._observer)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("costs", "sys")})
         if self.compiled:
-            rows = {name: self.tables[name][0] for name in ("costs", "sys")}
-            self._arrays = structs.Tables(**self.tables | rows)
+            self._arrays = self._headers(self.tables)
 
     def _grow(self, name, rows):
         """See to it that a table has at least `rows` rows; it doubles where it is too small."""
@@ -198,7 +194,7 @@ class Kernel(Obstacles):
         try:
             returned = self.call(function, *args, pid=pid)
         finally:
-            self.last = results.Migration.read(self, trigger, returned, self.clock - begin)
+            self.last = results.Migration(self, trigger, returned, self.clock - begin)
         return returned
 
     # -- what a machine is asked to do
@@ -262,22 +258,13 @@ class Kernel(Obstacles):
         Migration
         """
         self._check_node(to, "to")
-        try:
-            pfns = list(dict.fromkeys(int(p) for p in pages))
-        except (TypeError, ValueError):
-            raise TypeError(f"pages is {pages!r}; give page frames, as in task.pages()['pfn'].dropna()") from None
-        for pfn in pfns:
-            if not 0 <= pfn < self.k.sys.nr_frames:
-                raise ValueError(f"pages: there is no page frame {pfn}; this machine has {self.k.sys.nr_frames}")
+        pfns = page_frames(pages, self.k.sys.nr_frames)
         if 1 in self.patches and not self.config.migration:
             raise results.os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
-        wanted = np.array(pfns, np.int32)
-        owners = results.first_mapper(self)
-        marks = np.array([[*owners.get(pfn, (0, 0))] for pfn in pfns], np.int32).reshape(-1, 2)
-        locked = results.locked_frames(self) if not force else set()
-        skipped = np.array([pfn in locked for pfn in pfns], np.int32)
-        self._migration("kernel", (), mempolicy.migrate_frames, wanted, marks, skipped, to, rows=len(pfns) + 1)
+        mapper, locked = results.mappers(self)
+        args = (pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64), to)
+        self._migration("kernel", (), mempolicy.migrate_frames, *args, rows=len(pfns) + 1)
         return self.last
 
     def wait(self, ns):

@@ -6,7 +6,7 @@ from .errors import OutOfMemory
 from .mm import structs, swapoff, timer, vmscan
 from .mm.swap import put_page
 from .ranges import builtin_range, task_range
-from .results import os_error
+from .results import os_error, ptes_of
 from .task import Task
 
 PID_KSWAPD = 1
@@ -20,13 +20,23 @@ class Obstacles:
         self._check_task(task)
         start, end = task_range(task, range)
         times = self._whole(times, "times")
-        for address in builtin_range(start, end):
+        address, ptes = ptes_of(self, task, start, end)
+        there = ptes["flags"] & structs.PTE_PRESENT != 0
+        taken = address[there].tolist()
+        self._take(task, taken, ptes["value"][there], times)
+        for at in address[~there].tolist():
             try:
-                pfn = self._fault_in(task, address)
+                self._take(task, [at], [self._fault_in(task, at)], times)
             except (OSError, OutOfMemory):
-                self.unpin(task, builtin_range(start, address), times)
+                for done in taken:
+                    self.unpin(task, builtin_range(done, done + 1), times)
                 raise
-            self.tables["mem_map"]["count"][pfn] += times
+            taken.append(at)
+
+    def _take(self, task, addresses, pfns, times):
+        """Take references on the frames behind some pages of a task, and write them down."""
+        np.add.at(self.tables["mem_map"]["count"], pfns, times)
+        for address, pfn in zip(addresses, np.asarray(pfns).tolist(), strict=True):
             self._book["pins"].setdefault(f"{task.pid}:{address}", []).extend([pfn] * times)
 
     def _fault_in(self, task, address):

@@ -1,6 +1,7 @@
 """Tables in, DataFrames and text out: what a machine and its migrations look like to people."""
 
 import errno
+import functools
 
 import numpy as np
 import pandas as pd
@@ -20,76 +21,81 @@ def os_error(name, message):
     return OSError(getattr(errno, name), message)
 
 
+def counted(number, noun):
+    """'1 page', '2 pages', '1 pass', '2 passes'."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
 def flag_text(flags, names):
     """The names of the bits that are set, for each of an array of flags."""
-    values, which = np.unique(flags, return_inverse=True)
-    texts = [" ".join(name for name, bit in names.items() if f & bit) for f in values.tolist()]
-    return np.array([*texts, ""], object)[which]
+    flags = np.asarray(flags)
+    used = np.flatnonzero(np.bincount(flags, minlength=1))
+    texts = np.full(used.max(initial=0) + 1, "", object)
+    texts[used] = [" ".join(name for name, bit in names.items() if f & bit) for f in used.tolist()]
+    return texts[flags]
+
+
+def known(values, where):
+    """A column of whole numbers that is <NA> where `where` is false."""
+    return pd.arrays.IntegerArray(values.astype(np.int64), ~where)
+
+
+def vma_ptes(kernel):
+    """(number, row, ptes) of each vma."""
+    vmas, ptes = kernel.tables["vma"], kernel.tables["pte"]
+    for v in np.flatnonzero(vmas["vm_mm"]):
+        base = vmas["pte_base"][v]
+        yield v, vmas[v], ptes[base + vmas["vm_start"][v] : base + vmas["vm_end"][v]]
 
 
 def mappings(kernel):
     """Every pte that is in use: a dict of arrays mm, address, value, flags, wrote, vma."""
-    vmas, ptes = kernel.tables["vma"], kernel.tables["pte"]
-    columns = {"mm": [], "address": [], "row": [], "vma": []}
-    for v in np.flatnonzero(vmas["vm_mm"]):
-        vma = vmas[v]
-        address = np.arange(vma["vm_start"], vma["vm_end"])
-        used = ptes["flags"][vma["pte_base"] + address] & (PTE_PRESENT | PTE_SWAP) != 0
-        address = address[used]
-        columns["mm"].append(np.full(len(address), vma["vm_mm"]))
-        columns["address"].append(address)
-        columns["row"].append(vma["pte_base"] + address)
-        columns["vma"].append(np.full(len(address), v))
-    table = {
-        name: np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
-        for name, parts in columns.items()
-    }
-    row = table.pop("row")
-    for name in ("value", "flags", "wrote"):
-        table[name] = ptes[name][row]
-    return table
+    parts = {"mm": [], "address": [], "vma": [], "value": [], "flags": [], "wrote": []}
+    for v, vma, ptes in vma_ptes(kernel):
+        used = np.flatnonzero(ptes["flags"] & (PTE_PRESENT | PTE_SWAP)).astype(np.int32)
+        parts["mm"].append(np.full(len(used), vma["vm_mm"]))
+        parts["address"].append(used + vma["vm_start"])
+        parts["vma"].append(np.full(len(used), v, np.int32))
+        for name in ("value", "flags", "wrote"):
+            parts[name].append(ptes[name][used])
+    return {name: np.concatenate(part) if part else np.zeros(0, np.int32) for name, part in parts.items()}
 
 
-def first_mapper(kernel):
-    """{pfn: (pid, address)} of one pte that maps each page frame."""
-    used = mappings(kernel)
-    present = used["flags"] & PTE_PRESENT != 0
-    rows = zip(used["value"][present], used["mm"][present], used["address"][present], strict=False)
-    return {int(pfn): (int(mm), int(address)) for pfn, mm, address in rows}
-
-
-def locked_frames(kernel):
-    """The page frames that a locked or reserved vma maps."""
-    used = mappings(kernel)
-    held = kernel.tables["vma"]["vm_flags"][used["vma"]] & (structs.VM_LOCKED | structs.VM_RESERVED) != 0
-    return set(used["value"][held & (used["flags"] & PTE_PRESENT != 0)].tolist())
+def mappers(kernel):
+    """For each page frame: pid and address of one pte that maps it, or 0, 0; True if a locked or reserved vma does."""
+    frames = kernel.k.sys.nr_frames
+    mapper, locked = np.zeros((frames, 2), np.int64), np.zeros(frames, bool)
+    for _, vma, ptes in vma_ptes(kernel):
+        at = np.flatnonzero(ptes["flags"] & PTE_PRESENT)
+        mapper[ptes["value"][at], 0] = vma["vm_mm"]
+        mapper[ptes["value"][at], 1] = vma["vm_start"] + at
+        if vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED):
+            locked[ptes["value"][at]] = True
+    return mapper, locked
 
 
 def owners(kernel):
-    """For each page frame, whose it is: a task's name, 'shared', 'page cache', 'swap cache', 'kernel', 'other', 'free'.
+    """Whose each page frame is: (a number for each frame, the names by number).
 
-    Frames that a pte maps belong to the task, or are shared by several; the others to whatever holds them.
+    Frames that a pte maps belong to the task, whose pid is the number, or are shared by several; the others
+    to whatever holds them.
     """
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
-    owner = np.full(n, "other", object)
-    owner[pages["mapping"] > 0] = "page cache"
-    owner[flags & structs.PG_swapcache != 0] = "swap cache"
-    owner[flags & (structs.PG_slab | structs.PG_reserved) != 0] = "kernel"
-    owner[flags & structs.PG_free != 0] = "free"
-    used = mappings(kernel)
-    present = used["flags"] & PTE_PRESENT != 0
-    pfn, mm = used["value"][present], used["mm"][present]
-    first = np.zeros(n, np.int64)
-    first[pfn[::-1]] = mm[::-1]
-    several = np.zeros(n, bool)
-    several[pfn[first[pfn] != mm]] = True
-    zero = flags & structs.PG_reserved != 0
-    for pid in np.unique(mm):
-        owner[(first == pid) & ~several & ~zero] = kernel._book["tasks"][int(pid)]
-    owner[several & ~zero] = "shared"
-    return owner
+    tasks = [kernel._book["tasks"][pid] for pid in range(len(kernel._book["tasks"]))]
+    other, cache, swap, kernel_, free, shared = range(len(tasks), len(tasks) + 6)
+    owner = np.full(n, other, np.int32)
+    owner[pages["mapping"] > 0] = cache
+    owner[flags & structs.PG_swapcache != 0] = swap
+    for _, vma, ptes in vma_ptes(kernel):
+        pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
+        before = owner[pfn]
+        nobody = (before >= other) & (before != shared)
+        owner[pfn] = np.where(nobody | (before == vma["vm_mm"]), vma["vm_mm"], shared)
+    owner[flags & (structs.PG_slab | structs.PG_reserved) != 0] = kernel_
+    owner[flags & structs.PG_free != 0] = free
+    return owner, np.array([*tasks, "other", "page cache", "swap cache", "kernel", "free", "shared"], object)
 
 
 def frames(kernel):
@@ -97,37 +103,38 @@ def frames(kernel):
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
+    owner, names = owners(kernel)
     state = np.full(n, "unmapped", object)
     state[pages["mapcount"] > 0] = "mapped"
     state[(pages["mapping"] > 0) & (pages["mapcount"] == 0)] = "page cache"
     state[(flags & structs.PG_swapcache != 0) & (pages["mapcount"] == 0)] = "swap cache"
     state[flags & (structs.PG_slab | structs.PG_reserved) != 0] = "kernel"
     state[flags & structs.PG_free != 0] = "free"
-    swap = flags & structs.PG_swapcache != 0
     return pd.DataFrame(
         {
             "node": pages["node"].astype(int),
-            "owner": owners(kernel),
+            "owner": names[owner],
             "state": state,
             "flags": flag_text(flags, FLAG_NAMES),
             "count": pages["count"].astype(int),
             "mapcount": pages["mapcount"].astype(int),
             "index": pages["index"].astype(int),
-            "entry": pd.array(np.where(swap, pages["private"], 0), "Int64").copy(),
+            "entry": known(pages["private"], flags & structs.PG_swapcache != 0),
         },
         index=pd.RangeIndex(n, name="pfn"),
-    ).assign(entry=lambda t: t["entry"].where(swap))
+    )
 
 
 def residency(kernel):
     """Counts of page frames: one row a node, one column an owner; tasks first."""
-    n = kernel.k.sys.nr_frames
-    nodes = kernel.tables["mem_map"]["node"][:n]
-    table = pd.crosstab(pd.Series(nodes, name="node"), pd.Series(owners(kernel), name="owner"))
+    nodes, (owner, names) = kernel.topology.nodes, owners(kernel)
+    where = kernel.tables["mem_map"]["node"][: len(owner)] * np.int32(len(names)) + owner
+    counts = np.bincount(where, minlength=nodes * len(names)).reshape(nodes, len(names))
+    table = pd.DataFrame(counts.T, index=pd.Index(names, name="owner")).groupby(level=0).sum().T.rename_axis("node")
     fixed = ["shared", "page cache", "swap cache", "kernel", "other", "free"]
     tasks = [t.name for t in kernel.tasks]
-    columns = list(dict.fromkeys(tasks + [c for c in fixed if c in table.columns or c == "free"]))
-    return table.reindex(index=range(kernel.topology.nodes), columns=columns, fill_value=0)
+    columns = list(dict.fromkeys(tasks + [c for c in fixed if table[c].any() or c == "free"]))
+    return table.reindex(columns=columns, fill_value=0)
 
 
 def vmstat(kernel):
@@ -142,7 +149,8 @@ def event_text(row):
     """What happened, in words, for a row of the event table."""
     arg = int(row["arg"])
     text = trace.EVENTS[row["code"]][2]
-    return text.format(page=row["page"], new=row["new_page"], arg=arg, source=arg // 256, target=arg % 256)
+    plural = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are"}
+    return text.format(page=row["page"], new=row["new_page"], arg=arg, source=arg // 256, target=arg % 256, **plural)
 
 
 def events(kernel):
@@ -151,46 +159,45 @@ def events(kernel):
     ring = kernel.tables["event"]
     kept = min(total, len(ring)) if kernel.k.sys.tracing else 0
     rows = ring[np.arange(total - kept, total) % len(ring)]
-    known = [trace.EVENTS[code] for code in rows["code"]]
+    told = [trace.EVENTS[code] for code in rows["code"]]
     names = kernel._book["tasks"]
     return pd.DataFrame(
         {
             "time": rows["time"],
             "actor": [names[int(a)] for a in rows["actor"]],
-            "function": [e[0] for e in known],
-            "patch": [e[1] for e in known],
+            "function": [e[0] for e in told],
+            "patch": [e[1] for e in told],
             "page": rows["page"],
             "new_page": rows["new_page"],
-            "pass": pd.array(np.where(rows["pass_"] < 0, 0, rows["pass_"]), "Int64"),
+            "pass": known(rows["pass_"], rows["pass_"] >= 0),
             "text": [event_text(row) for row in rows],
         },
         index=pd.RangeIndex(total - kept, total, name="event"),
-    ).assign(**{"pass": lambda t: t["pass"].where(rows["pass_"] >= 0)})
+    )
+
+
+def ptes_of(kernel, task, start, end):
+    """The mapped virtual pages of [start, end): (their numbers, their ptes)."""
+    addresses, ptes = [np.zeros(0, int)], [np.zeros(0, structs.PTE)]
+    for vma in task._vmas():
+        first, last = max(start, int(vma["vm_start"])), min(end, int(vma["vm_end"]))
+        if first < last:
+            addresses.append(np.arange(first, last))
+            ptes.append(kernel.tables["pte"][vma["pte_base"] + first : vma["pte_base"] + last])
+    return np.concatenate(addresses), np.concatenate(ptes)
 
 
 def pages(kernel, task, start, end):
     """One row a mapped virtual page of [start, end), indexed by page number."""
-    parts = []
-    for vma in task._vmas():
-        address = np.arange(max(start, vma["vm_start"]), min(end, vma["vm_end"]))
-        if len(address):
-            parts.append((address, kernel.tables["pte"][vma["pte_base"] + address]))
-    address = np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, int)
-    ptes = np.concatenate([p[1] for p in parts]) if parts else np.zeros(0, structs.PTE)
+    address, ptes = ptes_of(kernel, task, start, end)
     frame = kernel.tables["mem_map"]
     present, swap = ptes["flags"] & PTE_PRESENT != 0, ptes["flags"] & PTE_SWAP != 0
     pfn = np.where(present, ptes["value"], 0)
-    state = np.where(
-        swap, "swap", np.where(~present, "none", np.where(frame["flags"][pfn] & structs.PG_reserved, "zero", "present"))
-    )
-
-    def known(values, where):
-        column = pd.Series(pd.array(np.asarray(values, np.int64), "Int64"))
-        return column.where(where).array
+    zero = present & (frame["flags"][pfn] & structs.PG_reserved != 0)
 
     return pd.DataFrame(
         {
-            "state": state,
+            "state": np.array(["none", "present", "zero", "swap"], object)[present + 1 * zero + 3 * swap],
             "pfn": known(pfn, present),
             "node": known(frame["node"][pfn], present),
             "entry": known(ptes["value"], swap),
@@ -203,23 +210,28 @@ def pages(kernel, task, start, end):
 
 def placement(kernel, task, start, end):
     """The node of each page of [start, end); None where no page of the task's own is present."""
-    table = pages(kernel, task, start, end)
-    nodes = {a: n for a, s, n in zip(table.index, table["state"], table["node"], strict=False) if s == "present"}
-    return [int(nodes[a]) if a in nodes else None for a in range(start, end)]
+    address, ptes = ptes_of(kernel, task, start, end)
+    frame = kernel.tables["mem_map"]
+    present = ptes["flags"] & PTE_PRESENT != 0
+    address, pfn = address[present], ptes["value"][present]
+    own = frame["flags"][pfn] & structs.PG_reserved == 0
+    nodes = np.full(end - start, None, object)
+    nodes[address[own] - start] = frame["node"][pfn[own]]
+    return nodes.tolist()
 
 
 def access_cost(kernel, task, start, end):
     """Mean ns that an access to [start, end) would take from the node of the task."""
-    table = pages(kernel, task, start, end)
-    costs = kernel.costs
+    _, ptes = ptes_of(kernel, task, start, end)
+    costs, node = kernel.costs, kernel.tables["mem_map"]["node"]
     distance = np.array(kernel.topology.distances[task.node]) / 10
-    present = table["node"].dropna().astype(int).to_numpy()
-    total = costs.access * distance[present].sum()
-    for entry in table["entry"].dropna().astype(int):
-        pfn = kernel.tables["swap_cache"][entry]
-        node = kernel.tables["mem_map"]["node"][pfn] if pfn else task.node
-        total += costs.minor + costs.access * distance[node] + (0 if pfn else costs.swap_read)
-    count = len(present) + int(table["entry"].notna().sum())
+    present = node[ptes["value"][ptes["flags"] & PTE_PRESENT != 0]]
+    entry = ptes["value"][ptes["flags"] & PTE_SWAP != 0]
+    cached = kernel.tables["swap_cache"][entry]
+    total = costs.access * distance[present].sum() + len(entry) * costs.minor
+    total += costs.access * distance[np.where(cached, node[cached], task.node)].sum()
+    total += costs.swap_read * np.count_nonzero(cached == 0)
+    count = len(present) + len(entry)
     return float(total / count) if count else float("nan")
 
 
@@ -268,62 +280,67 @@ class Migration:
         "mbind", "migrate_pages", "cpuset" or "kernel".
     returned : int or None
         What the system call returned, or a negative errno; None after a BUG.
-    pages : DataFrame
-        One row a page: task, page, old_pfn, old_node, new_pfn, new_node, asked, path, passes, error, reason.
     elapsed : int
         Simulated ns.
     """
 
-    def __init__(self, trigger, returned, pages, elapsed):
+    def __init__(self, kernel, trigger, returned, elapsed):
+        """Of the record of the last trigger."""
         self.trigger = trigger
-        self.returned = returned
-        self.pages = pages
-        self.elapsed = elapsed
+        self.returned = None if returned is None else int(returned)
+        self.elapsed = int(elapsed)
+        rows = last_of_each(kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1])
+        self._rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
+        self._names = np.array(["", *list(kernel._book["tasks"].values())[1:]], object)  # 0, the kernel, is nobody
+        self._ends = kernel.tables["zone"]["end"]
+        self._counts = np.bincount(self._rows["path"], minlength=len(trace.PATHS)).tolist()
 
-    @classmethod
-    def read(cls, kernel, trigger, returned, elapsed):
-        """The Migration that the record of the last trigger holds."""
-        rows = kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1]
-        node = kernel.tables["mem_map"]["node"]
-        names = np.array(["", *list(kernel._book["tasks"].values())[1:]], object)  # 0, the kernel, stands for nobody
+    def _node(self, pfn):
+        return np.searchsorted(self._ends, pfn, side="right")
+
+    @functools.cached_property
+    def pages(self):
+        """One row a page: task, page, old_pfn, old_node, new_pfn, new_node, asked, path, passes, error, reason."""
+        rows = self._rows
         errors = np.array([f"-{errno.errorcode.get(e, '')}" if e else "" for e in range(64)], object)
-        new = pd.Series(rows["new_pfn"]).astype("Int64")
-        moved = rows["new_pfn"] > 0
-        table = pd.DataFrame(
+        return pd.DataFrame(
             {
-                "task": names[rows["mm"]],
+                "task": self._names[rows["mm"]],
                 "page": rows["address"].astype(int),
                 "old_pfn": rows["old_pfn"].astype(int),
-                "old_node": node[rows["old_pfn"]].astype(int),
-                "new_pfn": new.where(moved),
-                "new_node": pd.Series(node[rows["new_pfn"]]).astype("Int64").where(moved),
-                "asked": pd.Series(rows["asked"]).astype("Int64").where(rows["asked"] >= 0),
+                "old_node": self._node(rows["old_pfn"]),
+                "new_pfn": known(rows["new_pfn"], rows["new_pfn"] > 0),
+                "new_node": known(self._node(rows["new_pfn"]), rows["new_pfn"] > 0),
+                "asked": known(rows["asked"], rows["asked"] >= 0),
                 "path": np.array(trace.PATHS, object)[rows["path"]],
                 "passes": rows["passes"].astype(int),
                 "error": errors[rows["error"]],
                 "reason": np.array(trace.REASONS, object)[rows["reason"]],
             }
         )
-        table = last_of_each(table, rows["mm"])
-        return cls(trigger, None if returned is None else int(returned), table, int(elapsed))
 
-    def _count(self, *paths):
-        return int(self.pages["path"].isin(paths).sum())
+    @property
+    def moved(self):
+        """Pages that are in a new frame now."""
+        return int(np.count_nonzero(self._rows["new_pfn"]))
 
-    moved = property(lambda self: int(self.pages["new_pfn"].notna().sum()), doc="Pages that are in a new frame now.")
-    evicted = property(lambda self: self._count("swapped out"), doc="Pages that were swapped out.")
-    failed = property(lambda self: self._count("failed for good"), doc="Pages that failed for good.")
-    retried = property(lambda self: self._count("retries exhausted"), doc="Pages whose retries were exhausted.")
-    skipped = property(lambda self: self._count("not collected"), doc="Pages that were not collected.")
-    passes = property(
-        lambda self: int(self.pages["passes"].max() if len(self.pages) else 0), doc="Passes that were run."
-    )
+    evicted = property(lambda self: self._counts[trace.PATH_SWAPPED], doc="Pages that were swapped out.")
+    failed = property(lambda self: self._counts[trace.PATH_FAILED], doc="Pages that failed for good.")
+    retried = property(lambda self: self._counts[trace.PATH_RETRIED], doc="Pages whose retries were exhausted.")
+    skipped = property(lambda self: self._counts[trace.PATH_SKIPPED], doc="Pages that were not collected.")
+    passes = property(lambda self: int(self._rows["passes"].max(initial=0)), doc="Passes that were run.")
+
+    @property
+    def off_target(self):
+        """New pages on another node than was asked for."""
+        new = self._rows[(self._rows["new_pfn"] > 0) & (self._rows["asked"] >= 0)]
+        return int(np.count_nonzero(self._node(new["new_pfn"]) != new["asked"]))
 
     @property
     def paths(self):
         """Pages per path, for the paths that any page took."""
-        counts = self.pages["path"].value_counts()
-        return counts.reindex([p for p in trace.PATHS if p in counts.index]).rename("pages")
+        counts = pd.Series(self._counts, index=pd.Index(trace.PATHS, name="path"), name="pages")
+        return counts[counts > 0]
 
     @property
     def stayed(self):
@@ -334,7 +351,7 @@ class Migration:
 
     def __repr__(self):
         paths = ", ".join(f"{path} {n}" for path, n in self.paths.items()) or "no page considered"
-        return f"<Migration by {self.trigger}: {paths}; {self.passes} passes, {self.elapsed / 1e6:.3f} ms>"
+        return f"<Migration by {self.trigger}: {paths}; {counted(self.passes, 'pass')}, {self.elapsed / 1e6:.3f} ms>"
 
     def _repr_html_(self):
         return (
@@ -343,17 +360,17 @@ class Migration:
         )
 
 
-def last_of_each(table, pids):
+def last_of_each(rows):
     """One row a page: one that was considered twice starts where it was first and ends where it was last."""
-    key = ["pid", "page"]
-    table = table.assign(pid=pids)
-    if not table.duplicated(key).any() or not np.all(pids):
-        return table.drop(columns="pid")
-    first = table.drop_duplicates(key).set_index(key)
-    last = table.drop_duplicates(key, keep="last").set_index(key).loc[first.index]
+    key = rows["mm"].astype(np.int64) << 32 | rows["address"]
+    if (key[1:] > key[:-1]).all() or not rows["mm"].all():
+        return rows
+    first = np.sort(np.unique(key, return_index=True)[1])
+    _, from_end, number = np.unique(key[::-1], return_index=True, return_inverse=True)
+    last = rows[::-1][from_end][number[::-1][first]]
     # moved once, and then not again: it is in the frame that the first move gave it
-    stayed = last["new_pfn"].isna() & (last["old_pfn"] != first["old_pfn"])
-    stayed &= ~last["path"].isin(["swapped out", "freed from under us"])
-    last.loc[stayed, ["new_pfn", "new_node"]] = last.loc[stayed, ["old_pfn", "old_node"]].to_numpy()
-    last[["old_pfn", "old_node"]] = first[["old_pfn", "old_node"]]
-    return last.reset_index()[table.columns.drop("pid")]
+    stayed = (last["new_pfn"] == 0) & (last["old_pfn"] != rows["old_pfn"][first])
+    stayed &= ~np.isin(last["path"], [trace.PATH_SWAPPED, trace.PATH_FREED])
+    last["new_pfn"][stayed] = last["old_pfn"][stayed]
+    last["old_pfn"] = rows["old_pfn"][first]
+    return last

@@ -3,6 +3,8 @@
 Each rule is a line that compares two arrays: what a table says, and what was found by looking.
 """
 
+from itertools import chain
+
 import numpy as np
 
 from .errors import InvariantError
@@ -14,8 +16,7 @@ def verify(kernel):
     """Check every rule; InvariantError names the first page, slot or row that breaks one."""
     tables = kernel.tables
     used = mappings(kernel)
-    lists = walk_lists(kernel)
-    check_lists(kernel, lists)
+    check_lists(kernel)
     check_vmas(tables)
     check_swap(tables, used)
     check_references(kernel, used)
@@ -32,61 +33,37 @@ def demand(holds, rule, what="page"):
         raise InvariantError(f"{what} {wrong[0]}: {rule}" + (f" ({len(wrong)} in all)" if len(wrong) > 1 else ""))
 
 
-def walk_lists(kernel):
-    """The pages of every list: {head: [pfn, ...]}; fails where the links do not fit."""
-    following = kernel.tables["mem_map"]["next"].tolist()
-    previous = kernel.tables["mem_map"]["prev"].tolist()
-    first = int(kernel.k.sys.lists)
-    lists = {}
-    for head in range(first, len(following)):
-        pages = []
-        at = head
-        while following[at] != head:
-            if previous[following[at]] != at or len(pages) > first:
-                raise InvariantError(f"page {following[at]}: the links of its list do not fit together")
-            at = following[at]
-            pages.append(at)
-        lists[head] = pages
-    return lists
-
-
-def check_lists(kernel, lists):
-    """Every frame is on at most one list, and on the one that its flags name."""
-    pages, zones, k = kernel.tables["mem_map"][: kernel.k.sys.nr_frames], kernel.tables["zone"], kernel.k
-    on = np.zeros(len(pages), int)
-    for members in lists.values():
-        on[members] += 1
-    demand(on <= 1, "is on two lists at once")
+def check_lists(kernel):
+    """Every frame is on the list that its flags name and on no other; the zones count them right."""
+    k, pages, zones = kernel.k, kernel.tables["mem_map"], kernel.tables["zone"]
+    frames, flags = int(k.sys.nr_frames), pages["flags"]
+    on = np.zeros(len(pages), np.int64)
+    counts = [kernel._run(mmzone.walk_list, head, on) for head in range(k.sys.lists, len(pages))]
+    if min(counts) < 0:
+        raise InvariantError(f"page {-1 - min(counts)}: the links of its list do not fit together")
+    if any(counts[3 * len(zones) :]):
+        head = k.sys.lists + 3 * len(zones) + np.flatnonzero(counts[3 * len(zones) :])[0]
+        raise InvariantError(f"page {pages['next'][head]}: left behind on a list of a migration")
+    free, lru = flags & structs.PG_free != 0, flags & structs.PG_lru != 0
+    which = np.where(free, structs.FREE, np.where(flags & structs.PG_active != 0, structs.ACTIVE, structs.INACTIVE))
+    named = np.where(free | lru, k.sys.lists + 3 * pages["node"].astype(np.int64) + which, 0)[:frames]
+    on = on[:frames]
+    wrong = np.flatnonzero(on != named)
+    if len(wrong):
+        head = min(h for h in (on[wrong[0]], named[wrong[0]]) if h)
+        node, which = divmod(int(head - k.sys.lists), 3)
+        name = ("free", "active", "inactive")[which]
+        demand(on == named, f"its flags and the {name} list of node {node} disagree")
     for node, zone in enumerate(zones):
-        here = np.zeros(len(pages), bool)
-        here[zone["start"] : zone["end"]] = True
-        flags, active = pages["flags"], pages["flags"] & structs.PG_active != 0
-        lru = flags & structs.PG_lru != 0
-        expected = {
-            structs.FREE: flags & structs.PG_free != 0,
-            structs.ACTIVE: lru & active,
-            structs.INACTIVE: lru & ~active,
-        }
-        for which, flagged in expected.items():
-            listed = np.zeros(len(pages), bool)
-            listed[lists[mmzone.zone_list(k, node, which)]] = True
-            demand(
-                listed == (flagged & here),
-                f"its flags and the {('free', 'active', 'inactive')[which]} list of node {node} disagree",
-            )
-        counts = [len(lists[mmzone.zone_list(k, node, w)]) for w in (structs.FREE, structs.ACTIVE, structs.INACTIVE)]
-        if counts != [zone["free"], zone["active"], zone["inactive"]]:
+        if counts[3 * node : 3 * node + 3] != [zone["free"], zone["active"], zone["inactive"]]:
             raise InvariantError(
                 f"node {node}: its counts of free, active and inactive pages are not those of its lists"
             )
-    for which in range(structs.WORK_LISTS):
-        if lists[mmzone.work_list(k, which)]:
-            raise InvariantError(f"page {lists[mmzone.work_list(k, which)][0]}: left behind on a list of a migration")
-    waiting = np.zeros(len(pages), bool)
-    for which, n in enumerate(kernel.tables["pagevec_count"]):
-        waiting[kernel.tables["pagevec"][which][:n]] = True
-    elsewhere = pages["flags"] & (structs.PG_free | structs.PG_lru | structs.PG_slab | structs.PG_reserved) != 0
-    demand(elsewhere | waiting, "is in use, but on no list and in no pagevec")
+    waiting = np.zeros(frames, bool)
+    for pagevec, n in zip(kernel.tables["pagevec"], kernel.tables["pagevec_count"], strict=True):
+        waiting[pagevec[:n]] = True
+    elsewhere = flags & (structs.PG_free | structs.PG_lru | structs.PG_slab | structs.PG_reserved) != 0
+    demand(elsewhere[:frames] | waiting, "is in use, but on no list and in no pagevec")
 
 
 def check_vmas(tables):
@@ -147,8 +124,7 @@ def check_references(kernel, used):
     found += pages["flags"] & structs.PG_private != 0
     for which, n in enumerate(tables["pagevec_count"]):
         np.add.at(found, tables["pagevec"][which][:n], 1)
-    for pins in kernel._book["pins"].values():
-        np.add.at(found, np.array(pins, int), 1)
+    np.add.at(found, list(chain.from_iterable(kernel._book["pins"].values())), 1)
     waiting = tables["timer"][: kernel.k.sys.nr_timers]
     np.add.at(found, waiting["a"][waiting["kind"] == timer.UNLOCK], 1)
     found += pages["flags"] & structs.PG_slab != 0

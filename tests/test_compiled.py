@@ -1,37 +1,144 @@
-"""A compiled machine is the same machine: one migration, the same tables as interpreted."""
+"""A compiled machine is the same machine: each kernel function does the same to the same tables at both speeds."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import Checked
+from hypothesis import settings
+from test_state_machine import Machine
 
-from mmsim import Topology
-from mmsim.mm.structs import Tables
+import mmsim
+from mmsim import Kernel, Topology, boot
 
 pytestmark = pytest.mark.fast
+pytest.importorskip("numba", reason="a compiled machine needs numba: pip install 'mmsim[fast]'")
 
 
-def migrated(compiled):
-    """Anonymous and file pages, an obstacle or two, and a move from node 0 to 1."""
-    kernel = Checked(Topology.uniform(nodes=2, frames=256), compiled=compiled)
-    task = kernel.spawn("a")
-    heap = task.mmap(40)
+class BothSpeeds(Kernel):
+    """A machine that runs every kernel function interpreted, and compiled on a copy of its tables, and compares."""
+
+    def _run(self, function, *args):
+        from mmsim import compiled
+
+        tables = {name: table.copy() for name, table in self.tables.items()}
+        given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+        answer = compiled.compile_kernel()(function)(compiled.Tables(tables), *given)
+        result = super()._run(function, *args)
+        assert result == answer, function.__name__
+        for name, table in self.tables.items():
+            assert np.array_equal(table, tables[name]), f"{function.__name__}: {name}"
+        for mine, other in zip(args, given, strict=True):
+            assert np.array_equal(mine, other), function.__name__
+        assert function in compiled.ENTRIES  # what Binder compiles ahead is all there is
+        return result
+
+
+class Histories(Machine):
+    Kernel = BothSpeeds
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=40)
+
+
+def test_an_allocation_that_reclaims_and_allocates_in_turn():
+    """The one recursion of the kernel, which numba alone would not link."""
+    kernel = BothSpeeds(Topology.uniform(nodes=1, frames=1024), swap_slots=4000)
+    task = kernel.spawn("large")
+    task.touch(task.mmap(3000), write=True)
+    kernel.verify()
+    assert kernel.vmstat()["direct_reclaim"] > 0
+    assert kernel.vmstat()["slab_pages"] > 1
+
+
+def job(**options):
+    """A machine of 80,000 frames, most of node 0 in use by one task: (kernel, task, heap)."""
+    kernel = Kernel(Topology.uniform(nodes=2, frames=40_000), **options)
+    task = kernel.spawn("job")
+    heap = task.mmap(30_000)
     task.touch(heap, write=True)
-    file = kernel.file("f", 8)
-    task.write(file)
-    task.touch(task.mmap(8, file))
+    return kernel, task, heap
+
+
+def test_a_large_machine_is_compiled_and_sound():
+    kernel, task, heap = job()
+    assert kernel.compiled
     child = task.fork()
-    child.touch(range(heap.start, heap.start + 10), write=True)
-    kernel.pin(task, heap[20])
-    assert task.migrate_pages(0, 0, 1) == 1
-    task.touch(heap, write=True)
-    return kernel
+    kernel.pin(task, heap[7:9])
+    assert task.migrate_pages(0, old=0, new=1) == 2
+    kernel.verify()
+    assert kernel.last.paths.to_dict() == {"direct": 29_998, "retries exhausted": 2}
+    assert child.placement() == task.placement(heap) == [1] * 7 + [0] * 2 + [1] * 29_991
+    assert kernel.residency()["shared"].tolist() == [2, 29_998]
+    kernel.migrate(task.pages(heap)["pfn"], to=0)
+    assert kernel.last.moved == 29_998
+    assert len(kernel.events()) == 0
 
 
-def test_compiled_and_interpreted_machines_are_equal():
-    pytest.importorskip("numba", reason="a compiled machine needs numba: pip install 'mmsim[fast]'")
-    interpreted, compiled = migrated(False), migrated(True)
-    assert compiled.compiled
-    assert not interpreted.compiled
-    for name in Tables._fields:
-        assert np.array_equal(interpreted.tables[name], compiled.tables[name]), name
-    assert interpreted.last.pages.equals(compiled.last.pages)
+def test_a_small_machine_is_interpreted():
+    assert not Kernel(Topology.uniform(nodes=2, frames=256)).compiled
+
+
+def test_the_events_of_a_compiled_machine_are_kept_where_asked_for():
+    kernel, _, _ = job(trace=100)
+    assert kernel.compiled
+    assert len(kernel.events()) == 100
+
+
+def test_without_numba_a_large_machine_is_interpreted_and_says_so_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmsim.compiled", None)
+    monkeypatch.delattr(mmsim, "compiled", raising=False)
+    boot.warn_slow.cache_clear()
+    with pytest.warns(RuntimeWarning, match="pip install") as caught:
+        kernels = [Kernel(Topology.uniform(nodes=1, frames=boot.COMPILED_FROM)) for _ in range(2)]
+    assert len(caught) == 1
+    assert not any(kernel.compiled for kernel in kernels)
+    with pytest.raises(ImportError, match="pip install"):
+        Kernel(Topology.uniform(nodes=1, frames=32), compiled=True)
+
+
+FREE_A_PAGE = """
+from mmsim import Kernel, Topology
+from mmsim.mm import mmzone, swap
+kernel = Kernel(Topology.uniform(1, 32), compiled=True)
+pfn = mmzone.rmqueue(kernel.k, 0)
+kernel.call(swap.put_page, pfn)
+print(kernel.k.mem_map[pfn].data)
+"""
+
+
+def test_the_cache_serves_what_is_unchanged_and_nothing_else(tmp_path):
+    package = shutil.copytree(Path(mmsim.__file__).parent, tmp_path / "mmsim")
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = os.environ | home | {"PYTHONPATH": str(tmp_path)}
+
+    def poison():
+        """What a freed page holds; and the compiled code on disk."""
+        command = [sys.executable, "-c", FREE_A_PAGE]
+        answer = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return int(answer.stdout), {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb[ci]")}
+
+    first, compiled = poison()
+    assert poison() == (first, compiled)
+    assert compiled
+    mmzone = package / "mm" / "mmzone.py"  # put_page() itself, in swap.py, stays as it is
+    mmzone.write_text(mmzone.read_text().replace("page.data = POISON", "page.data = POISON - 6"))
+    changed, more = poison()
+    assert changed == first - 6
+    assert compiled.items() < more.items()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_each_case_of_the_benchmark_is_what_its_name_says(compiled):
+    bench = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/bench.py"))
+    paths = {name: bench["measure"](name, 512, 1, compiled)["path"] for name in bench["CASES"]}
+    assert paths == {
+        "direct, anonymous": "direct", "eviction, no patch": "swapped out",
+        "direct, file with buffers": "direct with buffers", "direct, shared by fork": "direct",
+        "direct, half-full target": "direct",
+    }  # fmt: skip

@@ -43,6 +43,8 @@ def pick(items, i):
 
 
 class Machine(RuleBasedStateMachine):
+    Kernel = Kernel
+
     @initialize(
         frames=st.lists(st.integers(32, 96), min_size=2, max_size=4),
         ring=st.booleans(),
@@ -57,7 +59,7 @@ class Machine(RuleBasedStateMachine):
     def boot(self, frames, ring, patches, slots, swap, costs, trace, fs, shared):
         shape = Topology.ring if ring else Topology.uniform
         topology = Topology.from_matrix(shape(len(frames)).distances, frames)
-        self.kernel = Kernel(
+        self.kernel = self.Kernel(
             topology, Config(swap=swap), patches, swap_slots=slots, costs=costs, trace=trace and 4096, compiled=False
         )
         self.tasks = [self.kernel.spawn("user"), self.kernel.spawn("root", uid=0)]

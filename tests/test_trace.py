@@ -80,7 +80,7 @@ def test_a_page_that_stays_says_why():
     events = kernel.events().query("function == 'migrate_page_remove_references'")
     busy = events[events["page"] == old[2]]
     assert busy["pass"].tolist() == list(range(11))
-    assert busy["text"].str.contains("1 references that nobody accounts for").all()
+    assert busy["text"].str.contains("1 reference that nobody accounts for").all()
     assert story(kernel, old[2])[-1] == "putback_lru_pages"
 
 

@@ -60,6 +60,20 @@ def list_splice_tail(k, source, head):
         list_move_tail(k, k.mem_map[source].next, head)
 
 
+def walk_list(k, head, on):
+    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together."""
+    n = 0
+    at = head
+    while k.mem_map[at].next != head:
+        following = k.mem_map[at].next
+        if k.mem_map[following].prev != at:
+            return -1 - following
+        on[following] = head
+        at = following
+        n += 1
+    return n if k.mem_map[head].prev == at else -1 - at
+
+
 def zone_mark(zone, gfp):
     """How many pages must be more than free before an allocation with this mask (zone_watermark_ok)."""
     mark = zone.pages_min

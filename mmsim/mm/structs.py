@@ -2,8 +2,8 @@
 
 The whole state of a machine is the handful of numpy arrays below; the kernel is plain
 functions over them.  `Tables` holds one view of each.  Interpreted, the views are ctypes
-arrays over the same memory (``k.mem_map[pfn].count`` costs some 60 ns); compiled, they are
-the numpy arrays themselves.  The same source serves both.
+arrays over the same memory (``k.mem_map[pfn].count`` costs some 60 ns); compiled, they are bare
+pointers to it (mmsim.numba_tables).  The same source serves both.
 
 Every number that names a row keeps 0 for "none", as NULL does in C: page frame 0 is the
 zero page, swap entry 0 the header of the swap device, task 0 the kernel itself.
@@ -32,7 +32,6 @@ PG_free = 1 << 14  # on the free list of its zone
 
 # page.private of a page with buffers: the state of the buffers (include/linux/buffer_head.h)
 BH_Dirty = 1 << 0
-BH_Lock = 1 << 1
 BH_JBD = 1 << 2  # in a journal: must not be released
 
 # pte.flags
@@ -101,7 +100,8 @@ def _dtype(**columns):
 
 
 PAGE = _dtype(
-    flags="i4",
+    flags="i2",
+    node="i2",
     count="i4",  # page_count(): references
     mapcount="i4",  # page_mapcount(): ptes that map it
     mapping="i4",  # > 0 address_space, < 0 minus the anon_vma, 0 none
@@ -111,7 +111,6 @@ PAGE = _dtype(
     prev="i4",
     data="i4",  # its contents: number of the write that made them
     row="i4",  # the running migration's record of it (k.considered), or 0
-    node="i2",
 )
 PTE = _dtype(value="i4", flags="i4", wrote="i4")  # pfn or entry; bits; what its owner last wrote privately
 ZONE = _dtype(
