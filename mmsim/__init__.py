@@ -24,6 +24,8 @@ __all__ = [
 
 def __getattr__(name):
     """Load plots, widgets and the like when they are first asked for: they are slow to import."""
-    if name in ("lessons", "oracle", "plots", "race", "scenes", "widgets"):
+    if name in ("lessons", "oracle", "plots", "race", "scenes", "whatif", "widgets"):
         return importlib.import_module(f".{name}", __name__)
+    if name in ("Scenario", "sweep"):
+        return getattr(importlib.import_module(".whatif", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

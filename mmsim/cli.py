@@ -4,38 +4,235 @@ A command is a function that adds its parser to `commands` and names what runs i
 """
 
 import argparse
+import importlib.util
+import os
+import sys
 from pathlib import Path
 
-RECORDING = Path(__file__).parents[1] / "tests/oracle/linux-6.1.jsonl"
+from .errors import MMSimError
+
 WORDS = {
     "agree": "agree",
     "differs": "differ, because 2005 does:",
     "not modelled": "not modelled:",
     "unexplained": "unexplained",
 }
+CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
 
 
 def main(argv=None):
     """Run one command; its exit code."""
-    parser = argparse.ArgumentParser(prog="mmsim", description="A model of Linux page migration, November 2005.")
+    parser = argparse.ArgumentParser(
+        prog="mmsim", description="A model of Linux page migration, November 2005.", epilog=CODES
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
     args = parser.parse_args(argv)
-    return args.run(args)
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def command(commands, name, act, help, description, *examples):
+    """A parser for one command, whose help ends with examples."""
+    parser = commands.add_parser(
+        name, help=help, description=f"{description}\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n" + "\n".join(f"  mmsim {name} {example}" for example in examples) if examples else None,
+    )  # fmt: skip
+    parser.set_defaults(run=act, parser=parser)
+    return parser
+
+
+# -- what if
+
+
+def add_run(commands):
+    """``mmsim run FILE``: what one move would do."""
+    parser = command(
+        commands, "run", run, "what one move would do",
+        "Run one scenario: a TOML file, or the name of one that ships with mmsim.\n"
+        "The exit code is 1 if the run failed, or if a page that was to move did not.",
+        "scheduler-moved-my-job --set scale=1/64", "mine.toml --set kernel.patches=3 --set 'machine.memory=8 GB'",
+        "low-swap --json --plot paths.svg | jq .break_even",
+    )  # fmt: skip
+    add_scenario(parser, "draw which way the pages took (SVG, PNG or PDF)")
+
+
+def add_scenario(parser, plot):
+    """The arguments that `run` and `sweep` share."""
+    parser.add_argument("scenario", metavar="FILE|NAME", help="a TOML file, or a name of `mmsim scenarios`")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
+                        help="another value for a key, as in kernel.swap='8 GB' or task.job.node=1")  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help=plot)
+
+
+def setting(text):
+    """(key, text of the value) of 'key=value'."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def run(args):
+    """Print the figures of one run; 1 if something did not move."""
+    from .whatif import FIGURES, Scenario, ScenarioError
+    from .whatif.sweeps import value_of
+
+    parameters = {key: value_of(text) for key, text in args.set}
+    try:
+        scenario = Scenario.load(args.scenario)
+        result = scenario.run(parameters)
+    except ScenarioError as error:
+        args.parser.error(str(error))
+    except (ImportError, OSError, MMSimError) as error:  # what the machine says to it
+        print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    figures = {name: result.figures[name] for name in scenario.figures}
+    if args.csv or args.json:
+        print_table([parameters | figures], args)
+    else:
+        print(f"{scenario.name}\n{scenario.question}\n")
+        for name, value in figures.items():
+            if name != "error" and (value or name in ("returned", "break_even")):
+                print(f"{value:>16,.6g}" if isinstance(value, float) else f"{value:>16}", "", FIGURES[name])
+        print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
+    if args.plot:
+        from . import plots
+
+        save(plots.paths(result.migrations[-1]), args)
+    return int(any(result.figures[name] for name in ("error", "failed for good", "retries exhausted")))
+
+
+def print_table(rows, args):
+    """Print rows as CSV, or as JSON, one object a line (break_even is null there for never)."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    print(table.to_csv(index=False) if args.csv else table.to_json(orient="records", lines=True), end="")
+
+
+def save(ax, args):
+    """Write a figure to a file."""
+    try:
+        ax.figure.savefig(args.plot, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        args.parser.error(f"--plot {args.plot}: {error}")
+
+
+def add_sweep(commands):
+    """``mmsim sweep FILE --grid key=a,b,c``: one scenario in many variants."""
+    parser = command(
+        commands, "sweep", sweep, "one scenario in many variants",
+        "Run every combination of some values, on all cores. Without --grid: the combinations that the file names.\n"
+        "The exit code is 1 if a point failed; its row has the error, and the others are there.",
+        "low-swap --grid kernel.patches=4,5,7 --grid 'kernel.swap=1 GB,4 GB' --set scale=1/64",
+        "mine.toml --keep rows.jsonl --csv > rows.csv     (after ctrl-C, the same again goes on)",
+        "mine.toml --grid kernel.patches=[1,3],[1,3,4],7 --plot break-even.svg",
+    )  # fmt: skip
+    add_scenario(parser, "draw the break-even of every point (SVG, PNG or PDF)")
+    parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B,C", type=setting, help="values to try")
+    parser.add_argument("--jobs", type=int, default=-1, metavar="N", help="processes; default: one for each core")
+    parser.add_argument("--keep", metavar="FILE", help="write each row there when it is finished, and go on from there")
+    parser.add_argument("--seed", type=int, default=0, help="for scenarios that use random numbers; default: 0")
+    parser.add_argument("--sensitivity", action="store_true", help="each point also with each cost halved and doubled")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def sweep(args):
+    """Print one row a point; 1 if a point failed."""
+    from . import whatif
+    from .whatif.sweeps import value_of, values_of
+
+    grid = {key: values_of(text) for key, text in args.grid}
+    try:
+        scenario = whatif.Scenario.load(args.scenario)
+        grid = (grid or scenario.grid) | {key: [value_of(text)] for key, text in args.set}
+        table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
+                         seed=args.seed, sensitivity=args.sensitivity)  # fmt: skip
+    except (ValueError, OSError) as error:
+        args.parser.error(str(error))
+    if args.csv or args.json:
+        print_table(table, args)
+    else:
+        print(table.loc[:, table.astype(bool).any()].to_string(index=False))  # without columns of zeroes
+    if args.plot:
+        from . import plots
+
+        save(plots.sweep(table), args)
+    return int(table["error"].astype(bool).any())
+
+
+def add_scenarios(commands):
+    """``mmsim scenarios [NAME]``: what ships, or the text of one, to begin an own one with."""
+    parser = command(
+        commands, "scenarios", scenarios, "list the scenarios that ship with mmsim, or print one",
+        "List the scenarios that ship with mmsim. With a name: print its file, to begin a question of your own with.",
+        "", "drain-a-node > mine.toml",
+    )  # fmt: skip
+    parser.add_argument("name", nargs="?", metavar="NAME")
+
+
+def scenarios(args):
+    """Print the names and questions, or one file."""
+    from .whatif import scenarios as shipped
+    from .whatif.scenario import SHIPPED
+    from .whatif.schema import near
+
+    if args.name and args.name not in shipped():
+        args.parser.error(f"no scenario is called {args.name!r}; {near(args.name, shipped())}")
+    if args.name:
+        print((SHIPPED / f"{args.name}.toml").read_text(encoding="utf-8"), end="")
+    else:
+        for name, question in shipped().items():
+            print(f"{name}\n    {question}")
+    return 0
+
+
+def add_lab(commands):
+    """``mmsim lab``: the lessons in JupyterLab."""
+    parser = command(
+        commands, "lab", lab, "open the lessons in JupyterLab",
+        "Open JupyterLab on the lessons, or where mmsim was installed without them, on this folder.",
+        "", "-- --no-browser --port=8890",
+    )  # fmt: skip
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="behind --: options of jupyter lab")
+
+
+def lab(args):
+    """Become JupyterLab."""
+    if not importlib.util.find_spec("jupyterlab"):
+        args.parser.error("JupyterLab is not installed: pip install 'mmsim[lab]'")
+    root = Path(__file__).parents[1]
+    start = [f"--ServerApp.root_dir={root}", "--LabApp.default_url=/lab/tree/notebooks/index.ipynb"]
+    start = start if (root / "notebooks/index.ipynb").exists() else []
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *start, *args.options])
+
+
+# -- the recording of a real kernel
 
 
 def add_verify(commands):
     """``mmsim verify [FILE]``: replay what a real kernel did."""
-    parser = commands.add_parser(
-        "verify",
-        help="replay what a real Linux kernel did, and compare",
-        description="Replay recorded experiments on the model with all seven patches. The exit code is 0 if each case "
-        "agrees, differs for a named cause, or is not modelled for one; 1 if anything is unexplained.",
-    )
-    parser.add_argument("file", nargs="?", default=RECORDING, metavar="FILE", help="a recording; default: Linux 6.1")
+    parser = command(
+        commands, "verify", verify, "replay what a real Linux kernel did, and compare",
+        "Replay recorded experiments on the model with all seven patches. The exit code is 0 if each case agrees,\n"
+        "differs for a named cause, or is not modelled for one; 1 if anything is unexplained.",
+        "", "--cases | less",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording; default: Linux 6.1")
     parser.add_argument("--cases", action="store_true", help="list every case, with what Linux and the model gave")
-    parser.set_defaults(run=verify, parser=parser)
 
 
 def verify(args):
@@ -43,7 +240,7 @@ def verify(args):
     from . import oracle
 
     try:
-        cases = oracle.table(args.file)
+        cases = oracle.table(args.file or oracle.RECORDING)
     except (OSError, ValueError) as error:
         args.parser.error(f"FILE: {error}")
     if args.cases:
@@ -64,4 +261,4 @@ def verify(args):
     return int(len(unexplained) > 0)
 
 
-COMMANDS = [add_verify]
+COMMANDS = [add_run, add_sweep, add_scenarios, add_verify, add_lab]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Config:
-    """CONFIG_ options of the kernel image."""
+    """The CONFIG options of the kernel image."""
 
     numa: bool = True
     sparsemem: bool = False
@@ -43,7 +43,7 @@ class Costs:
     """What things take, in simulated ns.
 
     `copy` (a page) and `access` (a cache line) are at distance 10 and grow with distance.  The
-    defaults are an Altix-like machine of 2005: illustrative, from a disk of 50 MB/s and memory of 2 GB/s.
+    defaults are an Altix-like machine of 2005; see `preset` for where they come from.
     """
 
     alloc: int = 400
@@ -64,7 +64,22 @@ class Costs:
 
     @classmethod
     def preset(cls, name):
-        """'altix-2005', or 'two-socket' (a server of today: NVMe at 2 GB/s, memory at 10 GB/s; illustrative)."""
+        """The costs of a kind of machine: an 'altix-2005', or a 'two-socket' server of today.
+
+        What has no source here is assumed; `sweep` with ``sensitivity=True`` shows how much depends on it.
+
+        =============  ==========  ==========  ================================================================
+        ns             altix-2005  two-socket  from
+        =============  ==========  ==========  ================================================================
+        access                150          90  assumed; Intel Memory Latency Checker on an idle Xeon Silver
+                                               4110: 82 to 90 (Intel community, 2018)
+        copy                2,000         400  4 KiB at 2 GB/s (a link of NUMAlink 4 has 3.2: SGI, 2004); 10 GB/s
+        writes             80,000       2,000  4 KiB at 50 MB/s, a disk of 2005; at 2 GB/s, an NVMe drive
+        reads              80,000      12,000  the same disk, in sequence; one read of many from NVMe, assumed
+        minor               1,000         250  entry, page table and return; assumed
+        alloc, unmap     400, 800    100, 300  free list; reverse map and TLB flush; assumed
+        =============  ==========  ==========  ================================================================
+        """
         presets = {"altix-2005": cls(), "two-socket": cls(100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}
         if name not in presets:
             raise ValueError(f"preset: no costs {name!r}; there are {', '.join(presets)}")

@@ -53,7 +53,7 @@ def test_wheel_has_the_version_of_the_package(wheel):
 
 
 def test_wheel_has_every_module_and_the_code_of_the_widgets(wheel):
-    ours = [file for kind in ("py", "js", "css") for file in ROOT.glob(f"mmsim/**/*.{kind}")]
+    ours = [file for kind in ("py", "js", "css", "toml") for file in ROOT.glob(f"mmsim/**/*.{kind}")]
     assert {file.relative_to(ROOT).as_posix() for file in ours} <= set(zipfile.ZipFile(wheel).namelist())
 
 

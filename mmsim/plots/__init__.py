@@ -10,9 +10,12 @@ from .flow import compare, flow, paths
 from .memory import page_table, residency
 from .races import race
 from .style import STYLE, describe
+from .sweep import sweep
 from .time import timeline
+from .verdicts import verdicts
+from .zones import free_pages, watermarks
 
 __all__ = [
-    "STYLE", "compare", "describe", "flow", "images", "page_table", "paths", "race", "residency", "timeline",
-    "topology", "zonelist",
+    "STYLE", "compare", "describe", "flow", "free_pages", "images", "page_table", "paths", "race", "residency", "sweep",
+    "timeline", "topology", "verdicts", "watermarks", "zonelist",
 ]  # fmt: skip

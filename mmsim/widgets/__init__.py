@@ -3,5 +3,6 @@
 from .config_matrix import ConfigMatrix
 from .lab import MigrationLab
 from .race_player import RacePlayer
+from .sweep import Sweep
 
-__all__ = ["ConfigMatrix", "MigrationLab", "RacePlayer"]
+__all__ = ["ConfigMatrix", "MigrationLab", "RacePlayer", "Sweep"]

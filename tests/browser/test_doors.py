@@ -80,3 +80,10 @@ def test_a_step_in_the_lab_and_no_code(voila, page):
     page.wait_for_selector(".mm-picture[data-step='1']")
     expect(page.get_by_role("heading", name="The migration lab")).to_be_visible()
     assert "import MigrationLab" not in page.inner_text("body")
+
+
+def test_an_answer_in_what_if(voila, page):
+    page.goto(voila("voila/render/what-if.ipynb"))
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".mmsim-sweep [role=status]")).to_contain_text("12 points, 0 failed", timeout=60_000)
+    expect(page.get_by_role("img")).to_be_visible()

@@ -1,0 +1,7 @@
+"""What if: own questions, at real size.  A `Scenario` is a question, `sweep` asks it in many variants."""
+
+from .report import FIGURES, Run
+from .scenario import Scenario, ScenarioError, scenarios
+from .sweeps import sweep
+
+__all__ = ["FIGURES", "Run", "Scenario", "ScenarioError", "scenarios", "sweep"]

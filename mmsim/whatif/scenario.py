@@ -1,0 +1,190 @@
+"""Scenario: a machine, the jobs on it, and the move to be judged; in Python, or as a TOML file."""
+
+import copy
+import functools
+import inspect
+import tomllib
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from . import plans, report
+from .schema import SCENARIO, ScenarioError, Table, Tables, near, read
+
+SHIPPED = resources.files("mmsim") / "scenarios"
+
+
+class Scenario:
+    """A question: what would this move do.
+
+    Parameters
+    ----------
+    name : str
+    build : callable
+        A function of the parameters that gives the Kernel with its jobs.  It takes them by name, or all as a dict
+        in an argument called `parameters`.
+    trigger : callable
+        A function of the Kernel (and of parameters, if it names any) that migrates, and returns the Migration.
+    grid : dict, optional
+        Values to try of some parameters, for `sweep` and the Sweep widget.
+
+    Examples
+    --------
+    >>> def build(pages, patches=7):
+    ...     kernel = Kernel(Topology.uniform(nodes=2, frames=4 * pages), patches=patches, trace=False)
+    ...     job = kernel.spawn("job")
+    ...     job.touch(job.mmap(pages), write=True)
+    ...     job.run_on(1)
+    ...     return kernel
+    >>> scenario = Scenario("follow", build, lambda kernel: kernel.tasks[0].migrate_pages(0, 0, 1))
+    >>> scenario.run({"pages": 100}).figures["direct"]
+    100
+    """
+
+    def __init__(self, name, build, trigger, grid=None):
+        self.name, self.build, self.trigger, self.grid = name, build, trigger, grid or {}
+        self.question, self.source, self.figures = "", None, list(report.FIGURES)
+        self.tasks = lambda kernel: kernel.tasks
+
+    @classmethod
+    def load(cls, file):
+        """The scenario of a TOML file, or the shipped one of that name (see `scenarios`).
+
+        Raises
+        ------
+        ScenarioError
+            Names the file, the key, the value and what would be right.
+        """
+        path = Path(file)
+        if path.suffix != ".toml" and not path.is_file():
+            if file not in scenarios():
+                raise ScenarioError(f"no scenario is called {str(file)!r}; {near(file, scenarios())}")
+            path = SHIPPED / f"{file}.toml"
+        try:
+            return cls.loads(path.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeError) as error:
+            raise ScenarioError(f"{file}: {getattr(error, 'strerror', '') or error}") from None
+
+    @classmethod
+    def loads(cls, text, file="the text"):
+        """The scenario of a TOML text; `file`: its name in errors."""
+        try:
+            document = tomllib.loads(text)
+        except ValueError as error:  # says line and column
+            raise ScenarioError(f"{file}: this is not TOML: {error}") from None
+        source = file, document
+        plan = check(source)
+        for key, value in ((key, value) for key, values in plan.grid.items() for value in values):
+            check(source, {key: value})
+
+        def build(parameters):
+            return plans.build(check(source, parameters))
+
+        def trigger(kernel, parameters):
+            return plans.pull(kernel, check(source, parameters))
+
+        made = cls(plan.name, build, trigger, plan.grid)
+        made.question, made.source, made.figures = plan.question, document, plan.report.figures or made.figures
+        made.tasks = functools.partial(plans.reported, plan)
+        return made
+
+    def run(self, parameters=None, times=None):
+        """Build the machine, let its tasks run, move, let them run again.
+
+        Parameters
+        ----------
+        parameters : dict, optional
+            For a file: dotted keys, as in ``{"kernel.patches": 3, "task.job.memory.heap.size": "8 GB"}``.
+        times : dict, optional
+            Multiply some costs once the machine is built, as in ``{"copy": 2}``.
+
+        Returns
+        -------
+        Run
+            `.figures`, `.kernel`, `.migrations`.
+        """
+        self.accept(parameters or {})
+        kernel = call(self.build, parameters or {})
+        scaled = {cost: round(getattr(kernel.costs, cost) * by) for cost, by in (times or {}).items()}
+        kernel.costs = replace(kernel.costs, **scaled)
+        kernel.tables["costs"][0] = tuple(vars(kernel.costs).values())
+        return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel))
+
+    def accept(self, keys):
+        """Raise ScenarioError for a key that is no parameter of this scenario."""
+        for key in keys:
+            if self.source is not None:
+                put(copy.deepcopy(self.source), key, None)
+            elif not any(takes(function, key) for function in (self.build, self.trigger)):
+                known = [p for f in (self.build, self.trigger) for p in inspect.signature(f).parameters]
+                raise ScenarioError(f"{self.name} has no parameter {key!r}; {near(key, known)}")
+
+    def __repr__(self):
+        return f"<Scenario {self.name}>"
+
+
+def scenarios():
+    """{name: question} of the scenarios that come with mmsim."""
+    files = sorted((f for f in SHIPPED.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".toml"): tomllib.loads(f.read_text(encoding="utf-8"))["question"] for f in files}
+
+
+ALL = {"parameters", "params", "p"}  # an argument of such a name gets all parameters, as a dict
+
+
+def takes(function, key):
+    """True if a function has an argument of that name, or takes any."""
+    parameters = inspect.signature(function).parameters
+    return bool(parameters.keys() & {key, *ALL}) or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def call(function, parameters, *args):
+    """Call a function with those parameters that it takes."""
+    for name in ALL & set(inspect.signature(function).parameters) - set(parameters):
+        return function(*args, **{name: parameters})
+    return function(*args, **{key: value for key, value in parameters.items() if takes(function, key)})
+
+
+def check(source, parameters=None):
+    """The plan that a document makes, with some of its values replaced: see schema.py."""
+    file, document = source
+    try:
+        document = copy.deepcopy(document)
+        for key, value in (parameters or {}).items():
+            put(document, key, value)
+        plan = read(SCENARIO, document, {}, "")
+        memory = sum(area.size for task in plan.task for area in task.memory)
+        if memory > sum(plan.machine.frames) + plan.kernel.swap:
+            raise ScenarioError(f"task: the tasks take {memory:,} pages; there are {sum(plan.machine.frames):,} in "
+                                "machine.memory; make one of them smaller, or the other larger")  # fmt: skip
+    except ScenarioError as error:
+        raise ScenarioError(f"{file}: {error}") from None
+    return plan
+
+
+def put(document, dotted, value):
+    """Set a dotted key, as in task.job.memory.heap.size, in a document; ScenarioError if no such key can be there."""
+    what, place, path = SCENARIO, document, []
+    *tables, last = dotted.split(".")
+    for part in tables:
+        if isinstance(what, Table):
+            what = what.keys[known(part, what.keys, path)].read
+            if isinstance(what, Table) and not isinstance(place.get(part, {}), dict):
+                place[part] = {what.short: place[part]}
+            place = place.setdefault(part, [] if isinstance(what, Tables) else {})
+        elif isinstance(what, Tables):
+            names = [entry.get("name") for entry in place]
+            what, place = what.table, place[names.index(known(part, names, path))]
+        path.append(part)
+    if not isinstance(what, Table):
+        keys = ", ".join(what.table.keys) if isinstance(what, Tables) else "none"
+        raise ScenarioError(f"{dotted} is not one value; keys below it: {keys}")
+    known(last, what.keys, path)
+    place[last] = value
+
+
+def known(part, names, path):
+    """A part of a dotted key, if it is among the names there."""
+    if part not in names:
+        raise ScenarioError(f"{'.'.join([*path, part])}: there is no {part!r}; {near(part, names)}")
+    return part

@@ -1,0 +1,177 @@
+"""The command line: what it prints, how it ends, and that it can be stopped and piped."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmsim import cli
+from mmsim.whatif import Scenario, scenarios
+
+SMALL = ["--set", "scale=1/4096"]
+
+
+def outcome(capsys, *argv):
+    """(exit code, standard output, standard error) of a command."""
+    try:
+        code = cli.main([str(arg) for arg in argv])
+    except SystemExit as end:
+        code = end.code
+    return code, *capsys.readouterr()
+
+
+def test_run_prints_the_question_and_the_figures(capsys):
+    code, out, err = outcome(capsys, "run", "low-swap", *SMALL)
+    assert (code, err) == (0, "")
+    assert scenarios()["low-swap"] in out
+    assert "512  pages that ended as 'direct'" in out
+
+
+def test_run_ends_with_1_if_a_page_did_not_move(capsys):
+    code, out, _ = outcome(capsys, "run", "low-swap", *SMALL, "--set", "kernel.patches=4", "--json")
+    assert code == 1
+    assert json.loads(out)["failed for good"] > 0
+    assert json.loads(out)["kernel.patches"] == 4
+
+
+def test_run_says_what_the_machine_says(capsys, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(outcome(capsys, "scenarios", "low-swap")[1].replace('memory = "32 GB"', 'memory = "4 GB"'))
+    code, out, err = outcome(capsys, "run", file, *SMALL)
+    assert code == 1
+    assert "-12  what the system call returned" in out
+    assert "no memory on nodes 1" in err
+    code, out, _ = outcome(capsys, "run", file, *SMALL, "--set", "machine.memory=32 GB", "--csv")
+    assert code == 0
+    assert pd.read_csv(io.StringIO(out))["direct"].tolist() == [512]
+
+
+def test_run_ends_with_1_where_the_machine_gives_up(capsys):
+    code, out, err = outcome(capsys, "run", "target-nearly-full", *SMALL, "--set", "background.others.memory=300 GB")
+    assert (code, out) == (1, "")
+    assert "OutOfMemory: no memory for a page of others" in err
+
+
+def test_run_draws_the_paths(capsys, tmp_path):
+    assert outcome(capsys, "run", "low-swap", *SMALL, "--plot", tmp_path / "paths.svg")[0] == 0
+    assert "direct" in (tmp_path / "paths.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "COMMAND"),
+        (["run"], "FILE|NAME"),
+        (["run", "lowswap"], "did you mean 'low-swap'?"),
+        (["run", "none.toml"], "none.toml: No such file"),
+        (["run", "low-swap", "--set", "kernel.patches"], "is not KEY=VALUE"),
+        (["run", "low-swap", "--set", "kernel.patchs=3"], "did you mean 'patches'?"),
+        (["run", "low-swap", "--set", "kernel.patches=8"], "numbered 1 to 7"),
+        (["run", "low-swap", "--csv", "--json"], "not allowed with"),
+        (["run", "low-swap", *SMALL, "--plot", "paths.xyz"], "--plot paths.xyz"),
+        (["sweep", "low-swap", "--grid", "kernel.patchs=3,4"], "did you mean 'patches'?"),
+        (["scenarios", "lowswap"], "did you mean 'low-swap'?"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys, argv, said):
+    code, _, err = outcome(capsys, *argv)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "scenarios", "verify", "lab"])
+def test_help_has_examples(capsys, command):
+    code, out, _ = outcome(capsys, command, "--help")
+    assert code == 0
+    assert f"examples:\n  mmsim {command}" in out
+
+
+def test_sweep_prints_a_row_for_each_combination(capsys):
+    grid = ["--grid", "kernel.patches=4,[1,3,4],7", "--grid", "kernel.swap=1 GB,4 GB"]
+    code, out, err = outcome(capsys, "sweep", "low-swap", *grid, *SMALL, "--csv", "--jobs", 1)
+    table = pd.read_csv(io.StringIO(out))
+    assert (code, err) == (0, "")
+    assert table["kernel.patches"].tolist() == ["4", "4", "[1, 3, 4]", "[1, 3, 4]", "7", "7"]
+    assert table["kernel.swap"].tolist() == ["1 GB", "4 GB"] * 3
+    assert table["direct"].tolist() == [0, 0, 0, 0, 512, 512]
+
+
+def test_sweep_without_a_grid_takes_that_of_the_file(capsys):
+    code, out, _ = outcome(capsys, "sweep", "forked-server", *SMALL, "--json", "--jobs", 1)
+    wanted = Scenario.load("forked-server").grid
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert {row["trigger.migrate_pages.task"] for row in rows} == set(wanted["trigger.migrate_pages.task"])
+
+
+def test_sweep_ends_with_1_if_a_point_failed(capsys):
+    code, out, _ = outcome(capsys, "sweep", "low-swap", "--grid", "kernel.patches=7,8", *SMALL, "--jobs", 1)
+    assert code == 1
+    assert "there is no patch 8" in out
+    assert "512" in out
+
+
+def test_scenarios_lists_and_prints_them(capsys):
+    code, out, _ = outcome(capsys, "scenarios")
+    assert code == 0
+    assert all(name in out and question in out for name, question in scenarios().items())
+
+
+def test_lab_starts_jupyterlab_on_the_lessons(capsys, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, argv: started.append((program, argv)))
+    outcome(capsys, "lab", "--", "--no-browser", "--port=8890")
+    ((program, argv),) = started
+    assert program == sys.executable
+    assert argv[1:3] == ["-m", "jupyterlab"]
+    assert "--LabApp.default_url=/lab/tree/notebooks/index.ipynb" in argv
+    assert argv[-2:] == ["--no-browser", "--port=8890"]
+
+
+# -- as a process
+
+
+def start(*argv, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "mmsim", *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
+    file = tmp_path / "rows.jsonl"
+    grid = ["--grid", "kernel.patches=" + ",".join(["0", "3", "4", "5", "7"]), "--grid", "scale=0.004,0.0042,0.0044"]
+    process = start("sweep", "scheduler-moved-my-job", *grid, "--keep", file, "--jobs", jobs)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (file.exists() and len(file.read_text().splitlines()) > 2):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the sweep and to its workers
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "interrupted" in err.splitlines()
+    kept = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    assert 2 <= len(kept) < 15
+    assert all(row["row"]["error"] == "" for row in kept)
+
+
+def test_output_can_be_piped_to_a_reader_that_stops():
+    process = start("verify", "--cases")
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == ""
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "mmsim", "scenarios"], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).parent)  # fmt: skip
+    assert "low-swap" in done.stdout
