@@ -1,4 +1,4 @@
-"""Draw docs/img/*.svg, the figures of the README, from one migration; `make figures`.
+"""Draw docs/img/, the figures of the README and of the site: one migration, and another one moving; `make figures`.
 
 The same machine gives the same bytes: no date, and ids that depend on the figure alone.
 """
@@ -12,8 +12,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from PIL import Image, ImageDraw, ImageFont
 
 from mmsim import Kernel, Topology, plots
+from mmsim.mm import trace
+from mmsim.widgets import MigrationLab
 
 IMG = Path(__file__).parent / "img"
 
@@ -49,18 +52,49 @@ def save(ax, name):
     print(f"docs/img/{name}.svg: {text}")
 
 
+def machine():
+    """Sixteen pages on node 0, one of which somebody has pinned."""
+    kernel = Kernel(Topology.ring(nodes=4, frames=32), swap_slots=16)
+    task = kernel.spawn("a", node=0)
+    heap = task.mmap(16, name="heap")
+    task.touch(heap, write=True)
+    kernel.pin(task, heap[9:10])
+    return kernel
+
+
+def moving(name, width=800):
+    """Write docs/img/NAME.gif: the pages as they move, with what the kernel does below; its last sentence."""
+    lab = MigrationLab(machine, trigger="B", old=0, new=2)
+    lab.stage.width = width
+    copied = [step for step in range(1, lab.steps) if lab.recording.events["code"][step - 1] == trace.COPIED]
+    frames = []
+    for step in (0, *copied, lab.steps):
+        stage = Image.open(io.BytesIO(lab.export("png", step)))
+        frame = Image.new("RGB", (stage.width + 40, stage.height + 100), "white")
+        frame.paste(stage, (20, 20))
+        said = lab.recording.text(step).partition(" · ")
+        ImageDraw.Draw(frame).text((20, stage.height + 45), said[2] or said[0], "black", ImageFont.load_default(26))
+        frames.append(frame.quantize(64))
+    times = [1500, *[250] * len(copied), 4000]  # ms
+    text = f"16 pages on node 0, of which 1 is pinned, move to node 2. {lab.recording.text(lab.steps)}"
+    about = {"save_all": True, "append_images": frames[1:], "duration": times, "loop": 0, "comment": text}
+    frames[0].save(IMG / f"{name}.gif", **about)
+    print(f"docs/img/{name}.gif: {text}")
+
+
 def main():
     matplotlib.rcParams["svg.hashsalt"] = "mmsim"
     IMG.mkdir(exist_ok=True)
     kernel, web, before = example()
     figures = {
-        "topology": plots.topology(kernel.topology),
+        "topology": plots.topology(kernel),
         "residency": plots.residency(kernel, before),
         "page_table": plots.page_table(web),
         "paths": plots.paths(kernel.last),
     }
     for name, ax in figures.items():
         save(ax, name)
+    moving("migration")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def pull(kernel, task, heap, trigger):
     elif trigger == "C":
         kernel.cpuset("target", to, memory_migrate=True).attach(task)
     else:
-        kernel.migrate(task.pages()["pfn"].dropna().astype(int), to)
+        kernel.migrate(task.pages()["pfn"].dropna(), to)
 
 
 def answer(config, patches, trigger):

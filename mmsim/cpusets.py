@@ -1,23 +1,22 @@
 """CpuSet: a group of tasks that is confined to some nodes (trigger C)."""
 
+from dataclasses import dataclass
+
 from .mm.cpuset import cpuset_attach, update_nodemask
 from .policy import format_nodes, parse_nodes
-from .results import os_error
+from .results import counted, os_error
 from .task import Task
 
 
+@dataclass(unsafe_hash=True, repr=False)
 class CpuSet:
     """A cpuset; make one with `Kernel.cpuset`.  `mems` and `memory_migrate` are assignable."""
 
-    def __init__(self, kernel, number):
-        self._kernel = kernel
-        self._number = number
+    _kernel: object
+    _number: int
 
-    def __eq__(self, other):
-        return isinstance(other, CpuSet) and (self._kernel, self._number) == (other._kernel, other._number)
-
-    def __hash__(self):
-        return hash((self._kernel, self._number))
+    name = property(lambda self: self._kernel._book["cpusets"][self._number], doc="The name that it was given.")
+    _row = property(lambda self: self._kernel.tables["cpuset"][self._number])
 
     @classmethod
     def create(cls, kernel, name, mems, memory_migrate, parent):
@@ -34,19 +33,9 @@ class CpuSet:
         return cls(kernel, number)
 
     @property
-    def _row(self):
-        return self._kernel.tables["cpuset"][self._number]
-
-    @property
-    def name(self):
-        """The name that it was given."""
-        return self._kernel._book["cpusets"][self._number]
-
-    @property
     def mems(self):
         """The nodes that its tasks may allocate on, as text: '0-1'; '' for none."""
-        mask = int(self._row["mems"])
-        return format_nodes(mask) if mask else ""
+        return format_nodes(int(self._row["mems"])).replace("none", "")
 
     @mems.setter
     def mems(self, mems):
@@ -56,12 +45,10 @@ class CpuSet:
             raise os_error("EACCES", "mems: the root cpuset has all nodes, always")
         check_subset(kernel, mask, int(self._row["parent"]))
         if not mask and self.tasks:
-            raise os_error("ENOSPC", f"mems is empty, but {len(self.tasks)} tasks are attached to {self.name}")
-        for number in kernel._book["cpusets"]:
-            child = kernel.tables["cpuset"][number]
-            if number and child["parent"] == self._number and int(child["mems"]) & ~mask:
-                raise os_error("EBUSY", f"mems: the child cpuset {kernel._book['cpusets'][number]} "
-                                        f"has {format_nodes(int(child['mems']))}")  # fmt: skip
+            raise os_error("ENOSPC", f"mems is empty, but {self.name} has {counted(len(self.tasks), 'task')}")
+        for child in (CpuSet(kernel, number) for number in kernel._book["cpusets"] if number):
+            if child._row["parent"] == self._number and int(child._row["mems"]) & ~mask:
+                raise os_error("EBUSY", f"mems: the child cpuset {child.name} has {child.mems}")
         pids, both = [t.pid for t in self.tasks], int(self._row["mems"]) & mask
         kernel._migration("cpuset", pids, update_nodemask, self._number, mask, both=both)
 
@@ -92,7 +79,7 @@ class CpuSet:
 
     def __repr__(self):
         migrate = ", memory_migrate" if self.memory_migrate else ""
-        return f"<CpuSet {self.name}: mems {self.mems or 'none'}{migrate}, {len(self.tasks)} tasks>"
+        return f"<CpuSet {self.name}: mems {self.mems or 'none'}{migrate}, {counted(len(self.tasks), 'task')}>"
 
 
 def check_subset(kernel, mask, parent):

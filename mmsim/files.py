@@ -1,6 +1,9 @@
 """File: something in a file system that tasks can map and write."""
 
+from dataclasses import dataclass
+
 from .mm import structs
+from .results import counted
 
 FS_NAMES = {
     "ext2": structs.FS_EXT2, "ext3": structs.FS_EXT3, "ext3-journalled": structs.FS_EXT3_JOURNALLED,
@@ -9,34 +12,21 @@ FS_NAMES = {
 }  # fmt: skip
 
 
+@dataclass(unsafe_hash=True, repr=False)
 class File:
     """A file; make one with `Kernel.file`, map it with `Task.mmap`, write it with `Task.write`."""
 
-    def __init__(self, kernel, number):
-        self._kernel = kernel
-        self._number = number
+    _kernel: object
+    _number: int
 
-    def __eq__(self, other):
-        return isinstance(other, File) and (self._kernel, self._number) == (other._kernel, other._number)
-
-    def __hash__(self):
-        return hash((self._kernel, self._number))
-
-    @property
-    def name(self):
-        """The name that it was given."""
-        return self._kernel._book["files"][self._number]
-
-    @property
-    def pages(self):
-        """Its size, in pages."""
-        return int(self._kernel.tables["mapping"]["pages"][self._number])
+    name = property(lambda self: self._kernel._book["files"][self._number], doc="The name that it was given.")
+    pages = property(lambda self: int(self._row["pages"]), doc="Its size, in pages.")
+    _row = property(lambda self: self._kernel.tables["mapping"][self._number])
 
     @property
     def fs(self):
         """The name of its file system."""
-        number = self._kernel.tables["mapping"]["fs"][self._number]
-        return next(name for name, fs in FS_NAMES.items() if fs == number)
+        return next(name for name, fs in FS_NAMES.items() if fs == self._row["fs"])
 
     def __repr__(self):
-        return f"<File {self.name}: {self.pages} pages on {self.fs}>"
+        return f"<File {self.name}: {counted(self.pages, 'page')} on {self.fs}>"

@@ -5,16 +5,13 @@ A question is a function of a random generator that gives a `Question`; those of
 """
 
 import functools
-import inspect
 import random
 import re
-import textwrap
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .widgets.parts import markup_of
+from .widgets.parts import markup_of, source_of
 from .widgets.prediction import Prediction
 
 _KEPT = {}  # name of a question: {seed: answer given, "seed": the one last shown}; outlives a run of the cell
@@ -57,7 +54,7 @@ class Question(NamedTuple):
 
     def feedback(self, value, again=False):
         """Judge an answer as Shown; `again`: let the reader try again, so do not tell the right one."""
-        if value is None or value is ... or (isinstance(value, str) and not value.strip()):
+        if unanswered(value):
             return shown("○ No answer yet." + " Put yours in place of the three dots." * again)
         try:
             said = self.mistake(value)
@@ -73,6 +70,21 @@ class Question(NamedTuple):
 def shown(text, right=None):
     """A Shown of one paragraph."""
     return Shown(text, f"<p>{markup_of(text)}</p>", right)
+
+
+def _dots(): ...
+
+
+def _return():
+    return ...
+
+
+def unanswered(value):
+    """True for the three dots, an empty text, and a function that was defined with nothing but the dots in it."""
+    code = getattr(value, "__code__", None)
+    if code and code.co_name != "<lambda>":
+        return (code.co_code, code.co_consts) in [(f.__code__.co_code, f.__code__.co_consts) for f in (_dots, _return)]
+    return value is None or value is ... or (isinstance(value, str) and not value.strip())
 
 
 def same(value, answer):
@@ -141,9 +153,6 @@ def show_source(*functions):
     """The source of functions or classes of mmsim, with where to find it."""
     parts = []
     for function in functions:
-        function = inspect.unwrap(getattr(function, "fget", function))  # a property shows its getter
-        lines, first = inspect.getsourcelines(function)
-        file = Path(inspect.getsourcefile(function)).relative_to(Path(__file__).parents[1]).as_posix()
-        code = textwrap.dedent("".join(lines))
-        parts.append(f"`{function.__qualname__}` in `{file}`, line {first}\n\n```python\n{code}```\n")
+        name, file, first, code = source_of(function)
+        parts.append(f"`{name}` in `{file}`, line {first}\n\n```python\n{code}```\n")
     return Source("\n".join(parts))

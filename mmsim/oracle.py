@@ -9,12 +9,17 @@ are the same.
 import json
 import re
 from collections import Counter
+from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from .replay import maps_facts, nodes_of, read, replay
 
+RECORDING = Path(__file__).with_name("linux-6.1.jsonl")  # in an installed package
+if not RECORDING.exists():
+    RECORDING = Path(__file__).parents[1] / "tests/oracle/linux-6.1.jsonl"
 VERDICTS = ["agree", "differs", "not modelled", "unexplained"]
 FILLED = 3  # the node that the groups fill* fill up
 
@@ -35,8 +40,7 @@ def recorded(case):
         facts["read again"] = facts["after"]
     names = {"get_mempolicy": "policy", "readback": "readback", "pagemap_after": "states"}
     facts |= {name: raw[key] for key, name in names.items() if key in raw}
-    maps = raw.get("numa_maps", raw.get("numa_maps_after"))
-    return facts | (maps_facts(maps) if maps else {})
+    return facts | maps_facts(raw.get("numa_maps", raw.get("numa_maps_after")))
 
 
 # -- what has changed since 2005: (case, recorded facts) -> (facts of today, facts of 2005); None: nothing to say
@@ -57,22 +61,18 @@ def placed(linux, nodes, **others):
 def unmapped(linux, moved, target):
     """The facts with these pages of a file moved to `target`: mapped nowhere, until the next touch finds them there."""
     after = [None if gone else node for gone, node in zip(moved, linux["before"], strict=True)]
-    facts = linux | {"after": after}
-    facts["read again"] = [target if gone else node for gone, node in zip(moved, linux["before"], strict=True)]
+    again = [target if gone else node for gone, node in zip(moved, linux["before"], strict=True)]
+    tail = linux.get("tail", [])  # written after the call, and all that is mapped now
+    kinds = {"anon": len(tail) if linux["maps"].get("anon") else 0, "dirty": len(tail)}
+    maps = kinds | Counter(f"N{node}" for node in tail)
+    facts = {"after": after, "read again": again, "maps": {name: n for name, n in maps.items() if n}}
     if "partner after" in linux:
         facts["partner after"] = after
-    tail = len(linux.get("tail", []))  # written after the call, and all that is mapped now
-    kinds = {"anon": tail if linux["maps"].get("anon") else 0, "dirty": tail}
-    nodes = Counter(f"N{node}" for node in linux.get("tail", []))
-    return facts | {"maps": {name: n for name, n in (kinds | nodes).items() if n}}
-
-
-def failed(name):
-    """The answer of a call that fails."""
-    return {"ret": -1, "errno": name}
+    return linux | facts
 
 
 DONE = {"ret": 0, "errno": "OK"}
+EIO, EINVAL, EPERM, ENOMEM, EFAULT = ({"ret": -1, "errno": name} for name in "EIO EINVAL EPERM ENOMEM EFAULT".split())
 
 
 def target_of(case):
@@ -147,17 +147,16 @@ def locked_vmas(case, linux):
     """V1 leaves locked vmas out, and with STRICT says so."""
     if not case.setup.get("special", "").startswith("mlock"):
         return None
-    answer = failed("EIO") if "STRICT" in case.flags else DONE
+    answer = EIO if "STRICT" in case.flags else DONE
     return placed(linux, [target_of(case)] * case.pages) | DONE, placed(linux, linux["before"]) | answer
 
 
 def pinned_pages(case, linux):
     """A page whose retries are exhausted keeps the swap slot that V1 gave it before it tried."""
-    if not case.setup.get("special", "").startswith("vmsplice"):
+    if not case.pinned:
         return None
-    pinned = [2, 5] if "pages 2 and 5" in case.setup["special"] else range(case.pages)
-    now = placed(linux, [old if i in pinned else target_of(case) for i, old in enumerate(linux["before"])])
-    return now, now | {"maps": now["maps"] | {"swapcache": len(pinned)}}
+    now = placed(linux, [old if i in case.pinned else target_of(case) for i, old in enumerate(linux["before"])])
+    return now, now | {"maps": now["maps"] | {"swapcache": len(case.pinned)}}
 
 
 def bind_order(case, linux):
@@ -196,7 +195,7 @@ def permission(case, linux):
     caller, target = case.setup["caller"], case.setup["target_uid"]
     same = caller.startswith(("uid0", f"uid{target}"))
     moved = placed(linux, [target_of(case) if node in case.call["from"] else node for node in linux["before"]]) | DONE
-    refused = placed(linux, linux["before"]) | failed("EPERM")
+    refused = placed(linux, linux["before"]) | EPERM
     trace = caller.startswith("uid0") or "PTRACE" in caller or (same and case.setup["target_dumpable"])
     return (moved if trace else refused), (moved if same else refused)
 
@@ -209,14 +208,14 @@ def no_target(case, linux):
         nodes = [min(case.setup["base_cpuset_mems"], key=lambda n: (away[n], n))] * case.pages
     elif not case.variant.startswith("empty to "):
         return None
-    return placed(linux, linux["before"]) | failed("EINVAL"), placed(linux, nodes) | DONE
+    return placed(linux, linux["before"]) | EINVAL, placed(linux, nodes) | DONE
 
 
 def absent_node(case, linux):
     """A node that the machine does not have is EINVAL; today it is passed over while another is left."""
     if case.name != "migrate_pages" or not re.search(r"online|offline", case.variant):
         return None
-    then = placed(linux, linux["before"]) | failed("EINVAL")
+    then = placed(linux, linux["before"]) | EINVAL
     if case.variant.startswith("from={7}"):
         return placed(linux, linux["before"]) | DONE, then
     return (placed(linux, [1] * case.pages) | DONE if "to={1,7}" in case.variant else then), then
@@ -228,7 +227,7 @@ def hole_at_head(case, linux):
         return None
     behind = [1 if i >= 12 else node for i, node in enumerate(linux["before"])]
     then = placed(linux, behind) | DONE | {"policies": ["default", "bind:1"]}
-    return placed(linux, linux["before"]) | failed("EFAULT"), then
+    return placed(linux, linux["before"]) | EFAULT, then
 
 
 def spilling(case, linux):
@@ -244,7 +243,7 @@ def spilling(case, linux):
             nodes[i] = beyond if full else new
             room -= new == FILLED
             short |= full
-    now = failed("ENOMEM") if short and "(mlocked)" in case.setup["node3"] else DONE  # else reclaim makes room
+    now = ENOMEM if short and "(mlocked)" in case.setup["node3"] else DONE  # else reclaim makes room
     return linux | now, linux | DONE | {"after": nodes, "nodes used": sorted(set(nodes))}
 
 
@@ -255,7 +254,7 @@ def all_or_nothing(case, linux):
         return None
     if "(mlocked)" not in case.setup["node3"] or case.freed >= case.pages:
         return None  # reclaim makes room, or there is enough
-    answer, start = failed("EIO") if "STRICT" in case.flags else DONE, sorted(set(case.placement))
+    answer, start = EIO if "STRICT" in case.flags else DONE, sorted(set(case.placement))
     now = linux | answer | {"nodes used": [*start, FILLED]}
     return now, linux | answer | {"after": case.placement, "nodes used": start}
 
@@ -265,9 +264,8 @@ def page_tables(case, linux):
     nodes = case.call.get("nodes")
     if case.name != "set_mempolicy" or case.call["mode"] != "MPOL_INTERLEAVE":
         return None
-    start = nodes.index(linux["after"][0])
-    turns = [placed(linux, [nodes[(first + i) % len(nodes)] for i in range(case.pages)]) for first in (start, 0)]
-    return [facts | DONE for facts in turns]
+    starts = nodes.index(linux["after"][0]), 0
+    return [placed(linux, [nodes[(n + i) % len(nodes)] for i in range(case.pages)]) | DONE for n in starts]
 
 
 CAUSES = {
@@ -352,9 +350,9 @@ def table(path):
     for case in read(path):
         it = judge(case)
         names = differ(it.linux, it.model) if it.model else []
-        names = names or ["ret", "errno", "after" if "after" in it.linux else "nodes used"]
-        texts = [facts_text(facts, names) for facts in (it.linux, it.model, it.expected)]
-        texts[2] *= it.verdict == "unexplained"
+        names = ["error", *(names or ["ret", "errno", "after" if "after" in it.linux else "nodes used"])]
+        shown = [it.linux, it.model, it.expected if it.verdict == "unexplained" else {}]
+        texts = [", ".join(f"{n} {fact_text(facts[n])}" for n in names if n in facts) for facts in shown]
         rows.append([case.id, case.group, it.verdict, it.cause, *texts])
     return pd.DataFrame(rows, columns=["case", "group", "verdict", "cause", "linux", "model", "expected"])
 
@@ -363,24 +361,13 @@ def summary(cases):
     """How many cases of a table have each verdict and cause; and why, for a cause."""
     counts = cases.groupby(["verdict", "cause"]).size().rename("cases").reset_index()
     counts["why"] = [CAUSES[cause].__doc__ if cause in CAUSES else "" for cause in counts["cause"]]
-    order = counts["verdict"].map(VERDICTS.index)
-    return counts.assign(order=order).sort_values(["order", "cases"], ascending=[True, False]).drop(columns="order")
-
-
-def facts_text(facts, names):
-    """Some facts in short: 'errno OK, after 1 x8 0 x4'."""
-    names = ["error"] if "error" in facts else names
-    return ", ".join(f"{name} {fact_text(facts[name])}" for name in names if name in facts)
+    counts["verdict"] = pd.Categorical(counts["verdict"], VERDICTS)
+    return counts.sort_values(["verdict", "cases"], ascending=[True, False])
 
 
 def fact_text(fact):
     """One fact in short; runs of equal nodes are counted."""
     if not isinstance(fact, list):
         return " ".join(f"{name}={n}" for name, n in fact.items()) if isinstance(fact, dict) else str(fact)
-    runs = []
-    for item in fact:
-        if runs and runs[-1][0] == item:
-            runs[-1][1] += 1
-        else:
-            runs.append([item, 1])
-    return " ".join(("-" if item is None else str(item)) + (f" x{n}" if n > 1 else "") for item, n in runs)
+    runs = [(item, len(list(run))) for item, run in groupby(fact)]
+    return " ".join(("-" if item is None else str(item)) + f" x{n}" * (n > 1) for item, n in runs)

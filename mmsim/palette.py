@@ -21,7 +21,7 @@ class Look(NamedTuple):
     ink: str = BLACK
 
 
-# What a page frame is.  The last three come on top of the others: a mark, or an outline.
+# What a page frame is.  The last two come on top of the others: a mark, or an outline.
 STATES = {
     "free": Look(WHITE, "."),
     "mapped": Look(SKY, "m"),
@@ -29,7 +29,6 @@ STATES = {
     "page cache": Look(GREEN, "c", "\\\\\\"),
     "kernel": Look(DARK, "k", "", WHITE),
     "other": Look(LIGHT, "o", ".."),
-    "dirty": Look(BLUE, "D", "", WHITE),
     "locked": Look(BLACK, "L", "", WHITE),
     "pinned": Look(PURPLE, "P", "xx"),
 }
@@ -61,7 +60,7 @@ def owners(names):
     A task's letter is the first of its name that is still to be had, else the next of the alphabet.
     """
     taken = {look.letter for look in (*STATES.values(), SHARED)}
-    looks = {"shared": SHARED} | {name: STATES[name] for name in STATES if name not in ("dirty", "locked", "pinned")}
+    looks = {"shared": SHARED} | {name: STATES[name] for name in STATES if name not in ("locked", "pinned")}
     tasks = [name for name in names if name not in looks]
     for i, name in enumerate(tasks):
         wanted = [c for c in name.lower() if c.isalpha()] + [chr(c) for c in range(ord("a"), ord("z") + 1)]

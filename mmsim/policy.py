@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import dataclass
+from itertools import groupby
 
 from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
 
@@ -15,13 +16,9 @@ def mask_nodes(mask):
 
 def format_nodes(mask):
     """A bit mask of nodes as text: '0-2,5'; 'none' for the empty set."""
-    parts = []
-    nodes = mask_nodes(mask)
-    while nodes:
-        end = next((i for i in range(1, len(nodes)) if nodes[i] != nodes[i - 1] + 1), len(nodes))
-        parts.append(str(nodes[0]) if end == 1 else f"{nodes[0]}-{nodes[end - 1]}")
-        nodes = nodes[end:]
-    return ",".join(parts) or "none"
+    runs = groupby(enumerate(mask_nodes(mask)), lambda pair: pair[1] - pair[0])
+    ends = [(run[0][1], run[-1][1]) for run in (list(run) for _, run in runs)]
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ends) or "none"
 
 
 def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
@@ -49,17 +46,20 @@ def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
     allowed = every if allowed is None else allowed & every
     if isinstance(spec, str):
         nodes = _parse_text(spec, every, allowed, name)
-    elif isinstance(spec, bool):
-        raise TypeError(f"{name} is {spec!r}; {_FORMS}")
     else:
         try:
-            nodes = [spec.__index__()] if hasattr(spec, "__index__") else [n.__index__() for n in spec]
+            one = hasattr(spec, "__index__") and not isinstance(spec, bool)
+            nodes = [n.__index__() for n in ([spec] if one else spec)]
         except (TypeError, AttributeError):
             raise TypeError(f"{name} is {spec!r}; {_FORMS}") from None
     for n in nodes:
         if not 0 <= n < nr_nodes:
-            raise OSError(errno.EINVAL, f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
+            raise _einval(f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
     return sum(1 << n for n in set(nodes))
+
+
+def _einval(message):
+    return OSError(errno.EINVAL, message)
 
 
 _FORMS = 'a node set is an int, an iterable of ints, or text such as "0-1,3", "all", "!0", "+1"'
@@ -87,9 +87,8 @@ def _parse_text(text, every, allowed, name):
         nodes += range(low, min(high, 4096) + 1)
     if relative:
         here = mask_nodes(allowed)
-        for n in nodes:
-            if n >= len(here):
-                raise OSError(errno.EINVAL, f"{name} is {text!r}, but only {len(here)} nodes are allowed")
+        if max(nodes) >= len(here):
+            raise _einval(f"{name} is {text!r}, but only {len(here)} nodes are allowed")
         nodes = [here[n] for n in nodes]
     return nodes
 
@@ -131,21 +130,16 @@ class Policy:
         Raises OSError (EINVAL) for an empty set where nodes are needed, or a set where none may be.
         """
         asked = parse_nodes(self.nodes, nr_nodes, allowed, "policy")
-        mask = asked & allowed
-        mode = MODES[self.mode]
+        mask, mode, home = asked & allowed, MODES[self.mode], -1
         if mode == MPOL_DEFAULT and asked:
-            raise OSError(errno.EINVAL, f"policy: default takes no nodes, but {format_nodes(asked)} was given")
+            raise _einval(f"policy: default takes no nodes, but {format_nodes(asked)} was given")
         if mode in (MPOL_BIND, MPOL_INTERLEAVE) and not mask:
-            raise OSError(
-                errno.EINVAL, f"policy: {self.mode} needs a node among the allowed ones ({format_nodes(allowed)})"
-            )
-        if mode == MPOL_PREFERRED:
-            if asked and not mask:
-                raise OSError(
-                    errno.EINVAL, f"policy: preferred node {format_nodes(asked)} is not allowed by the cpuset"
-                )
-            return mode, mask_nodes(mask)[0] if mask else -1, mask
-        return mode, -1, mask
+            raise _einval(f"policy: {self.mode} needs a node among the allowed ones ({format_nodes(allowed)})")
+        if mode == MPOL_PREFERRED and asked:
+            if not mask:
+                raise _einval(f"policy: preferred node {format_nodes(asked)} is not allowed by the cpuset")
+            home = mask_nodes(mask)[0]
+        return mode, home, mask
 
     def __str__(self):
         nodes = self.nodes

@@ -1,9 +1,11 @@
 """A race under way as tables: the steps by actor, what leads to the page, and the frames that hold it."""
 
+from collections import defaultdict
+
 import pandas as pd
 
 from .mm import memory, structs
-from .race import Schedule, page_behind
+from .race import Fault, Schedule, page_behind, walk
 from .results import mappings
 
 WAITS = "waits"
@@ -31,11 +33,10 @@ def places(race):
     """What leads to the page now: place, holds, and wrong: what must not be, '' where all is well."""
     kernel, k, rows = race.kernel, race.kernel.k, []
     for task in kernel.tasks:
-        start = int(task._vmas()["vm_start"][0])
-        vma = k.vma[memory.find_vma(k, task.pid, start)]
-        pte = k.pte[vma.pte_base + start]
+        pid, start = Fault(task.name).locate(kernel)
+        v, pte = walk(k, pid, start)
+        vma, page = k.vma[v], k.mem_map[page_behind(k, pid, start)]
         present = pte.flags & structs.PTE_PRESENT
-        page = k.mem_map[page_behind(k, task.pid, start)]
         settled = present or not page.flags & structs.PG_locked
         lost = settled and page.data > 0 and page.data != memory.expected_data(k, vma, start, pte)
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
@@ -57,12 +58,12 @@ def places(race):
 def frames(race, also=()):
     """The page frames in play, and those of `also`: page, node, contents, used as, lock, references, wrong."""
     kernel, k, used = race.kernel, race.kernel.k, mappings(race.kernel)
-    owners = {}
-    for pfn, mm, flags in zip(used["value"], used["mm"], used["flags"], strict=True):
-        if flags & structs.PTE_PRESENT:
-            owners.setdefault(int(pfn), []).append(kernel._book["tasks"][int(mm)])
+    owners = defaultdict(list)
+    present = used["flags"] & structs.PTE_PRESENT != 0
+    for pfn, mm in zip(used["value"][present].tolist(), used["mm"][present].tolist(), strict=True):
+        owners[pfn].append(kernel._book["tasks"][mm])
     cached = set(kernel.tables["file_page"]["pfn"].tolist())
-    rows, holders = [], {}
+    rows, holders = [], defaultdict(list)
     for pfn in range(1, k.sys.nr_frames):
         page = k.mem_map[pfn]
         free = bool(page.flags & structs.PG_free)
@@ -70,25 +71,21 @@ def frames(race, also=()):
             continue
         uses = [f"mapped by {' and '.join(owners[pfn])}"] if pfn in owners else []
         uses += ["page cache"] if pfn in cached else []
-        wrong = ""
-        slot = k.swap_cache[page.private] if page.flags & structs.PG_swapcache else pfn
-        if page.flags & structs.PG_swapcache and slot == pfn:
-            uses.append(f"swap cache, entry {page.private}")
-        elif slot and slot != pfn:
-            uses.append(f"its slot has gone to page {slot}")
-        elif not slot:
+        slot = k.swap_cache[page.private] if page.flags & structs.PG_swapcache else None
+        if slot == 0:
             uses.append("orphan: flagged swapcache, but its slot is empty")
-            wrong = "an orphan"
+        elif slot:
+            uses.append(f"swap cache, entry {page.private}" if slot == pfn else f"its slot has gone to page {slot}")
         if uses and page.data > 0:
             identity = (page.mapping, page.index) if page.mapping < 0 and len(kernel.tasks) == 1 else page.data
-            holders.setdefault(identity, []).append(len(rows))
+            holders[identity].append(len(rows))
         state = "free" if free else "old page, out of every cache" if page.data > 0 else "new page, still empty"
         rows.append({
             "page": pfn, "node": page.node, "contents": f"write {page.data}" if page.data > 0 else "–",
             "used as": "; ".join(uses) or state, "lock": race.holders.get(pfn, "–"),
-            "references": 0 if free else page.count, "wrong": wrong,
+            "references": 0 if free else page.count, "wrong": "an orphan" * (slot == 0),
         })  # fmt: skip
-    for same in holders.values():
-        for i in same if len(same) > 1 else ():
+    for same in (same for same in holders.values() if len(same) > 1):
+        for i in same:
             rows[i]["wrong"] = "two frames hold the one page"
     return pd.DataFrame(rows)

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from .results import os_error
+import numpy as np
+
+from .results import counted, os_error
 
 builtin_range = range  # `range` is the name of an argument elsewhere
 
@@ -30,14 +32,14 @@ class Range(NamedTuple):
                 raise ValueError(f"range[{key}]: pages of a range are neighbours; the step must be 1")
             return Range(self.task, self.start + first, max(0, last - first))
         if not -self.pages <= key < self.pages:
-            raise IndexError(f"range[{key}]: the range has {self.pages} pages")
+            raise IndexError(f"range[{key}]: the range has {counted(self.pages, 'page')}")
         return Range(self.task, self.start + key % self.pages, 1)
 
     def __iter__(self):
         raise TypeError("a range is not iterated; give it to touch(), pages(), placement(), ...")
 
     def __repr__(self):
-        return f"<{self.pages} pages of {self.task.name} from {self.start:#x}>"
+        return f"<{counted(self.pages, 'page')} of {self.task.name} from {self.start:#x}>"
 
 
 Mapping = Range
@@ -69,3 +71,17 @@ def task_range(task, range_, mapped=True):
         if at < end:
             raise os_error("EFAULT", f"range: page {at:#x} of {task.name} is not mapped")
     return start, end
+
+
+def page_frames(pages, frames):
+    """An iterable of page frame numbers as an array, each once; `frames`: how many the machine has."""
+    try:
+        pfns = np.array(pages if hasattr(pages, "__len__") else list(pages)).astype(np.int64)
+    except (TypeError, ValueError):
+        pfns = np.int64(0)
+    if pfns.ndim != 1:
+        raise TypeError(f"pages is {pages!r}; give page frames, as in task.pages()['pfn'].dropna()")
+    outside = pfns[(pfns < 0) | (pfns >= frames)]
+    if len(outside):
+        raise ValueError(f"pages: there is no page frame {outside[0]}; this machine has {frames}")
+    return pfns[np.sort(np.unique(pfns, return_index=True)[1])]

@@ -69,6 +69,12 @@ class Case(NamedTuple):
         return nodes_of(self.raw["before"][: self.pages])
 
     @property
+    def pinned(self):
+        """The pages that vmsplice(2) pins."""
+        special = self.setup.get("special", "")
+        return [2, 5] if "pages 2 and 5" in special else range(self.pages * special.startswith("vmsplice"))
+
+    @property
     def of_a_file(self):
         """True if its pages are those of a file, or of shared memory; not private ones."""
         _, shared, written = KINDS.get(self.kind, (None, False, True))
@@ -86,7 +92,8 @@ def read(path):
         lines = [line for line in file if line.strip()]
     try:
         machine, *cases = map(json.loads, lines)
-        distances = [[int(d) for d in machine[f"distance{n}"].split()] for n in range(len(FRAMES))]
+        nodes = sum(key.startswith("distance") for key in machine) or 1
+        distances = [[int(d) for d in machine[f"distance{n}"].split()] for n in range(nodes)]
         return [Case(raw["id"], raw["group"], raw["setup"], raw["call"], raw, distances) for raw in cases]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no recording of experiments: {error!r}") from None
@@ -94,6 +101,8 @@ def read(path):
 
 def maps_facts(lines):
     """What lines of numa_maps say: the policy of each vma; and, of all together, kinds of pages and pages a node."""
+    if not lines:
+        return {}
     counts = Counter()
     for name, count in re.findall(r"(anon|dirty|mapped|mapmax|swapcache|N\d+)=(\d+)", "\n".join(lines)):
         counts[name] += int(count)
@@ -114,11 +123,11 @@ class Scene:
 
     def __init__(self, case):
         self.case, self.setup, self.call = case, case.setup, case.call
-        self.kernel = Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=SWAP_SLOTS, trace=False)
+        self.partner, self.facts = None, {}
+        frames = [*FRAMES, *[FRAMES[0]] * len(case.distances)][: len(case.distances)]
+        self.kernel = Kernel(Topology.from_matrix(case.distances, frames), swap_slots=SWAP_SLOTS, trace=False)
         user = re.search(r"uid(\d+)", self.setup.get("caller", case.variant))  # what else the caller may, 2005 ignores
         self.task = self.caller = self.kernel.spawn("task", uid=int(user[1]) if user else 0)
-        self.partner = None
-        self.facts = {}
 
     def map(self):
         """Map what the case maps; the pages behind `body` stay untouched till after the call."""
@@ -131,13 +140,14 @@ class Scene:
         self.body = self.heap[: self.case.pages]
 
     def ready(self):
-        """Map, fault every page in on its node, and run where the record has the task."""
+        """Map, fault every page in on its node, and run where the record has the task; the mapping."""
         self.map()
         for i, node in enumerate(self.case.placement):
             if node is not None:
                 self.task.run_on(node)
                 self.task.touch(self.heap[i], write=self.written)
         self.task.run_on(self.setup.get("cpu", 0))
+        return self.heap
 
     def set_policy(self):
         """Give the mapping and the task the policies of the case."""
@@ -146,22 +156,21 @@ class Scene:
         if self.setup.get("task_policy"):
             self.task.set_mempolicy(POLICIES[self.setup["task_policy"]](self.setup["task_policy_nodes"]))
 
-    def where(self):
-        """Where the pages are now, for the partner too."""
-        places = {"": self.task.placement(self.body)}
-        if self.partner:
-            places["partner "] = self.partner.placement(range(self.body.start, self.body.stop))
-        return places
+    def note(self, when):
+        """Note where the pages are now, for the partner too."""
+        for who, task in (("", self.task), ("partner ", self.partner)):
+            if task:
+                self.facts[who + when] = task.placement(range(self.body.start, self.body.stop))
 
     def ask(self, call, *args):
-        """Make the call of the case; note its answer, and where the pages are before and after."""
-        before = self.where()
+        """Make the call of the case; note its answer, and where the pages are before the first call and after it."""
+        if "before" not in self.facts:
+            self.note("before")
         try:
             self.facts |= {"ret": int(call(*args) or 0), "errno": "OK"}
         except OSError as error:
             self.facts |= {"ret": -1, "errno": errno.errorcode[error.errno]}
-        for when, places in (("before", before), ("after", self.where())):
-            self.facts |= {who + when: nodes for who, nodes in places.items()}
+        self.note("after")
 
     def maps(self):
         """Note what numa_maps says about the mapping."""
@@ -192,44 +201,31 @@ class Scene:
 
 def mbind(task, range_, mode, nodes, flags=""):
     """A recorded mbind, in the model's words."""
-    given = flags.split("|")
-    task.mbind(
-        range_, POLICIES[mode](nodes), move="MOVE" in given, move_all="MOVE_ALL" in given, strict="STRICT" in given
-    )
+    given = {name.lower(): name in flags.split("|") for name in ("MOVE", "MOVE_ALL", "STRICT")}
+    task.mbind(range_, POLICIES[mode](nodes), **given)
 
 
 def own_memory(scene):
     """migrate_pages(2) and mbind(2) on memory of one's own: shared or not, with obstacles or without."""
-    call = scene.call
-    scene.ready()
+    call, task, heap = scene.call, scene.task, scene.ready()
+    special, sharing = scene.setup.get("special", ""), scene.setup.get("sharing", "")
     scene.set_policy()
-    obstruct(scene, scene.setup.get("special", ""))
-    share(scene, scene.setup.get("sharing", ""))
+    if special.startswith("mlock"):
+        task.mlock(scene.body)
+    elif "read-faulted only" in special:
+        task.touch(heap[:4])  # the zero page
+    for i in scene.case.pinned:
+        scene.kernel.pin(task, heap[i])
+    if sharing.startswith("fork"):
+        scene.partner = task.fork("partner")
+        if "child wrote pages 0-3" in sharing:
+            scene.partner.touch(range(heap.start, heap.start + 4), write=True)
+    elif sharing.startswith("same process"):
+        task.touch(task.mmap(scene.case.pages, scene.file, shared=True))
     if scene.case.name == "mbind":
-        scene.ask(mbind, scene.task, scene.heap, call["mode"], call["nodes"], call["flags"])
+        scene.ask(mbind, task, heap, call["mode"], call["nodes"], call["flags"])
     else:
-        scene.ask(scene.task.migrate_pages, 0, call["from"], call["to"])
-
-
-def obstruct(scene, how):
-    """Lock pages, pin them (as vmsplice does), or map the zero page."""
-    if how.startswith("mlock"):
-        scene.task.mlock(scene.body)
-    elif how.startswith("vmsplice"):
-        for i in [2, 5] if "pages 2 and 5" in how else range(scene.case.pages):
-            scene.kernel.pin(scene.task, scene.body[i])
-    elif "read-faulted only" in how:
-        scene.task.touch(scene.heap[:4])
-
-
-def share(scene, how):
-    """Let a child, or a second mapping of the same task, map the pages too."""
-    if how.startswith("fork"):
-        scene.partner = scene.task.fork("partner")
-        if "child wrote pages 0-3" in how:
-            scene.partner.touch(range(scene.heap.start, scene.heap.start + 4), write=True)
-    elif how.startswith("same process"):
-        scene.task.touch(scene.task.mmap(scene.case.pages, scene.file, shared=True))
+        scene.ask(task.migrate_pages, 0, call["from"], call["to"])
 
 
 def other_process(scene):
@@ -285,10 +281,8 @@ def mbind_in_words(scene):
         task.munmap(scene.heap[8:12])
     if variant.startswith("task policy BIND{2}"):
         task.set_mempolicy(Policy.bind(2))
-    at_first = scene.where()[""]
     for first, end, *policy in MBIND_STEPS[variant]:
         scene.ask(mbind, task, scene.heap[first:end], *policy)
-    scene.facts["before"] = at_first
     task.set_mempolicy(Policy.default())
 
 
@@ -298,7 +292,7 @@ def set_mempolicy(scene):
     scene.task.run_on(scene.setup["cpu"])
     scene.ask(scene.task.set_mempolicy, POLICIES[scene.call["mode"]](scene.call["nodes"]))
     scene.task.touch(scene.heap, write=True)
-    scene.facts["after"] = scene.where()[""]
+    scene.note("after")
     policy = scene.task.get_mempolicy()
     nodes = [policy.nodes] if isinstance(policy.nodes, int) else list(policy.nodes)
     scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": nodes}
@@ -384,7 +378,7 @@ def swap(scene):
         scene.ask(mbind, task, scene.heap, "MPOL_BIND", [1], variant.split()[-1])
     if "MADV_PAGEOUT all" in variant:
         scene.kernel.reclaim(scene.case.pages, node=1)
-        scene.facts["after"] = scene.where()[""]
+        scene.note("after")
 
 
 GROUPS = dict.fromkeys(

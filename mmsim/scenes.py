@@ -15,7 +15,7 @@ def worked_example(patches=7, pages=64, trace=True, compiled=None):
     return kernel, task, heap
 
 
-def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames=8192):
+def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames=8192, trace=False):
     """Two nodes full of clean page cache, under interrupt load, and a job on node 0: (kernel, job).
 
     What patch 7 is about: moving the job to node 1 takes swap entries, these take radix tree nodes,
@@ -32,7 +32,7 @@ def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames
     frames : int
         Page frames of each node.
     """
-    kernel = Kernel(Topology.uniform(nodes=2, frames=frames), patches=patches, swap_slots=2 * frames, trace=False)
+    kernel = Kernel(Topology.uniform(nodes=2, frames=frames), patches=patches, swap_slots=2 * frames, trace=trace)
     job = kernel.spawn("job", node=0)
     data = job.mmap(file_pages, file=kernel.file("data", file_pages, "ext3"), name="data")
     heap = job.mmap(anonymous, name="heap")
@@ -50,3 +50,8 @@ def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames
     for node in range(2):
         kernel.interrupts(node, period, hold=1_000_000_000)
     return kernel, job
+
+
+def move(kernel, task, to=1):
+    """Trigger D, an in-kernel caller with a list of new pages: move all that the task has in memory."""
+    return kernel.migrate(task.pages()["pfn"].dropna(), to)

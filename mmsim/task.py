@@ -1,11 +1,12 @@
 """Task: a process, the ranges of its address space, and its system calls."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from . import results
-from .results import os_error
+from .results import counted, os_error
 from .errors import OutOfMemory
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
@@ -23,7 +24,7 @@ def capabilities(names, uid):
     """The bits of some capabilities; uid 0 has all."""
     bits = CAP_SYS_ADMIN | CAP_SYS_RESOURCE if uid == 0 else 0
     for name in [names] if isinstance(names, str) else names:
-        full = str(name).upper() if str(name).upper().startswith("CAP_") else f"CAP_{str(name).upper()}"
+        full = "CAP_" + str(name).upper().removeprefix("CAP_")
         if full not in _CAPS:
             raise ValueError(f"caps: no capability {name!r} here; there are {', '.join(_CAPS)}")
         bits |= _CAPS[full]
@@ -39,22 +40,14 @@ class Faults(NamedTuple):
     copied: int
 
 
+@dataclass(unsafe_hash=True, repr=False)
 class Task:
     """A process, or a kernel thread; make one with `Kernel.spawn`."""
 
-    def __init__(self, kernel, pid):
-        self._kernel = kernel
-        self.pid = pid
+    _kernel: object
+    pid: int
 
-    def __eq__(self, other):
-        return isinstance(other, Task) and (self._kernel, self.pid) == (other._kernel, other.pid)
-
-    def __hash__(self):
-        return hash((self._kernel, self.pid))
-
-    @property
-    def _row(self):
-        return self._kernel.tables["task"][self.pid]
+    _row = property(lambda self: self._kernel.tables["task"][self.pid])
 
     def _vmas(self):
         """The rows of this task's vmas, by address."""
@@ -122,7 +115,7 @@ class Task:
         if file is not None and not isinstance(file, File):
             raise TypeError(f"file is {file!r}; make one with kernel.file()")
         if file is not None and (offset < 0 or offset + pages > file.pages):
-            raise os_error("EINVAL", f"offset {offset} and {pages} pages: {file.name} has {file.pages} pages")
+            raise os_error("EINVAL", f"offset {offset} and {counted(pages, 'page')}: {file!r}")
         bits = structs.VM_WRITE * bool(writable) | structs.VM_SHARED * bool(shared) | structs.VM_LOCKED * bool(locked)
         for flag in [flags] if isinstance(flags, str) else flags:
             if flag not in _VM_FLAGS:
@@ -135,11 +128,9 @@ class Task:
         kernel._reserve_vmas(8)
         base = kernel._reserve_ptes(pages) - start
         v = kernel.call(mmap.new_vma)
-        kernel.tables["vma"][v] = np.zeros((), structs.VMA)
-        row = kernel.tables["vma"][v]
-        row["vm_mm"], row["vm_start"], row["vm_end"], row["vm_flags"] = self.pid, start, start + pages, bits
-        row["vm_pgoff"] = offset if mapping else start
-        row["mapping"], row["pte_base"], row["home"] = mapping, base, -1
+        row = {"vm_mm": self.pid, "vm_start": start, "vm_end": start + pages, "vm_flags": bits, "mapping": mapping,
+               "vm_pgoff": offset if mapping else start, "pte_base": base, "home": -1}  # fmt: skip
+        kernel.tables["vma"][v] = tuple(row.get(name, 0) for name in structs.VMA.names)
         kernel.call(mmap.insert_vma, v)
         kernel._book["ranges"][f"{self.pid}:{start}"] = str(name) if name else ""
         result = Range(self, start, pages)
@@ -177,25 +168,24 @@ class Task:
 
     def mlock(self, range):
         """Lock pages in memory: they are faulted in, and their vma is not migratable any more."""
-        start, end = task_range(self, range)
-        self._set_flag(start, end, structs.VM_LOCKED, True)
-        for vma in self._vmas():
-            first, last = max(start, int(vma["vm_start"])), min(end, int(vma["vm_end"]))
-            if first < last:
-                self.touch(builtin_range(first, last), write=bool(vma["vm_flags"] & structs.VM_WRITE))
+        for vma in self._set_locked(range, structs.VM_LOCKED):
+            inside = builtin_range(int(vma["vm_start"]), int(vma["vm_end"]))
+            self.touch(inside, write=bool(vma["vm_flags"] & structs.VM_WRITE))
 
     def munlock(self, range):
         """Undo mlock."""
-        start, end = task_range(self, range)
-        self._set_flag(start, end, structs.VM_LOCKED, False)
+        self._set_locked(range, 0)
 
-    def _set_flag(self, start, end, flag, on):
+    def _set_locked(self, range, flag):
+        """Set or clear VM_LOCKED in a range; the rows of its vmas."""
+        start, end = task_range(self, range)
         self._kernel._reserve_vmas(4)
         self._call(mmap.split_at, self.pid, start)
         self._call(mmap.split_at, self.pid, end)
         vmas = self._kernel.tables["vma"]
         inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
-        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] | flag if on else vmas["vm_flags"][inside] & ~flag
+        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
+        return np.sort(vmas[inside], order="vm_start")
 
     def touch(self, range, write=False):
         """Read or write every page of a range once.
@@ -212,12 +202,11 @@ class Task:
             No memory for a page; those before it were touched.
         """
         start, end = task_range(self, range, mapped=False)
-        faults = np.zeros(4, np.int32)
+        faults = np.zeros(4, np.int64)
         result = self._call(memory.touch_range, self.pid, start, end, 1 if write else 0, faults)
         if result == -structs.EFAULT:
-            raise os_error(
-                "EFAULT", f"range: {self.name} must not {'write' if write else 'read'} all of {start:#x} to {end:#x}"
-            )
+            verb = "write" if write else "read"
+            raise os_error("EFAULT", f"range: {self.name} must not {verb} all of {start:#x} to {end:#x}")
         if result < 0:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
             raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
@@ -229,7 +218,7 @@ class Task:
             raise TypeError(f"file is {file!r}; make one with kernel.file()")
         pages = file.pages - first if pages is None else pages
         if first < 0 or pages < 0 or first + pages > file.pages:
-            raise os_error("EINVAL", f"first is {first}, pages {pages}: {file.name} has {file.pages} pages")
+            raise os_error("EINVAL", f"first is {first}, pages {pages}: {file!r}")
         self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
         function = shmem.shmem_file_write if file.fs == "tmpfs" else filemap.generic_file_write
         if self._call(function, file._number, first, pages) < 0:
@@ -262,14 +251,15 @@ class Task:
 
     # -- policies and migration
 
-    def _need_numa(self, call):
+    def _policy_call(self, name):
+        """What every system call of mm/mempolicy.c asks first."""
         if not self._kernel.config.numa:
-            raise os_error("ENOSYS", f"{call}: this kernel is built without CONFIG_NUMA")
+            raise os_error("ENOSYS", f"{name}: this kernel is built without CONFIG_NUMA")
+        self._check_alive()
 
     def set_mempolicy(self, policy):
         """Set the policy of the task, for pages that it will allocate."""
-        self._need_numa("set_mempolicy")
-        self._check_alive()
+        self._policy_call("set_mempolicy")
         row = self._row
         row["mode"], row["home"], row["nodes"] = self._resolve(policy)
         row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
@@ -281,7 +271,7 @@ class Task:
 
     def get_mempolicy(self, page=None):
         """The task's policy; or the one that governs a virtual page."""
-        self._need_numa("get_mempolicy")
+        self._policy_call("get_mempolicy")
         if page is None:
             return policy_of(self._row)
         if not isinstance(page, Range) and not hasattr(page, "__index__"):
@@ -301,8 +291,7 @@ class Task:
             EINVAL, EPERM (`move_all` needs CAP_SYS_RESOURCE), EFAULT (a hole), EIO (`strict`: a page is
             misplaced, or could not be moved).
         """
-        self._need_numa("mbind")
-        self._check_alive()
+        self._policy_call("mbind")
         start, end = task_range(self, range, mapped=False)
         if end < start or start < 0:
             raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
@@ -311,13 +300,14 @@ class Task:
             raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
         if start == end:
             return
-        flags = mempolicy.MPOL_MF_STRICT * bool(strict) | mempolicy.MPOL_MF_MOVE * bool(move)
-        flags |= mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
+        flags = mempolicy.MPOL_MF_MOVE * bool(move) | mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
         if policy.mode == "default":
-            flags = flags & ~mempolicy.MPOL_MF_STRICT | mempolicy.MPOL_MF_DISCONTIG_OK
+            flags |= mempolicy.MPOL_MF_DISCONTIG_OK
+        elif strict:
+            flags |= mempolicy.MPOL_MF_STRICT
         self._kernel._reserve_vmas(4)
-        args = (self.pid, start, end, mode, home, nodes, nodes, flags)
-        result = self._kernel._migration("mbind", [self.pid], mempolicy.do_mbind, *args, pid=self.pid)
+        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, nodes, flags)
+        result = self._kernel._migration("mbind", [self.pid], *call, pid=self.pid)
         if result == -structs.EFAULT:
             raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.name}")
         if result == -structs.EACCES:
@@ -339,17 +329,14 @@ class Task:
         int
             Pages that could not be moved.
         """
-        self._need_numa("migrate_pages")
-        self._check_alive()
+        self._policy_call("migrate_pages")
         kernel = self._kernel
         allowed = int(self._row["mems_allowed"])
         source = parse_nodes(old, kernel.topology.nodes, allowed, "old")
         target = parse_nodes(new, kernel.topology.nodes, allowed, "new")
         other = self._permitted(pid, target)
-        args = (other.pid, source, target, mempolicy.MPOL_MF_MOVE)
-        result = kernel._migration(
-            "migrate_pages", [other.pid], mempolicy.do_migrate_pages, *args, pid=self.pid, both=source & target
-        )
+        call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
+        result = kernel._migration("migrate_pages", [other.pid], *call, pid=self.pid, both=source & target)
         if result < 0:
             raise os_error("ENOMEM", f"no memory on nodes {format_nodes(target)} and behind them for the new pages")
         return result
@@ -366,9 +353,8 @@ class Task:
             raise os_error("EINVAL", f"pid: {other.name} is a kernel thread and has no memory of its own")
         me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
         if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
-            raise os_error(
-                "EPERM", f"pid: {other.name} belongs to uid {other.uid}, and {self.name} lacks CAP_SYS_ADMIN"
-            )
+            owner = f"{other.name} belongs to uid {other.uid}"
+            raise os_error("EPERM", f"pid: {owner}, and {self.name} lacks CAP_SYS_ADMIN")
         if not admin and target & ~int(it["mems_allowed"]):
             allowed = format_nodes(int(it["mems_allowed"]))
             raise os_error("EPERM", f"new: the cpuset of {other.name} allows nodes {allowed} only")
@@ -382,8 +368,7 @@ class Task:
 
     def placement(self, range=None):
         """The node of each page of a range; None where none of its own is present (the zero page is nobody's)."""
-        start, end = task_range(self, range, mapped=False)
-        return results.placement(self._kernel, self, start, end)
+        return results.placement(self._kernel, self, *task_range(self, range, mapped=False))
 
     def numa_maps(self):
         """As /proc/PID/numa_maps."""
@@ -394,8 +379,7 @@ class Task:
 
         A page that is swapped out counts as its major fault, one in the swap cache as a minor fault.
         """
-        start, end = task_range(self, range, mapped=False)
-        return results.access_cost(self._kernel, self, start, end)
+        return results.access_cost(self._kernel, self, *task_range(self, range, mapped=False))
 
     def __repr__(self):
         state = "" if self.alive else ", dead"

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from .mm.structs import MAX_NODES
 
-# Distance matrices as the firmware of such machines reports them (ACPI SLIT); frames are set by the caller.
+
 def _levels(nodes, *levels):
     """A matrix in which the first (size, distance) whose group of `size` nodes holds both gives the distance."""
     return [
@@ -13,6 +15,7 @@ def _levels(nodes, *levels):
     ]
 
 
+# Distance matrices as the firmware of such machines reports them (ACPI SLIT); frames are set by the caller.
 _PRESETS = {
     "two-socket": [[10, 21], [21, 10]],
     "opteron-4s": [[10, 16, 16, 22], [16, 10, 22, 16], [16, 22, 10, 16], [22, 16, 16, 10]],
@@ -96,19 +99,12 @@ class Topology:
         import networkx as nx
 
         graph = nx.Graph()
-        for node, frames in enumerate(self.frames):
-            graph.add_node(node, frames=frames)
-        for a in range(self.nodes):
-            for b in range(a):
-                graph.add_edge(b, a, distance=self.distances[a][b])
+        graph.add_nodes_from((node, {"frames": frames}) for node, frames in enumerate(self.frames))
+        pairs = ((b, a) for a in graph for b in range(a))
+        graph.add_edges_from((b, a, {"distance": self.distances[a][b]}) for b, a in pairs)
         return graph
 
     def _repr_html_(self):
-        head = "".join(f"<th>node {n}</th>" for n in range(self.nodes))
-        rows = "".join(
-            f"<tr><th>node {a}</th>"
-            + "".join(f"<td>{d}</td>" for d in row)
-            + f"<td>{self.frames[a]:,} frames</td></tr>"
-            for a, row in enumerate(self.distances)
-        )
-        return f"<table><caption>Distances</caption><tr><th></th>{head}<th></th></tr>{rows}</table>"
+        nodes = [f"node {n}" for n in range(self.nodes)]
+        table = pd.DataFrame(self.distances, nodes, nodes).assign(frames=[f"{f:,}" for f in self.frames])
+        return table.to_html(border=0)

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from machines import N, writer
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 # The default finds the same examples at every run; `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`
@@ -29,3 +30,19 @@ def needs():
             where(f"needs {', '.join(missing)}: make test EXTRAS=test,dev,fast,release")
 
     return needs
+
+
+@pytest.fixture
+def job(kernel):
+    """A task on node 0 of the test's own `kernel` that wrote N anonymous pages: (task, mapping)."""
+    return writer(kernel, N)
+
+
+@pytest.fixture
+def task(job):
+    return job[0]
+
+
+@pytest.fixture
+def heap(job):
+    return job[1]

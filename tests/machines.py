@@ -9,6 +9,7 @@ import pytest
 from mmsim import Kernel, Topology
 from mmsim.mm import mmzone, structs, swap
 
+N = 8  # pages of the task that the fixture `job` of conftest.py makes
 RECORDS = ("considered", "event")  # tables that tell of the last migration and of the past, not of the machine
 
 
@@ -34,9 +35,9 @@ def boot(nodes=2, frames=256, **options):
     return Checked(Topology.uniform(nodes=nodes, frames=frames), **options)
 
 
-def writer(kernel, pages, name="job", **mapping):
-    """A task on node 0 that wrote `pages` anonymous pages: (task, mapping)."""
-    task = kernel.spawn(name)
+def writer(kernel, pages, name="job", node=0, **mapping):
+    """A task that wrote `pages` anonymous pages: (task, mapping)."""
+    task = kernel.spawn(name, node)
     heap = task.mmap(pages, **mapping)
     task.touch(heap, write=True)
     return task, heap
@@ -94,11 +95,18 @@ def changed(kernel, before):
 
 
 @contextmanager
-def refused(kernel, error, match):
-    """Expect an errno (by name) or a Python error, with a message, from a call that leaves the machine as it was."""
-    before = frozen(kernel)
+def expect_error(error, match):
+    """Expect an errno (by name) or a Python error, with a message."""
     with pytest.raises(OSError if isinstance(error, str) else error, match=match) as caught:
         yield
     if isinstance(error, str):
         assert errno.errorcode[caught.value.errno] == error
+
+
+@contextmanager
+def expect_refusal(kernel, error, match):
+    """Expect an error from a call that leaves the machine as it was."""
+    before = frozen(kernel)
+    with expect_error(error, match):
+        yield
     assert changed(kernel, before) == []

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from machines import boot, refused, writer
+from machines import boot, expect_refusal, writer
 
 from mmsim import Config, Costs, Kernel, Policy, Topology
 
@@ -164,7 +164,7 @@ def test_wrong_call(name):
     call, error, match = WRONG[name]
     scene = Scene()
     book = {kind: dict(entries) for kind, entries in scene.kernel._book.items()}
-    with refused(scene.kernel, error, rf"\b{match}\b"):
+    with expect_refusal(scene.kernel, error, rf"\b{match}\b"):
         call(scene)
     assert {kind: dict(entries) for kind, entries in scene.kernel._book.items()} == book
     scene.kernel.verify()

@@ -3,11 +3,9 @@
 import errno
 
 import pytest
-from machines import boot, drain, frames_of, paths, refused, slots, states, writer
+from machines import N, boot, drain, expect_refusal, frames_of, paths, slots, states, writer
 
 from mmsim import Config, Policy
-
-N = 8
 
 
 @pytest.fixture
@@ -15,9 +13,11 @@ def kernel():
     return boot(nodes=4)
 
 
-@pytest.fixture
-def job(kernel):
-    return writer(kernel, N)
+def following(kernel, task, mems=0):
+    """A cpuset whose memory follows, with the task in it."""
+    group = kernel.cpuset("g", mems, memory_migrate=True)
+    group.attach(task)
+    return group
 
 
 # -- confinement
@@ -29,8 +29,7 @@ def test_a_new_cpuset(kernel):
     assert "g" in repr(group)
 
 
-def test_attached_tasks_allocate_inside(kernel, job):
-    task, _heap = job
+def test_attached_tasks_allocate_inside(kernel, task):
     group = kernel.cpuset("g", "2-3")
     group.attach(task)
     more = task.mmap(N)
@@ -42,8 +41,7 @@ def test_attached_tasks_allocate_inside(kernel, job):
     assert len(kernel.last.pages) == 0
 
 
-def test_children_are_born_inside(kernel, job):
-    task, heap = job
+def test_children_are_born_inside(kernel, task, heap):
     group = kernel.cpuset("g", 3)
     group.attach(task)
     child = task.fork()
@@ -54,8 +52,7 @@ def test_children_are_born_inside(kernel, job):
     assert [t.name for t in group.tasks] == [task.name]
 
 
-def test_the_root_cpuset_has_everybody_first(kernel, job):
-    task, _ = job
+def test_the_root_cpuset_has_everybody_first(kernel, task):
     root = task.cpuset
     assert (root.name, root.mems) == ("root", "0-3")
     assert task in root.tasks
@@ -71,50 +68,37 @@ def test_the_root_cpuset_has_everybody_first(kernel, job):
 # -- attach with memory_migrate
 
 
-def test_memory_follows_a_task_that_is_attached(kernel, job):
-    task, heap = job
-    start = kernel.cpuset("start", "0-1")
-    start.attach(task)
+@pytest.mark.parametrize(("start", "goal", "node"), [(False, True, 2), (True, False, 0)])
+def test_memory_follows_a_task_that_is_attached_if_the_destination_says_so(kernel, task, heap, start, goal, node):
+    kernel.cpuset("start", "0-1", memory_migrate=start).attach(task)
     assert task.placement(heap) == [0] * N
-    kernel.cpuset("goal", "2-3", memory_migrate=True).attach(task)
-    assert paths(kernel) == {"direct": N}
-    assert task.placement(heap) == [2] * N
+    kernel.cpuset("goal", "2-3", memory_migrate=goal).attach(task)
+    assert paths(kernel) == ({"direct": N} if goal else {})
+    assert task.placement(heap) == [node] * N
 
 
-def test_only_the_destination_decides(kernel, job):
-    task, heap = job
-    kernel.cpuset("start", "0-1", memory_migrate=True).attach(task)
-    kernel.cpuset("goal", "2-3", memory_migrate=False).attach(task)
-    assert task.placement(heap) == [0] * N
-
-
-def test_relative_positions_are_kept(kernel):
+@pytest.mark.parametrize(
+    ("start", "goal", "placement"),
+    [
+        ("0-1", "2-3", [2, 3, 2, 3]),  # relative positions are kept
+        # From the root all nodes are the old ones, the i-th goes to the (i mod n)-th: 0 to 1, 1 to 3, 2 to 1; every
+        # target is itself waiting, so the last pair runs first and its page goes on to 3.
+        (None, "1,3", [1, 3, 3, 3]),
+    ],
+)
+def test_the_ith_old_node_goes_to_the_ith_new_one(kernel, start, goal, placement):
     task = kernel.spawn("a")
     heap = task.mmap(4)
     for node in range(4):
         task.run_on(node)
         task.touch(heap[node], write=True)
-    start = kernel.cpuset("start", "0-1")
-    start.attach(task)
-    goal = kernel.cpuset("goal", "2-3", memory_migrate=True)
-    goal.attach(task)
-    assert task.placement(heap) == [2, 3, 2, 3]
+    if start:
+        kernel.cpuset("start", start).attach(task)
+    kernel.cpuset("goal", goal, memory_migrate=True).attach(task)
+    assert task.placement(heap) == placement
 
 
-def test_from_the_root_all_nodes_are_the_old_ones(kernel):
-    """The old mems of a task in the root cpuset are all nodes: the i-th goes to the (i mod n)-th."""
-    task = kernel.spawn("a")
-    heap = task.mmap(4)
-    for node in range(4):
-        task.run_on(node)
-        task.touch(heap[node], write=True)
-    kernel.cpuset("goal", "1,3", memory_migrate=True).attach(task)
-    # 0 to 1, 1 to 3, 2 to 1; every target is itself waiting, so the last pair runs first and its page goes on to 3
-    assert task.placement(heap) == [1, 3, 3, 3]
-
-
-def test_mlocked_memory_does_not_follow(kernel, job):
-    task, heap = job
+def test_mlocked_memory_does_not_follow(kernel, task, heap):
     task.mlock(heap[:3])
     kernel.cpuset("goal", 2, memory_migrate=True).attach(task)
     assert task.placement(heap) == [0] * 3 + [2] * 5
@@ -140,8 +124,7 @@ def test_memory_follows_when_mems_change(kernel):
     assert sum(kernel.last.paths) == N + 3  # shared pages moved with the first of the two
 
 
-def test_without_memory_migrate_pages_stay(kernel, job):
-    task, _heap = job
+def test_without_memory_migrate_pages_stay(kernel, task):
     group = kernel.cpuset("g", 0)
     group.attach(task)
     group.mems = "1"
@@ -150,8 +133,7 @@ def test_without_memory_migrate_pages_stay(kernel, job):
     assert task.placement() == [0] * N + [1] * 2
 
 
-def test_memory_migrate_can_be_switched_on_later(kernel, job):
-    task, heap = job
+def test_memory_migrate_can_be_switched_on_later(kernel, task, heap):
     group = kernel.cpuset("g", 0)
     group.attach(task)
     group.mems = 1
@@ -163,29 +145,24 @@ def test_memory_migrate_can_be_switched_on_later(kernel, job):
     assert task.placement(heap) == [3] * N
 
 
-def test_mems_that_do_not_change_move_nothing(kernel, job):
-    task, _heap = job
+def test_mems_that_do_not_change_move_nothing(kernel, task):
     group = kernel.cpuset("g", "0-1", memory_migrate=True)
     group.attach(task)
     group.mems = "0-1"
     assert len(kernel.last.pages) == 0
 
 
-def test_its_result_is_not_reported(kernel, job):
-    task, heap = job
+def test_its_result_is_not_reported(kernel, task, heap):
     kernel.pin(task, heap[:2])
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     group.mems = 1  # no exception
     assert kernel.last.retried == kernel.last.returned == 2
     assert task.placement(heap).count(1) == N - 2
 
 
-def test_allocation_is_allowed_on_the_new_nodes(kernel, job):
+def test_allocation_is_allowed_on_the_new_nodes(kernel, task):
     """Whoever writes mems may be confined elsewhere: the pages go where they should."""
-    task, _heap = job
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     group.mems = "1-2"
     assert set(kernel.last.pages["new_node"]) == {1}
 
@@ -193,8 +170,7 @@ def test_allocation_is_allowed_on_the_new_nodes(kernel, job):
 def test_and_on_no_other():
     kernel = boot(nodes=3, frames=64, swap_slots=0)
     task, heap = writer(kernel, N)
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     drain(kernel, 1, 4)
     group.mems = 1  # it is full; node 2 has memory, but is not among the new nodes
     assert kernel.last.returned == -errno.ENOMEM
@@ -209,8 +185,7 @@ def test_move_all_takes_pages_that_others_share(kernel):
     mine, theirs = task.mmap(4, file), other.mmap(4, file)
     task.touch(mine)
     other.touch(theirs)
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     group.mems = 1
     assert paths(kernel) == {"direct": 4}
     other.touch(theirs)
@@ -221,8 +196,7 @@ def test_move_all_takes_pages_that_others_share(kernel):
 def test_with_fewer_patches(patches, path):
     kernel = boot(patches=patches)
     task, heap = writer(kernel, N)
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     group.mems = 1
     assert paths(kernel) == {path: N}
     task.touch(heap)
@@ -239,10 +213,8 @@ def test_without_numa_no_memory_follows(patches):
     assert task.placement(heap) == [0] * N
 
 
-def test_dead_tasks_are_left_alone(kernel, job):
-    task, _heap = job
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+def test_dead_tasks_are_left_alone(kernel, task):
+    group = following(kernel, task)
     task.exit()
     group.mems = 1
     assert len(kernel.last.pages) == 0
@@ -280,32 +252,25 @@ def test_policies_keep_their_relative_positions(kernel):
     assert task.placement() == [3, 3, 2, 2]
 
 
-def test_rebinding_to_fewer_nodes_folds_the_set(kernel):
-    task = kernel.spawn("a")
-    group = kernel.cpuset("g", "0-3")
+@pytest.mark.parametrize("attach", [False, True])
+@pytest.mark.parametrize(
+    ("mems", "policy", "new", "rebound"),
+    [
+        ("0-1", Policy.bind("1"), "2-3", Policy.bind((3,))),
+        ("0-3", Policy.bind("1,2"), "0-1", Policy.bind((0, 1))),
+        ("0-3", Policy.bind("1,2"), "3", Policy.bind((3,))),  # fewer nodes: the set is folded
+        ("0-1", Policy.preferred(), "2-3", Policy.preferred()),  # local: nothing to rebind
+    ],
+)
+def test_policies_are_rebound_when_mems_change_and_on_attach(kernel, task, mems, policy, new, rebound, attach):
+    group = kernel.cpuset("g", mems)
     group.attach(task)
-    task.set_mempolicy(Policy.bind("1,2"))
-    group.mems = "0-1"
-    assert task.get_mempolicy() == Policy.bind((0, 1))
-    group.mems = "3"
-    assert task.get_mempolicy() == Policy.bind((3,))
-
-
-def test_attach_rebinds_too(kernel):
-    task = kernel.spawn("a")
-    kernel.cpuset("start", "0-1").attach(task)
-    task.set_mempolicy(Policy.bind("1"))
-    kernel.cpuset("goal", "2-3").attach(task)
-    assert task.get_mempolicy() == Policy.bind((3,))
-
-
-def test_local_and_default_policies_have_nothing_to_rebind(kernel):
-    task = kernel.spawn("a", node=1)
-    group = kernel.cpuset("g", "0-1")
-    group.attach(task)
-    task.set_mempolicy(Policy.preferred())
-    group.mems = "2-3"
-    assert task.get_mempolicy() == Policy.preferred()
+    task.set_mempolicy(policy)
+    if attach:
+        kernel.cpuset("goal", new).attach(task)
+    else:
+        group.mems = new
+    assert task.get_mempolicy() == rebound
 
 
 def test_the_round_robin_goes_on_inside(kernel):
@@ -323,21 +288,19 @@ def test_the_round_robin_goes_on_inside(kernel):
 # -- errors
 
 
-def test_attaching_to_an_empty_cpuset_is_enospc(kernel, job):
-    task, _ = job
+def test_attaching_to_an_empty_cpuset_is_enospc(kernel, task):
     empty = kernel.cpuset("empty", ())
     assert empty.mems == ""
-    with refused(kernel, "ENOSPC", "mems"):
+    with expect_refusal(kernel, "ENOSPC", "mems"):
         empty.attach(task)
     empty.mems = 1
     empty.attach(task)
 
 
-def test_emptying_a_cpuset_with_tasks_is_enospc(kernel, job):
-    task, _ = job
+def test_emptying_a_cpuset_with_tasks_is_enospc(kernel, task):
     group = kernel.cpuset("g", 1)
     group.attach(task)
-    with refused(kernel, "ENOSPC", "mems"):
+    with expect_refusal(kernel, "ENOSPC", "mems"):
         group.mems = ()
     task.exit()
     group.mems = ()
@@ -346,10 +309,10 @@ def test_emptying_a_cpuset_with_tasks_is_enospc(kernel, job):
 
 def test_mems_outside_the_parents_are_eacces(kernel):
     parent = kernel.cpuset("parent", "0-1")
-    with refused(kernel, "EACCES", "mems"):
+    with expect_refusal(kernel, "EACCES", "mems"):
         kernel.cpuset("child", "1-2", parent=parent)
     child = kernel.cpuset("child", "1", parent=parent)
-    with refused(kernel, "EACCES", "mems"):
+    with expect_refusal(kernel, "EACCES", "mems"):
         child.mems = "2"
     child.mems = "0"
 
@@ -357,32 +320,29 @@ def test_mems_outside_the_parents_are_eacces(kernel):
 def test_a_parent_keeps_what_its_children_have(kernel):
     parent = kernel.cpuset("parent", "0-2")
     child = kernel.cpuset("child", "1", parent=parent)
-    with refused(kernel, "EBUSY", "child"):
+    with expect_refusal(kernel, "EBUSY", "child"):
         parent.mems = "0"
     parent.mems = "1"
     assert child.mems == "1"
 
 
-def test_the_root_has_all_nodes_always(kernel, job):
-    task, _ = job
-    with refused(kernel, "EACCES", "mems"):
+def test_the_root_has_all_nodes_always(kernel, task):
+    with expect_refusal(kernel, "EACCES", "mems"):
         task.cpuset.mems = "0"
 
 
 @pytest.mark.parametrize("mems", [4, "0-4", [9]])
 def test_nodes_that_are_not_there_are_einval(kernel, mems):
-    with refused(kernel, "EINVAL", "mems"):
-        kernel.cpuset("g", mems)
     group = kernel.cpuset("g", 0)
-    with refused(kernel, "EINVAL", "mems"):
-        group.mems = mems
+    for call in (lambda: kernel.cpuset("h", mems), lambda: setattr(group, "mems", mems)):
+        with expect_refusal(kernel, "EINVAL", "mems"):
+            call()
 
 
-def test_dead_tasks_cannot_be_attached(kernel, job):
-    task, _ = job
+def test_dead_tasks_cannot_be_attached(kernel, task):
     task.exit()
     group = kernel.cpuset("g", 0)
-    with refused(kernel, "ESRCH", "task"):
+    with expect_refusal(kernel, "ESRCH", "task"):
         group.attach(task)
 
 
@@ -390,8 +350,7 @@ def test_shared_memory_follows_through_its_mapping(kernel):
     task = kernel.spawn("a")
     heap = task.mmap(4, shared=True)
     task.touch(heap, write=True)
-    group = kernel.cpuset("g", 0, memory_migrate=True)
-    group.attach(task)
+    group = following(kernel, task)
     group.mems = 2
     assert states(task, heap) == {"none": 4}
     task.touch(heap)

@@ -14,7 +14,7 @@ from mmsim.mm import cpuset, mempolicy, page_alloc, shmem
 from mmsim.task import Task
 
 ROOT = Path(__file__).parents[1]
-CASES = {case.id: case for case in oracle.read(cli.RECORDING)}
+CASES = {case.id: case for case in oracle.read(oracle.RECORDING)}
 AGREE = {
     "migrate_self": 23, "migrate_policy": 2, "migrate_pages_matrix": 95, "migrate_other": 4, "migrate_errors": 6,
     "mbind": 19, "mbind_kind": 2, "mbind_misc": 12, "set_mempolicy": 3, "share_mbind": 1, "share_migrate": 1,
@@ -50,7 +50,7 @@ SPEAKS_FOR = {
 
 @pytest.fixture(scope="module")
 def cases():
-    return oracle.table(cli.RECORDING)
+    return oracle.table(oracle.RECORDING)
 
 
 def test_nothing_is_unexplained(cases):
@@ -181,7 +181,7 @@ def test_the_command_prints_what_the_page_shows(cases, monkeypatch, capsys):
 
 
 def test_the_command_fails_for_an_unexplained_case(tmp_path, capsys):
-    machine, *lines = cli.RECORDING.read_text().splitlines()
+    machine, *lines = oracle.RECORDING.read_text().splitlines()
     kept = [line for line in lines if '"mp_s0_s' in line]
     recording = tmp_path / "false.jsonl"
     recording.write_text("\n".join([machine, *kept]).replace('"after": [2, 1', '"after": [3, 1'))

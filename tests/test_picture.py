@@ -40,8 +40,8 @@ def test_alt_is_quoted():
 
 def test_a_figure_of_several():
     figure, (left, right) = plt.subplots(1, 2)
-    plots.topology(TOPOLOGY, ax=left)
-    plots.zonelist(TOPOLOGY, 1, ax=right)
+    plots.topology(Kernel(TOPOLOGY), ax=left)
+    plots.zonelist(Kernel(TOPOLOGY), 1, ax=right)
     assert Picture(figure).alt == f"{plots.describe(left)} {plots.describe(right)}"
 
 

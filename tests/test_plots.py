@@ -110,15 +110,13 @@ def test_a_figure_of_something_else_has_no_description():
         plots.describe(plt.subplots()[1])
 
 
-@pytest.mark.parametrize("given", ["kernel", "table"])
-def test_residency_bars_are_the_counts(given):
+def test_residency_bars_are_the_counts():
     kernel, _, before = machine(4, 3)
     after = kernel.residency()
-    ax = plots.residency(kernel if given == "kernel" else after, before)
+    ax = plots.residency(kernel, before)
     bars = {bar.get_label(): [patch.get_height() for patch in bar] for bar in ax.containers}
     for owner in set(after.columns) - {"free"}:
-        assert bars[f"_{owner}"] == after[owner].tolist()
-        assert bars[owner] == before.get(owner, after[owner] * 0).tolist()
+        assert bars[owner] == [*before.get(owner, after[owner] * 0), *after[owner]]
     assert {f"{count:,}\nfree" for count in (*before["free"], *after["free"])} <= set(texts(ax))
     assert {"w  task web", "d  task db", "k  kernel"} <= set(legend(ax))
     assert [t.get_text() for t in ax.get_xticklabels()] == ["before"] * 4 + ["after"] * 4
@@ -144,7 +142,6 @@ def test_page_table_shows_where_each_page_is_and_why_it_stayed():
     assert {"0  on node 0", "1  on node 1", "read-only pte", "pinned frame"} <= set(legend(ax))
     for part in ("37 pages on node 1", "11 pages on node 0", "2 pages the zero page", "3 with a pinned frame"):
         assert part in plots.describe(ax)
-    assert texts(plots.page_table(task.pages()))[:7] == ["1", "1", "1", "1", "0", "0", "0"]
 
 
 def test_page_table_tells_the_swap_cache_from_swap():
@@ -166,17 +163,29 @@ def test_page_table_shares_cells_between_pages_where_there_are_many():
     assert "600 pages on node 0 and 900 pages not present" in plots.describe(ax)
 
 
+def test_many_small_vmas_are_named_and_readable_on_a_given_ax():
+    task = Kernel(Topology.uniform(2, frames=512)).spawn("many")
+    for i in range(24):
+        task.touch(task.mmap(1, name=f"f{i}", at=0x1000 + 3 * i), write=True)
+    ax = plots.page_table(task, ax=plt.subplots(figsize=(9, 3.5))[1])
+    written = [*ax.get_yticklabels(), *ax.texts]
+    assert {f"f{i}  {0x1000 + 3 * i:#x}" for i in range(24)} <= {text.get_text() for text in written}
+    assert min(text.get_fontsize() for text in written) > 6
+    (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)])
+    assert x1 - x0 == pytest.approx(y0 - y1), "a cell is a square"
+
+
 def test_page_table_of_a_task_without_memory():
     ax = plots.page_table(Kernel(Topology.uniform(2)).spawn("new"))
     assert plots.describe(ax) == "Page table of new: nothing."
 
 
 def test_topology_writes_distances_or_explains_its_strokes():
-    ax = plots.topology(Topology.preset("opteron-4s"))
+    ax = plots.topology(Kernel(Topology.preset("opteron-4s")))
     assert (texts(ax).count("16"), texts(ax).count("22")) == (4, 2)
     assert sum("1,024 frames" in text for text in texts(ax)) == 4
     assert "22 between 0 and 3, 1 and 2" in plots.describe(ax)
-    ax = plots.topology(Topology.ring(8))
+    ax = plots.topology(Kernel(Topology.ring(8)))
     assert legend(ax) == ["20", "30", "40", "50"]
     assert sum(len(c.get_paths()) for c in ax.collections) == 28
     kernel, *_ = machine(2, 2)
@@ -184,7 +193,7 @@ def test_topology_writes_distances_or_explains_its_strokes():
 
 
 def test_topology_puts_near_nodes_side_by_side():
-    ax = plots.topology(Topology.preset("qemu-4n"))
+    ax = plots.topology(Kernel(Topology.preset("qemu-4n")))
     where = {t.get_text().split("\n")[0]: t.get_position() for t in ax.texts if t.get_text().startswith("node")}
 
     def far(a, b):
@@ -203,7 +212,6 @@ def test_zonelist_is_the_order_of_the_walk_and_names_who_gives():
     ax = plots.zonelist(kernel, 2)
     assert [t for t in texts(ax) if "gives a page" in t] == [texts(ax)[5]]
     assert "Node 0 gives the page" in plots.describe(ax)
-    assert "gives" not in plots.describe(plots.zonelist(kernel.topology, 2))
 
 
 @pytest.mark.parametrize("patches", [0, (1, 3), (1, 3, 4, 5), 6, 7])
@@ -227,13 +235,12 @@ def leaving_from(graph, node):
 
 def test_paths_writes_the_pages_on_the_edges_and_the_reasons_at_the_ends():
     kernel, *_ = machine()
-    for given in (kernel.last, kernel.last.pages):
-        ax = plots.paths(given)
-        written = [n for *_, n in plots.flow(given).edges(data="pages") if n]
-        assert sorted(t for t in texts(ax) if t.isdigit()) == sorted(map(str, written))
-        assert "retries\nexhausted\n3\npinned" in texts(ax)
-        assert "swapped out\n0" in texts(ax)
-        assert "3 retries exhausted (pinned)" in plots.describe(ax)
+    ax = plots.paths(kernel.last)
+    written = [n for *_, n in plots.flow(kernel.last.pages).edges(data="pages") if n]
+    assert sorted(t for t in texts(ax) if t.isdigit()) == sorted(map(str, written))
+    assert "retries\nexhausted\n3\npinned" in texts(ax)
+    assert "swapped out\n0" in texts(ax)
+    assert "3 retries exhausted (pinned)" in plots.describe(ax)
     assert kernel.last.pages["reason"].str.startswith("pinned").sum() == 3
 
 
@@ -340,7 +347,7 @@ def test_the_figures_of_the_readme_are_small_and_the_same_each_time(tmp_path):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         written.append({file.name: file.read_bytes() for file in (tmp_path / run).iterdir()})
     assert written[0] == written[1]
-    assert {file.name for file in (ROOT / "docs/img").glob("*.svg")} == set(written[0])
-    for data in written[0].values():
+    assert {file.name for file in (ROOT / "docs/img").iterdir()} == set(written[0])
+    for data in (data for name, data in written[0].items() if name.endswith(".svg")):
         assert len(data) < 60_000
         assert xml.dom.minidom.parseString(data).getElementsByTagName("dc:description")

@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from machines import Checked, boot, drain, states
+from machines import Checked, boot, drain, expect_error, states
 from machines import writer as wrote
 
 from mmsim import Policy, Topology
@@ -72,56 +72,40 @@ def test_sets_are_written_as_they_are_read(mask):
 # -- where pages go
 
 
-def test_default_is_where_the_task_runs():
-    kernel = boot(nodes=3)
-    task = kernel.spawn("a", node=2)
-    heap = task.mmap(4)
+def newcomer(nodes, pages, node=0, policy=None, frames=256):
+    """A machine, and a task that has touched nothing of its memory yet: (kernel, task, mapping)."""
+    kernel = boot(nodes=nodes, frames=frames)
+    task = kernel.spawn("a", node=node)
+    if policy:
+        task.set_mempolicy(policy)
+    return kernel, task, task.mmap(pages)
+
+
+@pytest.mark.parametrize("policy", [Policy.default(), Policy.preferred()])
+def test_default_and_preferred_without_a_node_are_where_the_task_runs(policy):
+    _, task, heap = newcomer(nodes=3, pages=4, node=2, policy=policy)
     task.touch(heap[:2], write=True)
     task.run_on(1)
     task.touch(heap[2:], write=True)
     assert task.placement(heap) == [2, 2, 1, 1]
-    assert task.policy == Policy.default()
+    assert task.policy == task.get_mempolicy() == policy
 
 
-def test_preferred_is_tried_first_and_spills():
-    kernel = boot(nodes=3, frames=64)
-    task = kernel.spawn("a", node=0)
-    task.set_mempolicy(Policy.preferred(2))
-    heap = task.mmap(2)
+@pytest.mark.parametrize(
+    ("policy", "node", "placement"),
+    [(Policy.preferred(2), 0, [2, 0]), (Policy.bind("1,3"), 3, [1, 3])],
+    ids=["preferred is tried first", "bind takes the lowest node first, wherever the task runs"],
+)
+def test_a_full_node_is_passed_over(policy, node, placement):
+    kernel, task, heap = newcomer(nodes=4, pages=2, node=node, policy=policy, frames=64)
     task.touch(heap[0], write=True)
-    drain(kernel, 2, 0)
+    drain(kernel, placement[0], 0)
     task.touch(heap[1], write=True)
-    assert task.placement(heap) == [2, 0]
-
-
-def test_preferred_without_a_node_is_local():
-    kernel = boot(nodes=3)
-    task = kernel.spawn("a", node=2)
-    task.set_mempolicy(Policy.preferred())
-    heap = task.mmap(2)
-    task.touch(heap[0], write=True)
-    task.run_on(1)
-    task.touch(heap[1], write=True)
-    assert task.placement(heap) == [2, 1]
-    assert task.get_mempolicy() == Policy.preferred()
-
-
-def test_bind_takes_the_lowest_node_first_wherever_the_task_runs():
-    kernel = boot(nodes=4, frames=64)
-    task = kernel.spawn("a", node=3)
-    task.set_mempolicy(Policy.bind("1,3"))
-    heap = task.mmap(2)
-    task.touch(heap[0], write=True)
-    drain(kernel, 1, 0)
-    task.touch(heap[1], write=True)
-    assert task.placement(heap) == [1, 3]
+    assert task.placement(heap) == placement
 
 
 def test_task_interleave_is_round_robin():
-    kernel = boot(nodes=4)
-    task = kernel.spawn("a", node=2)
-    task.set_mempolicy(Policy.interleave("0,1,3"))
-    heap = task.mmap(7)
+    _, task, heap = newcomer(nodes=4, pages=7, node=2, policy=Policy.interleave("0,1,3"))
     for i in (5, 0, 1, 6, 2, 3, 4):  # the order of the touches counts, not the place
         task.touch(heap[i], write=True)
     order = [task.placement(heap)[i] for i in (5, 0, 1, 6, 2, 3, 4)]
@@ -142,9 +126,7 @@ def test_each_task_has_its_own_round():
 
 
 def test_vma_interleave_goes_by_offset():
-    kernel = boot(nodes=3)
-    task = kernel.spawn("a", node=1)
-    heap = task.mmap(9)
+    _, task, heap = newcomer(nodes=3, pages=9, node=1)
     task.mbind(heap, Policy.interleave("0,2"))
     for i in (8, 3, 1, 2, 7, 0, 4, 6, 5):
         task.touch(heap[i], write=True)
@@ -162,10 +144,7 @@ def test_vma_interleave_of_a_file_goes_by_its_pages():
 
 
 def test_the_policy_of_the_vma_goes_before_that_of_the_task():
-    kernel = boot(nodes=4)
-    task = kernel.spawn("a")
-    task.set_mempolicy(Policy.bind(1))
-    heap = task.mmap(6)
+    _, task, heap = newcomer(nodes=4, pages=6, policy=Policy.bind(1))
     task.mbind(heap[2:4], Policy.preferred(3))
     task.touch(heap, write=True)
     assert task.placement(heap) == [1, 1, 3, 3, 1, 1]
@@ -197,20 +176,14 @@ def test_copies_and_pages_from_swap_obey_the_policy_of_now():
 
 
 def test_the_page_cache_obeys_the_policy_of_the_reader():
-    kernel = boot(nodes=3)
-    file = kernel.file("f", 4)
-    task = kernel.spawn("a", node=0)
-    task.set_mempolicy(Policy.preferred(2))
-    mapping = task.mmap(4, file)
+    kernel, task, _ = newcomer(nodes=3, pages=1, policy=Policy.preferred(2))
+    mapping = task.mmap(4, kernel.file("f", 4))
     task.touch(mapping)
     assert task.placement(mapping) == [2] * 4
 
 
 def test_children_inherit_the_policies():
-    kernel = boot(nodes=3)
-    parent = kernel.spawn("a")
-    heap = parent.mmap(4)
-    parent.set_mempolicy(Policy.bind(2))
+    _, parent, heap = newcomer(nodes=3, pages=4, policy=Policy.bind(2))
     parent.mbind(heap[:2], Policy.bind(1))
     child = parent.fork()
     child.touch(range(heap.start, heap.stop), write=True)
@@ -218,9 +191,7 @@ def test_children_inherit_the_policies():
 
 
 def test_a_policy_on_an_untouched_range_splits_and_keeps_it():
-    kernel = boot(nodes=2)
-    task = kernel.spawn("a")
-    heap = task.mmap(10)
+    kernel, task, heap = newcomer(nodes=2, pages=10)
     task.mbind(heap[3:6], Policy.bind(1))
     assert (kernel.tables["vma"]["vm_mm"] == task.pid).sum() == 3
     task.touch(heap, write=True)
@@ -231,26 +202,24 @@ def test_a_policy_on_an_untouched_range_splits_and_keeps_it():
 # -- cpusets limit them all
 
 
-def confined(mems, nodes=4):
-    kernel = boot(nodes=nodes)
-    task = kernel.spawn("a", node=0)
+def confined(mems):
+    kernel, task, heap = newcomer(nodes=4, pages=4)
     kernel.cpuset("c", mems).attach(task)
-    return kernel, task, task.mmap(4)
+    return task, heap
 
 
 def test_default_spills_to_the_nearest_allowed_node():
-    _kernel, task, heap = confined("2-3")
+    task, heap = confined("2-3")
     task.touch(heap, write=True)
     assert task.placement(heap) == [2] * 4
 
 
 def test_masks_are_cut_to_the_allowed_nodes():
-    _kernel, task, heap = confined("2-3")
+    task, heap = confined("2-3")
     task.set_mempolicy(Policy.interleave("0-2"))
     assert task.get_mempolicy() == Policy.interleave((2,))
-    with pytest.raises(OSError, match="policy") as caught:
+    with expect_error("EINVAL", "policy"):
         task.set_mempolicy(Policy.bind("0-1"))
-    assert caught.value.errno == errno.EINVAL
     task.set_mempolicy(Policy.bind("all"))
     assert task.get_mempolicy() == Policy.bind((2, 3))
     task.set_mempolicy(Policy.interleave("+1"))
@@ -259,14 +228,13 @@ def test_masks_are_cut_to_the_allowed_nodes():
 
 
 def test_a_preferred_node_outside_is_refused():
-    _kernel, task, _heap = confined("2-3")
-    with pytest.raises(OSError, match="not allowed") as caught:
+    task, _ = confined("2-3")
+    with expect_error("EINVAL", "not allowed"):
         task.set_mempolicy(Policy.preferred(0))
-    assert caught.value.errno == errno.EINVAL
 
 
 def test_interleave_of_a_vma_stays_inside():
-    _kernel, task, heap = confined("1,3")
+    task, heap = confined("1,3")
     task.mbind(heap, Policy.interleave("all"))
     task.touch(heap, write=True)
     assert sorted(set(task.placement(heap))) == [1, 3]

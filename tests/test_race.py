@@ -17,15 +17,6 @@ def test_without_the_recheck_some_schedule_uses_a_stale_page(site):
     assert exploration.outcomes.query("bad")["outcome"].str.contains("stale").all()
 
 
-@pytest.mark.parametrize("site", SITES)
-def test_with_the_recheck_none_does(site):
-    build, actors = SITES[site]
-    exploration = race.explore(build, actors, 7)
-    assert exploration.bad == 0
-    assert exploration.schedules > 20
-    assert exploration.counterexample is None
-
-
 def test_the_harm_of_do_swap_page_is_that_the_migration_is_undone():
     exploration = race.explore(*SITES["do_swap_page"], WITHOUT)
     list(exploration.counterexample)
@@ -75,7 +66,6 @@ def test_a_counterexample_can_be_replayed_step_by_step():
     assert len(steps) == len(exploration.counterexample)
     assert {actor for actor, _ in steps} == {"a", "migration"}
     assert exploration.race.outcome() == (exploration.outcomes.query("bad")["outcome"].iloc[0], True)
-    assert exploration.counterexample.table()["actor"].iloc[-1] == "outcome"
 
 
 def test_every_serial_order_is_good():
@@ -109,7 +99,11 @@ def test_a_blocked_actor_cannot_run_and_back_undoes_a_step():
 def test_every_scene_starts_sound_and_patch_2_makes_it_good(name):
     build, actors = SCENES[name]
     build(7).verify()
-    assert race.explore(build, actors, WITHOUT).bad > 0 == race.explore(build, actors, 7).bad
+    assert race.explore(build, actors, WITHOUT).bad > 0
+    exploration = race.explore(build, actors, 7)
+    assert exploration.bad == 0
+    assert exploration.schedules > 20
+    assert exploration.counterexample is None
 
 
 def test_the_holder_of_a_lock_is_known_while_it_holds_it():

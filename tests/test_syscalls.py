@@ -1,13 +1,13 @@
 """mbind(2) and migrate_pages(2) as system calls: flags, permissions and what they answer."""
 
 import errno
+from contextlib import nullcontext
 
 import pytest
-from machines import boot, changed, drain, frames_of, frozen, paths, refused, slots, writer
+from machines import N, boot, changed, drain, expect_error, expect_refusal, frames_of, frozen, paths, slots, writer
 
 from mmsim import Config, Policy
 
-N = 8
 BIND1 = Policy.bind(1)
 
 
@@ -16,23 +16,10 @@ def kernel():
     return boot()
 
 
-@pytest.fixture
-def job(kernel):
-    return writer(kernel, N)
-
-
-def fails(error, match, call, *args, **flags):
-    """The call raises that errno; what it did before is for the test to look at."""
-    with pytest.raises(OSError, match=match) as caught:
-        call(*args, **flags)
-    assert errno.errorcode[caught.value.errno] == error
-
-
 # -- mbind
 
 
-def test_move_migrates_what_is_misplaced(kernel, job):
-    task, heap = job
+def test_move_migrates_what_is_misplaced(kernel, task, heap):
     task.run_on(1)
     more = task.mmap(4)
     task.touch(more, write=True)
@@ -42,85 +29,68 @@ def test_move_migrates_what_is_misplaced(kernel, job):
     assert kernel.last.trigger == "mbind"
 
 
-def test_without_move_nothing_moves(kernel, job):
-    task, heap = job
+def test_without_move_nothing_moves(kernel, task, heap):
     task.mbind(heap, BIND1)
     assert len(kernel.last.pages) == 0
     assert task.placement(heap) == [0] * N
     assert task.get_mempolicy(heap[0]) == Policy.bind((1,))
 
 
-def test_strict_alone_refuses_misplaced_pages_and_sets_no_policy(kernel, job):
-    task, heap = job
-    with refused(kernel, "EIO", "strict"):
+def test_strict_alone_refuses_misplaced_pages_and_sets_no_policy(kernel, task, heap):
+    with expect_refusal(kernel, "EIO", "strict"):
         task.mbind(heap, BIND1, strict=True)
     assert task.get_mempolicy(heap[0]) == Policy.default()
     task.mbind(heap, Policy.bind(0), strict=True)
     assert task.get_mempolicy(heap[0]) == Policy.bind((0,))
 
 
-def test_strict_and_move_succeed_if_everything_moves(kernel, job):
-    task, heap = job
-    task.mbind(heap, BIND1, strict=True, move=True)
-    assert task.placement(heap) == [1] * N
-
-
-def test_strict_and_move_succeed_by_eviction_too():
-    kernel = boot(patches=0)
+@pytest.mark.parametrize(("patches", "path"), [(7, "direct"), (0, "swapped out")])
+def test_strict_and_move_succeed_if_everything_moves_or_is_evicted(patches, path):
+    kernel = boot(patches=patches)
     task, heap = writer(kernel, N)
     task.mbind(heap, BIND1, strict=True, move=True)
-    assert paths(kernel) == {"swapped out": N}
+    assert paths(kernel) == {path: N}
     task.touch(heap)
-    assert task.placement(heap) == [1] * N  # read back by the new policy
+    assert task.placement(heap) == [1] * N  # evicted pages are read back by the new policy
 
 
-def test_strict_and_move_report_what_could_not_be_moved(kernel, job):
-    task, heap = job
+def reported(strict):
+    """What mbind() does with pages that stay: with MPOL_MF_STRICT an error."""
+    return expect_error("EIO", "strict") if strict else nullcontext()
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_and_move_report_what_could_not_be_moved(kernel, task, heap, strict):
     kernel.pin(task, heap[2])
-    fails("EIO", "strict", task.mbind, heap, BIND1, move=True, strict=True)
+    with reported(strict):
+        task.mbind(heap, BIND1, move=True, strict=strict)
     assert task.placement(heap).count(1) == N - 1
     assert task.get_mempolicy(heap[2]) == Policy.bind((1,))  # the policy is set all the same
     assert kernel.last.retried == 1
 
 
-def test_without_strict_it_is_not_reported(kernel, job):
-    task, heap = job
-    kernel.pin(task, heap[2])
-    task.mbind(heap, BIND1, move=True)
-    assert task.placement(heap).count(1) == N - 1
-
-
-def test_strict_and_move_report_pages_of_vmas_that_stay(kernel, job):
-    task, heap = job
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_and_move_report_pages_of_vmas_that_stay(kernel, task, heap, strict):
     task.mlock(heap[4:6])
-    fails("EIO", "strict", task.mbind, heap, BIND1, move=True, strict=True)
+    with reported(strict):
+        task.mbind(heap, BIND1, move=True, strict=strict)
     assert task.placement(heap) == [1] * 4 + [0] * 2 + [1] * 2
     assert paths(kernel) == {"direct": N - 2, "not collected": 2}
 
 
-def test_move_without_strict_skips_vmas_that_stay(kernel, job):
-    task, heap = job
-    task.mlock(heap[4:6])
-    task.mbind(heap, BIND1, move=True)
-    assert task.placement(heap) == [1] * 4 + [0] * 2 + [1] * 2
-
-
-def test_strict_alone_looks_into_vmas_that_stay_too(kernel, job):
-    task, heap = job
+def test_strict_alone_looks_into_vmas_that_stay_too(kernel, task, heap):
     task.mlock(heap)
-    with refused(kernel, "EIO", "strict"):
+    with expect_refusal(kernel, "EIO", "strict"):
         task.mbind(heap, BIND1, strict=True)
 
 
-def test_default_drops_strict(kernel, job):
-    task, heap = job
+def test_default_drops_strict(kernel, task, heap):
     task.mbind(heap, BIND1)
     task.mbind(heap, Policy.default(), strict=True)
     assert task.get_mempolicy(heap[0]) == Policy.default()
 
 
-def test_default_with_move_counts_every_page_as_misplaced(kernel, job):
-    task, heap = job
+def test_default_with_move_counts_every_page_as_misplaced(kernel, task, heap):
     before = frames_of(task)
     task.mbind(heap, Policy.default(), move=True)
     assert paths(kernel) == {"direct": N}
@@ -128,39 +98,25 @@ def test_default_with_move_counts_every_page_as_misplaced(kernel, job):
     assert task.placement(heap) == [0] * N  # to where it allocates now: the same node
 
 
-def test_default_allows_holes(kernel, job):
-    task, heap = job
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize(("first", "last"), [(0, N), (4, N + 1), (N, N + 4)], ids=["inside", "at the end", "all of it"])
+def test_a_hole_is_efault_but_default_allows_it(kernel, task, heap, first, last, move):
     task.munmap(heap[2:4])
-    with refused(kernel, "EFAULT", "range"):
-        task.mbind(heap, BIND1)
-    task.mbind(heap, Policy.default())
+    part = range(heap.start + first, heap.start + last)
+    with expect_refusal(kernel, "EFAULT", "range: there are holes"):
+        task.mbind(part, BIND1, move=move)
+    if first < N:
+        task.mbind(part, Policy.default())
 
 
-def test_a_hole_is_efault(kernel, job):
-    task, heap = job
-    task.munmap(heap[2:4])
-    with refused(kernel, "EFAULT", "holes"):
-        task.mbind(heap, BIND1, move=True)
-
-
-def test_a_hole_at_the_end_is_efault(kernel, job):
-    task, heap = job
-    with refused(kernel, "EFAULT", "range"):
-        task.mbind(range(heap.start, heap.stop + 1), BIND1)
-
-
-def test_a_hole_at_the_head_went_unnoticed(kernel, job):
-    task, heap = job
+def test_a_hole_at_the_head_went_unnoticed(kernel, task, heap):
     task.mbind(range(heap.start - 5, heap.stop), BIND1, move=True, strict=True)
     assert task.placement(heap) == [1] * N
 
 
-def test_nothing_mapped_behind_the_start_is_efault(kernel, job):
-    task, heap = job
-    with refused(kernel, "EFAULT", "range"):
-        task.mbind(range(heap.stop, heap.stop + 4), BIND1)
+def test_a_task_without_memory_has_nothing_to_bind(kernel):
     empty = kernel.spawn("empty")
-    with refused(kernel, "EFAULT", "range"):
+    with expect_refusal(kernel, "EFAULT", "range"):
         empty.mbind(range(4), BIND1)
 
 
@@ -169,29 +125,26 @@ def test_a_reserved_first_vma_is_eacces(kernel):
     device = task.mmap(4, flags=["reserved"])
     heap = task.mmap(4)
     task.touch(heap, write=True)
-    with refused(kernel, "EACCES", "reserved"):
+    with expect_refusal(kernel, "EACCES", "reserved"):
         task.mbind(range(device.start, heap.stop), BIND1, move=True)
     task.mbind(heap, BIND1, move=True)
     assert task.placement(heap) == [1] * 4
 
 
-def test_length_zero_is_success(kernel, job):
-    task, heap = job
+def test_length_zero_is_success(kernel, task, heap):
     before = frozen(kernel)
     task.mbind(heap[3:3], BIND1, move=True, strict=True)
     assert changed(kernel, before) == []
 
 
-def test_the_range_is_split_off(kernel, job):
-    task, heap = job
+def test_the_range_is_split_off(kernel, task, heap):
     task.mbind(heap[2:5], BIND1, move=True)
     assert task.placement(heap) == [0] * 2 + [1] * 3 + [0] * 3
     assert [task.get_mempolicy(heap[i]).mode for i in (1, 2, 4, 5)] == ["default", "bind", "bind", "default"]
     assert (kernel.tables["vma"]["vm_mm"] == task.pid).sum() == 3
 
 
-def test_a_range_over_several_mappings(kernel, job):
-    task, heap = job
+def test_a_range_over_several_mappings(kernel, task, heap):
     more = task.mmap(4, shared=True)
     task.touch(more, write=True)
     task.mbind(range(heap.start + 4, more.stop - 2), BIND1, move=True)
@@ -220,9 +173,8 @@ def test_the_ith_page_of_the_list_not_of_the_range_is_interleaved():
     assert task.placement(heap) == [1] * 3 + [(1, 2)[(first + i) % 2] for i in range(3)]
 
 
-def test_move_all_needs_cap_sys_resource(kernel, job):
-    task, heap = job
-    with refused(kernel, "EPERM", "move_all.*CAP_SYS_RESOURCE"):
+def test_move_all_needs_cap_sys_resource(kernel, task, heap):
+    with expect_refusal(kernel, "EPERM", "move_all.*CAP_SYS_RESOURCE"):
         task.mbind(heap, BIND1, move_all=True)
     able = kernel.spawn("able", caps=["CAP_SYS_RESOURCE"])
     mine = able.mmap(2)
@@ -234,7 +186,7 @@ def test_move_all_needs_cap_sys_resource(kernel, job):
 def test_other_capabilities_do_not_help(kernel):
     task = kernel.spawn("a", caps="CAP_SYS_ADMIN")
     heap = task.mmap(2)
-    with refused(kernel, "EPERM", "move_all"):
+    with expect_refusal(kernel, "EPERM", "move_all"):
         task.mbind(heap, BIND1, move_all=True)
 
 
@@ -243,35 +195,30 @@ def test_other_capabilities_do_not_help(kernel):
     [(Policy.bind(()), "policy"), (Policy.interleave([]), "policy"), (Policy("default", (0,)), "policy"),
      (Policy.bind(2), "policy"), (Policy.bind("0-5"), "policy"), (Policy.preferred(7), "policy")],
 )  # fmt: skip
-def test_masks_that_do_not_fit_the_mode(kernel, job, policy, match):
-    task, heap = job
+def test_masks_that_do_not_fit_the_mode(kernel, task, heap, policy, match):
     for call in (lambda: task.mbind(heap, policy), lambda: task.set_mempolicy(policy)):
-        with refused(kernel, "EINVAL", match):
+        with expect_refusal(kernel, "EINVAL", match):
             call()
 
 
-def test_an_end_before_the_start_is_einval(kernel, job):
-    task, heap = job
-    with refused(kernel, "EINVAL", "range"):
+def test_an_end_before_the_start_is_einval(kernel, task, heap):
+    with expect_refusal(kernel, "EINVAL", "range"):
         task.mbind(range(heap.stop, heap.start), BIND1)
 
 
-def test_no_memory_for_new_pages_is_not_reported_unless_strict():
-    for strict in (False, True):
-        kernel = boot(frames=64, swap_slots=0)
-        task, heap = writer(kernel, N)
-        drain(kernel, 1, 3)
-        if strict:
-            fails("EIO", "strict", task.mbind, heap, BIND1, move=True, strict=True)
-        else:
-            task.mbind(heap, BIND1, move=True)
-        assert task.placement(heap) == [0] * N
-        assert paths(kernel) == {"failed for good": N}
-        assert set(kernel.last.pages["reason"]) == {"no memory for the new pages"}
+@pytest.mark.parametrize("strict", [True, False])
+def test_no_memory_for_new_pages_is_not_reported_unless_strict(strict):
+    kernel = boot(frames=64, swap_slots=0)
+    task, heap = writer(kernel, N)
+    drain(kernel, 1, 3)
+    with reported(strict):
+        task.mbind(heap, BIND1, move=True, strict=strict)
+    assert task.placement(heap) == [0] * N
+    assert paths(kernel) == {"failed for good": N}
+    assert set(kernel.last.pages["reason"]) == {"no memory for the new pages"}
 
 
-def test_a_preferred_policy_moves_what_is_elsewhere(kernel, job):
-    task, heap = job
+def test_a_preferred_policy_moves_what_is_elsewhere(kernel, task, heap):
     task.mbind(heap, Policy.preferred(1), move=True)
     assert task.placement(heap) == [1] * N
 
@@ -279,30 +226,27 @@ def test_a_preferred_policy_moves_what_is_elsewhere(kernel, job):
 # -- migrate_pages: whom
 
 
-def test_pid_0_is_the_caller(kernel, job):
-    task, heap = job
+def test_pid_0_is_the_caller(kernel, task, heap):
     assert task.migrate_pages(0, 0, 1) == 0
     assert task.placement(heap) == [1] * N
     assert task.migrate_pages(task.pid, 1, 0) == 0
     assert task.placement(heap) == [0] * N
 
 
-def test_no_such_pid(kernel, job):
-    task, _heap = job
+def test_no_such_pid(kernel, task):
     gone = kernel.spawn("gone")
     gone.exit()
     for pid in (gone.pid, 99, -3):
-        with refused(kernel, "ESRCH", "pid"):
+        with expect_refusal(kernel, "ESRCH", "pid"):
             task.migrate_pages(pid, 0, 1)
 
 
-def test_kernel_threads_have_no_memory(kernel, job):
-    task, _heap = job
+def test_kernel_threads_have_no_memory(kernel, task):
     thread = kernel.spawn("kthread", uid=0, kernel_thread=True)
     root = kernel.spawn("root", uid=0)
-    with refused(kernel, "EINVAL", "kernel thread"):
+    with expect_refusal(kernel, "EINVAL", "kernel thread"):
         root.migrate_pages(thread.pid, 0, 1)
-    with refused(kernel, "EINVAL", "kernel thread"):
+    with expect_refusal(kernel, "EINVAL", "kernel thread"):
         thread.migrate_pages(0, 0, 1)
     assert thread.migrate_pages(task.pid, 0, 1) == 0
 
@@ -326,8 +270,7 @@ def ids(task, uid=None, euid=None, suid=None):
         ({"uid": 5, "euid": 5, "suid": 5}, {"euid": 5}, False),  # their euid does not
     ],
 )
-def test_whose_processes_one_may_move(kernel, job, mine, theirs, allowed):
-    task, heap = job
+def test_whose_processes_one_may_move(kernel, task, heap, mine, theirs, allowed):
     caller = kernel.spawn("caller")
     ids(caller, **mine)
     ids(task, **theirs)
@@ -335,15 +278,14 @@ def test_whose_processes_one_may_move(kernel, job, mine, theirs, allowed):
         assert caller.migrate_pages(task.pid, 0, 1) == 0
         assert task.placement(heap) == [1] * N
     else:
-        with refused(kernel, "EPERM", "pid.*CAP_SYS_ADMIN"):
+        with expect_refusal(kernel, "EPERM", "pid.*CAP_SYS_ADMIN"):
             caller.migrate_pages(task.pid, 0, 1)
 
 
-def test_cap_sys_admin_moves_everybody(kernel, job):
-    task, _heap = job
+def test_cap_sys_admin_moves_everybody(kernel, task):
     assert kernel.spawn("admin", uid=7, caps=["CAP_SYS_ADMIN"]).migrate_pages(task.pid, 0, 1) == 0
     other = kernel.spawn("other", uid=7, caps=["CAP_SYS_RESOURCE"])
-    with refused(kernel, "EPERM", "pid"):
+    with expect_refusal(kernel, "EPERM", "pid"):
         other.migrate_pages(task.pid, 1, 0)
 
 
@@ -355,9 +297,9 @@ def test_nodes_outside_the_targets_cpuset_need_cap_sys_admin():
     task, heap = writer(kernel, N)
     kernel.cpuset("c", "0-1").attach(task)
     free_one = kernel.spawn("free")
-    with refused(kernel, "EPERM", "new.*cpuset"):
+    with expect_refusal(kernel, "EPERM", "new.*cpuset"):
         free_one.migrate_pages(task.pid, 0, 2)
-    with refused(kernel, "EPERM", "new"):
+    with expect_refusal(kernel, "EPERM", "new"):
         task.migrate_pages(0, 0, "1-2")
     assert free_one.migrate_pages(task.pid, 0, 1) == 0
     assert kernel.spawn("root", uid=0).migrate_pages(task.pid, 1, 2) == 0
@@ -387,8 +329,7 @@ def test_allocation_obeys_the_callers_cpuset():
     assert set(kernel.last.pages["new_node"]) == {0}
 
 
-def test_empty_sets_move_nothing(kernel, job):
-    task, heap = job
+def test_empty_sets_move_nothing(kernel, task, heap):
     assert task.migrate_pages(0, (), 1) == 0
     assert task.migrate_pages(0, 0, ()) == 0
     assert task.placement(heap) == [0] * N
@@ -396,14 +337,12 @@ def test_empty_sets_move_nothing(kernel, job):
 
 
 @pytest.mark.parametrize(("old", "new", "name"), [(2, 0, "old"), (0, 2, "new"), ("0-9", 0, "old"), (0, [0, 5], "new")])
-def test_nodes_that_the_machine_does_not_have(kernel, job, old, new, name):
-    task, _heap = job
-    with refused(kernel, "EINVAL", name):
+def test_nodes_that_the_machine_does_not_have(kernel, task, old, new, name):
+    with expect_refusal(kernel, "EINVAL", name):
         task.migrate_pages(0, old, new)
 
 
-def test_it_counts_pages_not_moved_and_nothing_else(kernel, job):
-    task, heap = job
+def test_it_counts_pages_not_moved_and_nothing_else(kernel, task, heap):
     kernel.pin(task, heap[:3])
     task.mlock(heap[6:])
     assert task.migrate_pages(0, 0, 1) == 3
@@ -416,13 +355,13 @@ def test_no_memory_is_an_error():
     task, heap = writer(kernel, N)
     for node in (0, 1):
         drain(kernel, node, 3)
-    fails("ENOMEM", "memory", task.migrate_pages, 0, 0, 1)
+    with expect_error("ENOMEM", "memory"):
+        task.migrate_pages(0, 0, 1)
     assert task.placement(heap) == [0] * N
     assert kernel.last.returned == -errno.ENOMEM
 
 
-def test_it_is_done_for_the_task_that_calls(kernel, job):
-    task, _ = job
+def test_it_is_done_for_the_task_that_calls(kernel, task):
     root = kernel.spawn("root", uid=0)
     root.migrate_pages(task.pid, 0, 1)
     actors = kernel.events().query("function == 'migrate_pages'")["actor"]
@@ -442,7 +381,7 @@ def test_without_numa_the_policy_calls_are_not_there(patches):
         lambda: task.get_mempolicy(),
         lambda: task.migrate_pages(0, 0, 1),
     ):
-        with refused(kernel, "ENOSYS", "CONFIG_NUMA"):
+        with expect_refusal(kernel, "ENOSYS", "CONFIG_NUMA"):
             call()
 
 
@@ -461,7 +400,7 @@ def test_config_migration(options, migration):
     if migration:
         assert kernel.migrate(frames_of(task), to=1).moved == 2
     else:
-        with refused(kernel, "ENOSYS", "CONFIG_MIGRATION"):
+        with expect_refusal(kernel, "ENOSYS", "CONFIG_MIGRATION"):
             kernel.migrate(frames_of(task), to=1)
 
 

@@ -1,6 +1,8 @@
 """How much migration code the images of different kernels hold."""
 
-from ..palette import BLACK, BLUE, LIGHT, WHITE, Look
+import numpy as np
+
+from ..palette import BLUE, LIGHT, WHITE, Look
 from .style import box, canvas, drawing
 
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(BLUE, "", "", WHITE)}
@@ -17,16 +19,13 @@ def images(sizes, *, ax=None):
     ax : Axes, optional
     """
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
-    words = []
-    for i, (machine, row) in enumerate(sizes.iterrows()):
-        for j, (kernel, look) in enumerate(LOOKS.items()):
-            y = i + (j - 0.5) * 0.36
-            ax.barh(y, row[kernel], 0.34, label=kernel if i == 0 else f"_{kernel}", **box(look))
-            ax.text(row[kernel] + 0.1, y, row[kernel], va="center", fontsize=9, color=BLACK)
-        words.append(f"{machine} {row['without patch 1']} and {row['with patch 1']}")
+    for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
+        bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))
+        ax.bar_label(bars, padding=3, fontsize=9)
     ax.set_yticks(range(len(sizes)), sizes.index)
     ax.invert_yaxis()
     ax.set_xlim(0, sizes.to_numpy().max() + 1)
     ax.set_xlabel("functions")
     ax.legend(loc="lower right")
-    return ax, f"Functions of page migration in the kernel image, without and with patch 1: {'; '.join(words)}."
+    words = "; ".join(f"{machine} {without} and {with_it}" for machine, without, with_it in sizes.itertuples())
+    return ax, f"Functions of page migration in the kernel image, without and with patch 1: {words}."

@@ -1,15 +1,16 @@
 """What became of the pages of a migration: their flow through the decision graph, and comparisons."""
 
+from itertools import pairwise
 from textwrap import fill, wrap
 
 import networkx as nx
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from ..mm.trace import PATHS
 from ..palette import BLACK, DARK, GREY, WHITE
 from ..palette import PATHS as LOOKS
-from .style import bare, box, canvas, drawing, hide_cramped, legend, pages, sentence, write, zoom
+from ..results import counted
+from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.
 STAGES = ("considered", "collected?", "locked?", "in swap cache?", "clean or written?", "references as expected?")
@@ -19,8 +20,12 @@ _LEFT_AT = {
     "no free swap": 3, "no memory for a radix": 3,
     "its buffers": 4, "its writeout": 4, "the swap device": 4, "the file system": 4,
 }  # fmt: skip
+# The questions at which pages may leave for a path.
+_LEAVES = {
+    "not collected": [1], "freed from under us": [2], "failed for good": [3, 4], "retries exhausted": [2, 4, 5],
+    "direct": [5], "direct after writeout": [5], "direct with buffers": [5], "swapped out": [5],
+}  # fmt: skip
 STAYED = ("failed for good", "retries exhausted", "not collected")
-_LEAVES = {"not collected": 1, "freed from under us": 2, "pending": 2}
 _PLACE = {stage: (1.3 * i, 0) for i, stage in enumerate(STAGES)} | {
     "retries exhausted": (4.55, 1.4), "not collected": (1.3, -1.4), "freed from under us": (2.6, -1.4),
     "failed for good": (4.55, -1.4), "pending": (6.2, -1.4), "direct": (8.5, 1.35),
@@ -41,22 +46,18 @@ def flow(migration):
     networkx.DiGraph
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
-    table = migration if isinstance(migration, pd.DataFrame) else migration.pages
     graph = nx.DiGraph()
     nx.add_path(graph, STAGES, pages=0)
-    for path, stages in {
-        "not collected": [1], "freed from under us": [2], "failed for good": [3, 4], "retries exhausted": [2, 4, 5],
-        "direct": [5], "direct after writeout": [5], "direct with buffers": [5], "swapped out": [5],
-    }.items():  # fmt: skip
+    for path, stages in _LEAVES.items():
         graph.add_edges_from(((STAGES[s], path) for s in stages), pages=0)
+    table = migration if isinstance(migration, pd.DataFrame) else migration.pages
     for (path, reason), count in table.groupby(["path", "reason"]).size().items():
-        last = _LEAVES.get(path, len(STAGES) - 1)
+        last = _LEAVES.get(path, [2])[0]  # 2: pending
         if path in ("failed for good", "retries exhausted"):
-            last = next((s for start, s in _LEFT_AT.items() if reason.startswith(start)), last)
-        for a, b in zip(STAGES[: last + 1], [*STAGES[1 : last + 1], path], strict=True):
-            if not graph.has_edge(a, b):
-                graph.add_edge(a, b, pages=0)
-            graph.edges[a, b]["pages"] += int(count)
+            last = next((s for start, s in _LEFT_AT.items() if reason.startswith(start)), len(STAGES) - 1)
+        for a, b in pairwise([*STAGES[: last + 1], path]):
+            graph.add_edge(a, b)
+            graph.edges[a, b]["pages"] = graph.edges[a, b].get("pages", 0) + int(count)
     return graph
 
 
@@ -66,63 +67,53 @@ def paths(migration, *, ax=None):
 
     Parameters
     ----------
-    migration : Migration or DataFrame
-        The result, or its `pages`.
+    migration : Migration
     ax : Axes, optional
     """
-    table = migration if isinstance(migration, pd.DataFrame) else migration.pages
-    graph = flow(table)
-    total = max(1, len(table))
-    trigger = getattr(migration, "trigger", "")
-    ax = canvas(ax, 10.4, 4.8, "What became of the pages" + f" ({trigger})" * bool(trigger))
+    table, graph = migration.pages, flow(migration)
+    ax = canvas(ax, 10.4, 4.8, f"What became of the pages ({migration.trigger})")
     size = 9 * zoom(ax, 8)
-    shapes = {}
-    for name in graph:
-        count = sum(n for *_, n in graph.in_edges(name, data="pages")) if name != "considered" else len(table)
-        shapes[name] = _draw_node(ax, name, count, table, size).get_bbox_patch()
+    arriving = {"considered": len(table)} | dict(graph.in_degree(_PLACE.keys() - {"considered"}, weight="pages"))
+    shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}
     for a, b, count in graph.edges(data="pages"):
-        along = a in STAGES and b in STAGES
-        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
         style = {"patchA": shapes[a], "patchB": shapes[b], "shrinkA": 1, "shrinkB": 1, "mutation_scale": 1}
         if count:
-            tail = 1 + 9 * count / total
+            tail = 1 + 9 * count / len(table)
             style |= {"arrowstyle": f"simple,tail_width={tail},head_width={tail + 6},head_length={5 + tail / 2}"}
             style |= {"facecolor": DARK, "edgecolor": "none"}
         else:  # where pages might have gone
             style |= {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "linestyle": (0, (4, 4))}
+        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
         ax.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=1)
         if count:
-            t = 0.5 if along else 0.42
+            t, up = (0.5, 0.28) if b in STAGES else (0.42, 0)
             ax.text(
-                x0 + t * (x1 - x0), y0 + t * (y1 - y0) + 0.28 * along, f"{count:,}", ha="center", va="center",
+                x0 + t * (x1 - x0), y0 + t * (y1 - y0) + up, f"{count:,}", ha="center", va="center",
                 fontsize=size, fontweight="bold", bbox={"facecolor": WHITE, "edgecolor": "none", "pad": 1}, zorder=4,
             )  # fmt: skip
-    ax.set_xlim(-0.7, 9.6)
-    ax.set_ylim(-2.25, 2.35)
+    ax.set(xlim=(-0.7, 9.6), ylim=(-2.25, 2.35))
     bare(ax)
-    return ax, _text(migration, table)
+    return ax, _text(migration)
 
 
 def _draw_node(ax, name, count, table, size):
-    """A question, or a path with its count and the reasons for it."""
-    x, y = _PLACE[name]
+    """A question, or a path with its count and the reasons for it; the patch around it."""
+    (x, y), va, edge = _PLACE[name], "center", BLACK if count else GREY
     if name in STAGES:
         text = f"{count}\nconsidered" if name == "considered" else fill(name, 13)
-        ground = {"boxstyle": "round,pad=0.45", "facecolor": WHITE, "edgecolor": BLACK if count else GREY}
-        return ax.text(x, y, text, ha="center", va="center", fontsize=size, bbox=ground, zorder=3)
-    look = LOOKS[name]
-    lines = [*wrap(name, 14), f"{count:,}"]
-    if count and name in STAYED:
-        why = [line for reason in _reasons(table, name) for line in wrap(reason, 18)]
-        lines += why if len(why) < 6 else [*why[:4], "…"]
-    ground = {"boxstyle": "square,pad=0.4", "edgecolor": BLACK if count else GREY}
-    ground |= {"facecolor": look.colour if count else WHITE}
-    colour = look.ink if count else DARK
-    # Those above and below the row grow away from it, so that reasons have room.
-    va = "center" if x > 8 else "bottom" if y > 0 else "top"
-    y += {"center": 0, "bottom": -0.15, "top": 0.15}[va]
-    options = {"ha": "center", "va": va, "fontsize": size - 1, "color": colour, "bbox": ground, "zorder": 3}
-    return ax.text(x, y, "\n".join(lines), **options)
+        colour, ground = BLACK, {"boxstyle": "round,pad=0.45", "facecolor": WHITE, "edgecolor": edge}
+    else:
+        look, size = LOOKS[name], size - 1
+        lines = [*wrap(name, 14), f"{count:,}"]
+        if count and name in STAYED:
+            why = [line for reason in _reasons(table, name) for line in wrap(reason, 18)]
+            lines += why if len(why) < 6 else [*why[:4], "…"]
+        text, colour = "\n".join(lines), look.ink if count else DARK
+        ground = {"boxstyle": "square,pad=0.4", "facecolor": look.colour if count else WHITE, "edgecolor": edge}
+        if x < 8:  # above and below the row they grow away from it, so that reasons have room
+            y, va = (y - 0.15, "bottom") if y > 0 else (y + 0.15, "top")
+    options = {"ha": "center", "va": va, "fontsize": size, "color": colour, "bbox": ground, "zorder": 3}
+    return ax.text(x, y, text, **options).get_bbox_patch()
 
 
 def _reasons(table, path):
@@ -131,22 +122,17 @@ def _reasons(table, path):
     return [r.split(":")[0] + f" {n:,}" * (len(reasons) > 1) for r, n in reasons.items() if r]
 
 
-def _text(migration, table):
-    counts = table["path"].value_counts()
+def _text(migration):
+    """The paths of a migration with their pages and reasons, and its effort."""
     parts = []
-    for path in PATHS:
-        why = _reasons(table, path) if path in STAYED else ()
-        if path in counts.index:
-            parts.append(f"{counts[path]:,} {path}" + (f" ({', '.join(why)})" if why else ""))
-    text = f"{pages(len(table))} considered: {sentence(parts)}"
-    if table is not migration:
-        text += f"; {_effort(migration)}"
-    return f"{text}."
+    for path, count in migration.paths.items():
+        why = ", ".join(_reasons(migration.pages, path)) if path in STAYED else ""
+        parts.append(f"{count:,} {path}" + f" ({why})" * bool(why))
+    return f"{counted(len(migration.pages), 'page')} considered: {sentence(parts)}; {_effort(migration)}."
 
 
 def _effort(migration):
-    passes = migration.passes
-    return f"{passes} pass{'es' * (passes != 1)}, {migration.elapsed / 1e6:.3g} ms"
+    return f"{counted(migration.passes, 'pass')}, {migration.elapsed / 1e6:.3g} ms"
 
 
 @drawing
@@ -161,24 +147,18 @@ def compare(migrations, *, ax=None):
     table = pd.DataFrame({label: m.paths for label, m in migrations.items()}).fillna(0).astype(int)
     looks = {path: look for path, look in LOOKS.items() if path in table.index}
     ax = canvas(ax, 8.6, 1.5 + 0.55 * max(2, len(migrations)), "Paths that the pages took")
-    texts = []
-    total = max(1, int(table.sum().max()) if len(table) else 1)
-    left = pd.Series(0, table.columns)
+    y, ends, labels = range(len(migrations)), table.sum(), []
+    left = ends * 0
     for path, look in looks.items():
-        counts = table.loc[path]
-        ax.barh(range(len(counts)), counts, 0.72, left, label=path, **box(look))
-        for y, (start, count) in enumerate(zip(left, counts, strict=True)):
-            if count:
-                text = write(ax, start + count / 2, y, f"{look.letter} {count:,}", look)
-                texts.append((text, (start, y - 0.36), (start + count, y + 0.36)))
-        left = left + counts
-    for y, (end, migration) in enumerate(zip(left, migrations.values(), strict=True)):
-        ax.text(end + total / 80, y, _effort(migration), va="center", fontsize=8)
-    ax.set_yticks(range(len(migrations)), migrations)
-    ax.set_ylim(len(migrations) - 0.5, -0.5)
-    ax.set_xlim(0, total * 1.3)
-    ax.set_xlabel("pages")
+        bars = ax.barh(y, table.loc[path], 0.72, left, label=path, **box(look))
+        labels += label_bars(ax, bars, table.loc[path], look)
+        left = left + table.loc[path]
+    total = max(1, ends.max()) if len(table) else 1
+    for i, (end, migration) in enumerate(zip(ends, migrations.values(), strict=True)):
+        ax.text(end + total / 80, i, _effort(migration), va="center", fontsize=8)
+    ax.set_yticks(y, migrations)
+    ax.set(xlim=(0, total * 1.3), ylim=(len(migrations) - 0.5, -0.5), xlabel="pages")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(ax, looks)
-    hide_cramped(ax, texts)
-    return ax, " ".join(f"{label}: {_text(m, m.pages)}" for label, m in migrations.items())
+    hide_cramped(ax, labels)
+    return ax, " ".join(f"{label}: {_text(m)}" for label, m in migrations.items())

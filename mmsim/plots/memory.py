@@ -5,21 +5,21 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
-from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from .. import palette
 from ..mm import structs
 from ..palette import LIGHT, WHITE, Look
-from .style import box, canvas, drawing, hide_cramped, legend, pages, sentence, write, zoom
+from ..results import counted
+from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
+MAX_ROWS = 8  # of short rows: more of them stand side by side
+LABEL = 7  # cells that the label of a row may take
 FIXED = ("shared", "page cache", "swap cache", "kernel", "other", "free")  # owners that are no tasks
-NONE, ZERO = Look(WHITE, "–"), Look(LIGHT, "z")
-SWAPPED = Look(WHITE, "s", "///")
 
 
 @drawing
@@ -28,48 +28,36 @@ def residency(kernel, before=None, *, ax=None):
 
     Parameters
     ----------
-    kernel : Kernel or DataFrame
-        The machine, or what its `residency` gave.
+    kernel : Kernel
     before : DataFrame, optional
         What `Kernel.residency` gave earlier: drawn beside each bar.
     ax : Axes, optional
     """
-    after = kernel if isinstance(kernel, pd.DataFrame) else kernel.residency()
+    after = kernel.residency()
     tables = {"now": after} if before is None else {"before": before, "after": after}
-    columns = dict.fromkeys(c for table in tables.values() for c in table.columns if c != "free")
-    looks = palette.owners(sorted(columns, key=lambda c: FIXED.index(c) if c in FIXED else -1))
-    looks = {name: look for name, look in looks.items() if any(t[name].any() for t in tables.values() if name in t)}
-    nodes, n = list(after.index), len(tables)
+    table = pd.concat(tables).fillna(0).astype(int)
+    used = table.drop(columns="free").loc[:, lambda t: t.any()]
+    looks = palette.owners(sorted(used, key=lambda c: FIXED.index(c) if c in FIXED else -1))
+    nodes, n = after.index, len(tables)
     ax = canvas(ax, max(5, 2.2 + 0.62 * n * len(nodes)), 3.8, "Page frames in use, by node and owner")
     width = 0.84 / n
-    positions, labels = [], []
-    top = max(1, *(int(table.drop(columns="free").sum(axis=1).max()) for table in tables.values()))
-    for i, table in enumerate(tables.values()):
-        x = np.arange(len(nodes)) + (i - (n - 1) / 2) * (width + 0.03)
-        positions.append(x)
-        base = np.zeros(len(nodes), int)
-        for name, look in looks.items():
-            counts = table.get(name, pd.Series(0, nodes)).to_numpy()
-            ax.bar(x, counts, width, base, label=name if i == 0 else f"_{name}", **box(look))
-            for a, low, count in zip(x, base, counts, strict=True):
-                if count:
-                    text = write(ax, a, low + count / 2, f"{look.letter} {count:,}", look)
-                    labels.append((text, (a - width / 2, low), (a + width / 2, low + count)))
-            base += counts
-        for a, used, free in zip(x, base, table["free"], strict=True):
-            ax.text(a, used + top / 60, f"{free:,}\nfree", ha="center", va="bottom", fontsize=8)
+    x = np.concatenate([np.arange(len(nodes)) + (i - (n - 1) / 2) * (width + 0.03) for i in range(n)])
+    base, top, labels = np.zeros(len(table), int), max(1, used.sum(axis=1).max()), []
+    for name, look in looks.items():
+        bars = ax.bar(x, used[name], width, base, label=name, **box(look))
+        labels += label_bars(ax, bars, used[name], look)
+        base += used[name].to_numpy()
+    for at, end, free in zip(x, base, table["free"], strict=True):
+        ax.text(at, end + top / 60, f"{free:,}\nfree", ha="center", va="bottom", fontsize=8)
     if n > 1:
-        ax.set_xticks(np.concatenate(positions), [w for w in tables for _ in nodes], fontsize=8)
+        ax.set_xticks(x, [when for when in tables for _ in nodes], fontsize=8)
     else:
         ax.set_xticks([])
     ax.set_xticks(range(len(nodes)), ["\n" * (n > 1) + f"node {node}" for node in nodes], minor=True)
     ax.tick_params(axis="x", which="both", length=0)
-    ax.set_xlim(-0.6, len(nodes) - 0.4)
-    ax.set_ylim(0, top * 1.18)
-    ax.set_ylabel("page frames of 4 KiB")
+    ax.set(xlim=(-0.6, len(nodes) - 0.4), ylim=(0, top * 1.18), ylabel="page frames of 4 KiB")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    names = {name if name in FIXED else f"task {name}": look for name, look in looks.items()}
-    legend(ax, names)
+    legend(ax, {name if name in FIXED else f"task {name}": look for name, look in looks.items()})
     hide_cramped(ax, labels)
     return ax, "Page frames by node. " + " ".join(_residency_text(w, t) for w, t in tables.items())
 
@@ -89,75 +77,95 @@ def page_table(task, *, columns=32, ax=None):
 
     Parameters
     ----------
-    task : Task or DataFrame
-        The task, or what its `pages` gave; the latter knows neither vmas nor locks, pins and the swap cache.
+    task : Task
     columns : int
         Cells a row.
     ax : Axes, optional
     """
-    table, starts, name = task, {}, ""
-    if not isinstance(task, pd.DataFrame):
-        table, starts, name = *_with_frames(task), f" of {task.name}"
-    kinds, marks = _kinds(table)
-    step = -(-len(table) // MAX_CELLS) or 1
-    rows, labels, y = [], [], 0.0  # rows: (y, first, end) of positions in the table
-    address = table.index.to_numpy()
-    cuts = [i for i in range(len(address)) if i == 0 or address[i] != address[i - 1] + 1 or int(address[i]) in starts]
-    for begin, end in pairwise([*cuts, len(address)]):
-        for i in range(begin, end, columns * step):
-            rows.append((y, i, min(end, i + columns * step)))
-            labels.append(f"{starts.get(int(address[i]), '')}  {int(address[i]):#x}")
-            y += 1
-        y += 0.45
-    ax = canvas(ax, 1.6 + 0.26 * max(columns, 14), 1.35 + 0.3 * max(y, 2) + 3.2 / columns, f"Page table{name}")
-    font = 8 * zoom(ax, 0.235 * columns)
-    cells, texts, corners = {}, [], []
-    for y, first, end in rows:
-        for x, i in enumerate(range(first, end, step)):
-            part = slice(i, min(i + step, end))
-            mark = "".join(dict.fromkeys("".join(marks[part])))
-            left = x
-            for kind, count in Counter(kinds[part]).items():  # several only where a cell stands for several pages
-                width = count / len(kinds[part])
-                cells.setdefault(kind, []).append(Rectangle((left, y), width, 1))
-                text = _look(kind).letter + mark.replace("r", "") * (width == 1)
-                if width > 0.4:
-                    texts.append((left + 0.46 * width, y + 0.47, text, kind, font if width == 1 else 0.7 * font))
-                left += width
-            if "r" in mark:
-                corners.append(Polygon([(x + 1, y + 1), (x + 0.7, y + 1), (x + 1, y + 0.7)]))
-    for kind, patches in cells.items():
-        look = _look(kind)
-        ax.add_collection(PatchCollection(patches, **box(look, linewidth=0.5)))
-    for x, y, text, kind, size in texts:
-        write(ax, x, y, text, _look(kind), fontsize=size if len(text) < 3 else 0.75 * size)
-    if corners:
-        ax.add_collection(PatchCollection(corners, color="black", linewidth=0))
-    ax.set_yticks([y + 0.5 for y, *_ in rows], labels, fontsize=8)
-    ax.set_xticks(np.arange(0, columns, 8) + 0.5, [f"+{8 * i * step}" for i in range(-(-columns // 8))])
+    pages, starts, name = _pages(task), _starts(task), f"Page table of {task.name}"
+    looks = {kind: look for kind, look in _looks(task._kernel).items() if kind in set(pages["kind"])}
+    step = -(-len(pages) // MAX_CELLS) or 1
+    rows, pitch, across = _rows(pages.index.tolist(), starts, columns, step)
+    bottom = max((y for _, y, *_ in rows), default=0) + 1
+    ax = canvas(ax, 1.6 + 0.26 * max(across, 14), 1.7 + 0.26 * bottom + 3.2 / columns, name)
+    ax.set(xlim=(-0.1, across + 0.1), ylim=(bottom + 0.1, -0.1), aspect="equal", anchor="NW", yticks=[])
+    ax.set_xlabel("virtual page" + f"; a cell stands for {step} pages" * (step > 1), loc="left")
+    ticks = {left + i + 0.5: f"+{i * step}" for left in range(0, across, pitch) for i in range(0, pitch - LABEL, 8)}
+    ax.set_xticks([*ticks], ticks.values())
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xlim(-0.1, columns + 0.1)
-    ax.set_ylim(max(y for y, *_ in rows) + 1.1 if rows else 1, -0.1)
-    ax.set_xlabel("virtual page" + f"; a cell stands for {step} pages" * (step > 1))
-    order = sorted(cells, key=lambda kind: (["node", "cache", "swap", "zero", "none"].index(kind[0]), kind[1]))
-    seen = "".join(marks)
-    extra = [
-        Line2D([], [], linestyle="", marker=marker, color="black", label=label)
-        for mark, (label, marker) in _MARKS.items()
-        if mark in seen
-    ]
-    if cells:  # below: a page table is wide
-        below = ax.transAxes + ScaledTranslation(0, -0.55, ax.figure.dpi_scale_trans)
-        widest = 0.6 + 0.08 * max(13, *(len(_meaning(kind)) for kind in order))
-        across = max(1, min(4, int(ax.get_window_extent().width / ax.figure.dpi / widest)))
-        place = {"bbox_to_anchor": (0, 0), "bbox_transform": below, "ncols": across}
-        legend(ax, {_meaning(kind): _look(kind) for kind in order}, extra, **place)
-    counts = [f"{pages(kinds.count(kind))} {_meaning(kind)}" for kind in order]
-    counts += [f"{seen.count(mark):,} with a {label}" for mark, (label, _) in _MARKS.items() if mark in seen]
-    return ax, f"Page table{name}: {sentence(counts)}."
+    counts = {mark: pages["marks"].str.count(mark).sum() for mark in _MARKS}
+    marks = {mark: f"{count:,} with a {_MARKS[mark][0]}" for mark, count in counts.items() if count}
+    if rows:
+        _legend_below(ax, looks, [_MARKS[mark] for mark in marks])
+        ax.figure.draw_without_rendering()  # settles how large a cell is
+        cell = ax.get_window_extent().height / (bottom + 0.2) / ax.figure.dpi * 72
+        size = min(10, 0.55 * cell)  # of all letters
+        _draw_cells(ax, rows, pages, looks, step, size)
+        labels = [f"{starts.get(a, '')}  {a:#x}" for a in pages.index[[first for *_, first, _ in rows]]]
+        _label_rows(ax, rows, labels, size)
+    kinds = [f"{counted((pages['kind'] == kind).sum(), 'page')} {kind}" for kind in looks]
+    return ax, f"{name}: {sentence([*kinds, *marks.values()])}."
 
 
+def _rows(address, starts, columns, step):
+    """([(x, y, first, end)], cells from one column of rows to the next, cells across); rows begin where ranges do.
+
+    `first` and `end` are positions in the table.
+    """
+    cuts = [i for i, a in enumerate(address) if i == 0 or a != address[i - 1] + 1 or a in starts]
+    ranges = pairwise([*cuts, len(address)])
+    rows = [(i, min(end, i + columns * step)) for begin, end in ranges for i in range(begin, end, columns * step)]
+    widest = max((-(-(end - first) // step) for first, end in rows), default=1)
+    beside = max(1, min((columns + LABEL) // (widest + LABEL), -(-len(rows) // MAX_ROWS)))
+    each = -(-len(rows) // beside)
+    placed, y = [], 0
+    for n, (first, end) in enumerate(rows):
+        y = 0 if n % each == 0 else y + 1 + 0.45 * (first in cuts)
+        placed.append((n // each * (widest + LABEL), y, first, end))
+    return placed, widest + LABEL, beside * (widest + LABEL) - LABEL
+
+
+def _draw_cells(ax, rows, pages, looks, step, size):
+    """A cell for each page, or for each `step` pages, with letters of a size."""
+    cells, corners = {kind: [] for kind in looks}, []
+    for left, y, first, end in rows:
+        for x, i in enumerate(range(first, end, step), left):
+            inside = pages.iloc[i : min(i + step, end)]
+            mark = "".join(dict.fromkeys("".join(inside["marks"])))
+            for kind, count in Counter(inside["kind"]).items():  # several only where a cell stands for several pages
+                width = count / len(inside)
+                cells[kind].append([(x, y), (x + width, y), (x + width, y + 1), (x, y + 1)])
+                text = looks[kind].letter + mark.replace("r", "") * (width == 1)
+                smaller = (1 if width == 1 else 0.7) * (1 if len(text) < 3 else 0.75)
+                if width > 0.4:
+                    write(ax, x + 0.46 * width, y + 0.47, text, looks[kind], fontsize=smaller * size)
+                x += width
+            if "r" in mark:
+                corners.append([(x, y + 1), (x - 0.3, y + 1), (x, y + 0.7)])
+    for kind, squares in cells.items():
+        ax.add_collection(PolyCollection(squares, **box(looks[kind], linewidth=0.5)))
+    ax.add_collection(PolyCollection(corners, color="black", linewidth=0))
+
+
+def _label_rows(ax, rows, labels, size):
+    """Write before each row where it begins."""
+    first = [y + 0.5 for x, y, *_ in rows if x == 0]
+    ax.set_yticks(first, labels[: len(first)], fontsize=size)
+    for (x, y, *_), label in zip(rows[len(first) :], labels[len(first) :], strict=True):
+        ax.text(x - 0.3, y + 0.5, label, ha="right", va="center", fontsize=size)
+
+
+def _legend_below(ax, looks, marks):
+    """The legend, in as many columns as there is room for: a page table is wide."""
+    extra = [Line2D([], [], linestyle="", marker=marker, color="black", label=label) for label, marker in marks]
+    widest = 0.6 + 0.08 * max(13, *map(len, looks))
+    fit = max(1, min(4, int(ax.get_window_extent().width / ax.figure.dpi / widest)))
+    below = ax.transAxes + ScaledTranslation(0, -0.55, ax.figure.dpi_scale_trans)
+    legend(ax, looks, extra, bbox_to_anchor=(0, 0), bbox_transform=below, ncols=fit)
+
+
+_CACHED = "swap pte, in the swap cache on node "
 _MARKS = {
     "r": ("read-only pte", [(0, 0), (-1, 0), (0, 1), (0, 0)]),
     "L": ("locked frame", "$\\mathrm{L}$"),
@@ -165,55 +173,36 @@ _MARKS = {
 }
 
 
-def _look(kind):
-    """The Look of one kind of page: (node, n), (cache, n), (swap, 0), (zero, 0) or (none, 0)."""
-    what, node = kind
-    if what == "node":
-        return palette.node(node)
-    if what == "cache":
-        return palette.node(node)._replace(letter=f"s{node}", hatch="///")
-    return {"swap": SWAPPED, "zero": ZERO, "none": NONE}[what]
-
-
-def _meaning(kind):
-    what, node = kind
+def _looks(kernel):
+    """What a page can be, in words: its Look."""
+    nodes = {n: palette.node(n) for n in range(kernel.topology.nodes)}
     return {
-        "node": f"on node {node}", "cache": f"swap pte, in the swap cache on node {node}",
-        "swap": "swap pte, swapped out", "zero": "the zero page", "none": "not present",
-    }[what]  # fmt: skip
+        **{f"on node {n}": look for n, look in nodes.items()},
+        **{_CACHED + str(n): look._replace(letter=f"s{n}", hatch="///") for n, look in nodes.items()},
+        "swap pte, swapped out": Look(WHITE, "s", "///"), "the zero page": Look(LIGHT, "z"),
+        "not present": Look(WHITE, "–"),
+    }  # fmt: skip
 
 
-def _kinds(table):
-    """For each page of a table its kind, and its marks: r read-only, L locked, P pinned."""
-    kinds, marks = [], []
-    extra = [table.get(name, pd.Series(0, table.index)).tolist() for name in ("cached", "locked", "pinned")]
-    for state, node, flags, cached, locked, pinned in zip(
-        table["state"], table["node"], table["flags"], *extra, strict=True
-    ):
-        present = state == "present"
-        in_cache = state == "swap" and cached > 0
-        kinds.append(("node", int(node)) if present else ("cache", cached - 1) if in_cache else (state, 0))
-        marks.append("r" * (present and "writable" not in flags) + "L" * bool(locked) + "P" * bool(pinned))
-    return kinds, marks
-
-
-def _with_frames(task):
-    """`task.pages()` with what the frames say (cached: node + 1 of the swap cache's page), and its vmas by start."""
-    table = task.pages()
-    kernel = task._kernel
-    entry = table["entry"].fillna(0).to_numpy(int)
+def _pages(task):
+    """The kind (a key of `_looks`) and the marks (of _MARKS) of each page of a task."""
+    table, kernel = task.pages(), task._kernel
+    state, entry = table["state"], table["entry"].fillna(0).to_numpy(int)
     cached = kernel.tables["swap_cache"][entry] * (entry > 0)
     pfn = np.where(cached > 0, cached, table["pfn"].fillna(0).to_numpy(int))
     frame = kernel.tables["mem_map"][pfn]
+    node = frame["node"].astype(str).astype(object)
+    words = {"swap": "swap pte, swapped out", "zero": "the zero page", "none": "not present"}
+    kind = np.where(state == "present", "on node " + node, np.where(cached > 0, _CACHED + node, state.map(words)))
     pinned = [p for pins in kernel._book["pins"].values() for p in pins]
-    table = table.assign(
-        cached=np.where(cached > 0, frame["node"].astype(int) + 1, 0),
-        locked=(frame["flags"] & structs.PG_locked != 0) & (pfn > 0),
-        pinned=np.isin(pfn, pinned) & (pfn > 0),
-    )
-    starts = {}
-    for vma in task._vmas():
-        start = int(vma["vm_start"])
-        name = kernel._book["ranges"].get(f"{task.pid}:{start}", "")
-        starts[start] = f"{name} (mlocked)".strip() if vma["vm_flags"] & structs.VM_LOCKED else name
-    return table, starts
+    marks = np.where((state == "present") & ~table["flags"].str.contains("writable"), "r", "").astype(object)
+    marks += np.where((frame["flags"] & structs.PG_locked != 0) & (pfn > 0), "L", "")
+    marks += np.where(np.isin(pfn, pinned) & (pfn > 0), "P", "")
+    return pd.DataFrame({"kind": kind, "marks": marks}, table.index)
+
+
+def _starts(task):
+    """The first page of each vma: its name, and whether it is locked."""
+    names = task._kernel._book["ranges"]
+    starts = {int(vma["vm_start"]): vma["vm_flags"] & structs.VM_LOCKED for vma in task._vmas()}
+    return {a: (names.get(f"{task.pid}:{a}", "") + " (mlocked)" * bool(locked)).strip() for a, locked in starts.items()}

@@ -103,18 +103,20 @@ def write(ax, x, y, text, look, **options):
     return ax.text(x, y, text, **{"color": look.ink, "ha": "center", "va": "center", "bbox": ground} | options)
 
 
-def hide_cramped(ax, texts):
-    """Hide each text that is larger than its place: [(text, (x0, y0), (x1, y1))]."""
+def label_bars(ax, bars, counts, look):
+    """Write letter and count upon each bar that is not empty: [(text, bar)]."""
+    return [
+        (write(ax, *bar.get_center(), f"{look.letter} {count:,}", look), bar)
+        for bar, count in zip(bars, counts, strict=True) if count
+    ]  # fmt: skip
+
+
+def hide_cramped(ax, labels):
+    """Hide each text that is larger than what it is written upon: [(text, patch)]."""
     ax.figure.draw_without_rendering()
-    for text, low, high in texts:
-        (x0, y0), (x1, y1) = ax.transData.transform([low, high])
-        extent = text.get_window_extent()
-        text.set_visible(extent.width < abs(x1 - x0) and extent.height < abs(y1 - y0))
-
-
-def pages(count):
-    """'1 page', '2 pages'."""
-    return f"{count:,} page" + "s" * (count != 1)
+    for text, patch in labels:
+        inner, outer = text.get_window_extent(), patch.get_window_extent()
+        text.set_visible(inner.width < outer.width and inner.height < outer.height)
 
 
 def sentence(parts):

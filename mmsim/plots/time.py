@@ -1,11 +1,14 @@
 """The passes of a migration over simulated time."""
 
+from itertools import groupby
+
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from ..mm import trace
 from ..palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
-from .style import canvas, drawing, pages, sentence
+from ..results import counted
+from .style import canvas, drawing, sentence
 
 # What is marked on a page's line: (label, marker, colour, events).
 MARKS = (
@@ -32,19 +35,14 @@ def timeline(kernel, by="page", *, ax=None):
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
     events = _last_events(kernel)
-    unit, scale = ("ms", 1e6) if events["time"].iloc[-1] - events["time"].iloc[0] > 1e6 else ("µs", 1e3)
-    start = events["time"].iloc[0]
-    time = ((events["time"] - start) / scale).to_numpy()
-    bands = _passes(events, time)
+    start, end = events["time"].iloc[[0, -1]]
+    unit, scale = ("ms", 1e6) if end - start > 1e6 else ("µs", 1e3)
+    events = events.assign(time=(events["time"] - start) / scale)
     draw = _by_page if by == "page" else _by_function
-    ax, text = draw(kernel.last, events, time, ax)
-    ax.set_title(ax.get_title("left"), loc="left", pad=20)  # room for the numbers of the passes
-    for i, (_, begin, end) in enumerate(bands):
-        if i % 2 == 0:
-            ax.axvspan(begin, end, color=LIGHT, alpha=0.45, zorder=0, linewidth=0)
-    _name_passes(ax, bands, time[-1])
+    ax, text = draw(kernel.last, events, ax)
+    passes = _draw_passes(ax, events)
     ax.set_xlabel(f"simulated time since {start / 1e6:.3f} ms, in {unit}")
-    return ax, f"{text} over {time[-1]:.3g} {unit} in {len(bands)} pass{'es' * (len(bands) != 1)}."
+    return ax, f"{text} over {(end - start) / scale:.3g} {unit} in {counted(passes, 'pass')}."
 
 
 def _last_events(kernel):
@@ -64,31 +62,27 @@ def _last_events(kernel):
     return events.loc[begins[0] :] if len(begins) else events
 
 
-def _passes(events, time):
-    """[(number of the pass, begin, end)]; a pass lasts until the next one begins."""
-    begins = (events["code"] == trace.PASS).to_numpy()
-    ends = [*time[begins][1:], time[-1]]
-    return list(zip(events["pass"][begins], time[begins], ends, strict=True))
+def _draw_passes(ax, events):
+    """Shade every other pass and number them above the axes, narrow neighbours with one text; how many there are.
 
-
-def _name_passes(ax, bands, end):
-    """Number the passes above the axes; neighbours too narrow for a number each share one text."""
-    room = max(end, 1e-9) * 0.035
-    groups = []
-    for number, begin, until in bands:
-        narrow = until - begin < room
-        if groups and narrow and groups[-1]["narrow"]:
-            groups[-1] |= {"last": number, "until": until}
-        else:
-            groups.append({"first": number, "last": number, "begin": begin, "until": until, "narrow": narrow})
+    A pass lasts until the next one begins.
+    """
+    begins, end = events[events["code"] == trace.PASS], events["time"].iloc[-1]
+    bands = list(zip(begins["pass"], begins["time"], [*begins["time"][1:], end], strict=True))
+    for _, begin, until in bands[::2]:
+        ax.axvspan(begin, until, color=LIGHT, alpha=0.45, zorder=0, linewidth=0)
+    ax.set_title(ax.get_title("left"), loc="left", pad=20)  # room for the numbers
     options = {"va": "bottom", "fontsize": 8, "transform": ax.get_xaxis_transform()}
-    for g in groups:
-        name = f"{g['first']}" if g["first"] == g["last"] else f"{g['first']}–{g['last']}"
-        ax.text((g["begin"] + g["until"]) / 2, 1.01, name, ha="center", **options)
+    for narrow, group in groupby(bands, lambda band: band[2] - band[1] < max(end, 1e-9) * 0.035):
+        group = list(group)
+        for part in [group] if narrow else [[band] for band in group]:
+            (first, begin, _), (last, _, until) = part[0], part[-1]
+            ax.text((begin + until) / 2, 1.01, f"{first}" + f"–{last}" * (last > first), ha="center", **options)
     ax.text(-0.01, 1.01, "pass", ha="right", va="bottom", fontsize=8, transform=ax.transAxes)
+    return len(bands)
 
 
-def _by_page(migration, events, time, ax):
+def _by_page(migration, events, ax):
     """A line for each page, from its first event to its last, with marks."""
     table = migration.pages.drop_duplicates("old_pfn")
     row = {pfn: i for i, pfn in enumerate(table["old_pfn"])}
@@ -97,7 +91,7 @@ def _by_page(migration, events, time, ax):
         rows.append(row.get(page, -1) if code != trace.PUT_BACK else -1)
         if code == trace.MOVED and page in row:
             row[new] = row[page]  # a page may move again, with the next pair of nodes
-    events = events.assign(time=time, row=rows, turn=(events["code"] == trace.PASS).cumsum()).query("row >= 0")
+    events = events.assign(row=rows, turn=(events["code"] == trace.PASS).cumsum()).query("row >= 0")
     marked = events["code"].isin(set().union(*(wanted for *_, wanted in MARKS if wanted)))
     turn = ["row", "turn"]  # of a page, in one pass
     again = ~marked.groupby([events[c] for c in turn]).transform("any") & ~events.duplicated(turn, "last")
@@ -121,18 +115,18 @@ def _by_page(migration, events, time, ax):
     ax.set_ylim(count - 0.2, -0.8)
     ax.set_ylabel("page")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, markerscale=1.6)
-    return ax, f"Timeline of {pages(count)}: {sentence(done)},"
+    return ax, f"Timeline of {counted(count, 'page')}: {sentence(done)},"
 
 
-def _by_function(_migration, events, time, ax):
+def _by_function(_migration, events, ax):
     """A row for each kernel function, with a stroke for each of its events."""
     names = list(dict.fromkeys(events["function"]))
     patch = events.groupby("function")["patch"].max()
     rows = events["function"].map(names.index).to_numpy()
     counts = np.bincount(rows)
     ax = canvas(ax, 9.2, 1.6 + 0.27 * max(4, len(names)), "Passes of the migration, function by function")
-    ax.scatter(time, rows, 90, BLACK, marker="|", linewidths=0.8, zorder=3)
-    ax.hlines(range(len(names)), 0, time[-1], color=GREY, linewidth=0.4, zorder=1)
+    ax.scatter(events["time"], rows, 90, BLACK, marker="|", linewidths=0.8, zorder=3)
+    ax.hlines(range(len(names)), 0, events["time"].iloc[-1], color=GREY, linewidth=0.4, zorder=1)
     for y, count in enumerate(counts):
         ax.text(1.01, y, f"{count:,}", va="center", transform=ax.get_yaxis_transform())
     ax.text(1.01, 1.01, "events", va="bottom", fontsize=8, transform=ax.transAxes)

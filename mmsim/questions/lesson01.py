@@ -10,15 +10,10 @@ IN, OUT = "in the image", "left out"
 ANSWERS = ("0, 4 moved", "0, 4 swapped out", "0, none moved", "-ENOSYS", "BUG()")
 
 
-def _options(rng):
-    """Some options, and how to say them."""
-    on = [name for name in OPTIONS if rng.random() < (0.35 if name.endswith("MEM") or name == "NUMA" else 0.7)]
-    return configuration(*on), f"`{' '.join(f'{name}={chr(121) if name in on else chr(110)}' for name in OPTIONS)}`"
-
-
 def compiled_in(rng):
     """Whether a function is in the image of a random configuration."""
-    config, said = _options(rng)
+    on = [name for name in OPTIONS if rng.random() < (0.35 if name.endswith("MEM") or name == "NUMA" else 0.7)]
+    config, said = configuration(*on), " ".join(f"{name}={'y' if name in on else 'n'}" for name in OPTIONS)
     name = rng.choice(["migrate_pages", "isolate_lru_page", "lru_add_drain_per_cpu"])
     here = not symbols(config, (1,))[name]
     rule = "Rule (mm/Kconfig): `MIGRATION` is y if `NUMA`, `SPARSEMEM` or `DISCONTIGMEM` is; here it is "
@@ -26,7 +21,7 @@ def compiled_in(rng):
     if name == "lru_add_drain_per_cpu":
         rule += f" This function also needs `SMP`, here {'y' if config.smp else 'n'}: one CPU has no other to ask."
     return Question(
-        f"A kernel with patch 1 has {said}. Is `{name}()` in its image?",
+        f"A kernel with patch 1 has `{said}`. Is `{name}()` in its image?",
         IN if here else OUT, rule, (IN, OUT),
         hints=("Derive `MIGRATION` first. Three of the five options decide it.",
                "One of the functions runs on other CPUs. Does this kernel know other CPUs?"),
@@ -58,10 +53,10 @@ def trigger_answer(rng):
 
 def without_the_code(rng):  # noqa: ARG001
     """Exercise 1: in how many configurations the code is left out."""
-    all_32 = [Config(*switches) for switches in product((True, False), repeat=len(OPTIONS))]
+    every = (Config(*switches) for switches in product((True, False), repeat=len(OPTIONS)))
     return Question(
         "In how many of the 32 configurations does patch 1 leave the migration code out?",
-        sum(not config.migration for config in all_32),
+        sum(not config.migration for config in every),
         "Rule: `MIGRATION` is n only if `NUMA`, `SPARSEMEM` and `DISCONTIGMEM` are all n. `SMP` and `SWAP` are free.",
         wrong={16: "Half of the kernels have no NUMA, but `SPARSEMEM` or `DISCONTIGMEM` is enough.",
                28: "That is how many have it."},

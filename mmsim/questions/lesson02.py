@@ -1,6 +1,7 @@
 """Lesson 02, the swap cache recheck: who waits, how a schedule ends, and what the recheck must ask."""
 
-from .. import race
+from itertools import groupby
+
 from ..lessons import Question
 from ..mm import memory, structs
 from ..race import SCENES, WITHOUT_PATCH_2, Fault, Migrate, Race, Schedule, explore
@@ -11,12 +12,8 @@ GOOD, BAD = "good", "bad"
 
 def _order(names):
     """A schedule in words: '3 times migration, then a'."""
-    parts, last = [], 0
-    for i in range(1, len(names) + 1):
-        if i == len(names) or names[i] != names[last]:
-            parts.append(f"`{names[last]}`" + (f" {i - last} times" if i - last > 1 else ""))
-            last = i
-    return ", ".join(parts)
+    runs = [(name, len(list(run))) for name, run in groupby(names)]
+    return ", ".join(f"`{name}`" + f" {n} times" * (n > 1) for name, n in runs)
 
 
 def who_waits(rng):
@@ -29,7 +26,7 @@ def who_waits(rng):
             if running.choices:
                 running.step(rng.choice(running.choices))
         fault, migration = running.points["a"], running.points["migration"]
-        if fault and migration and fault.flag and running.blocked("a") == wanted:
+        if fault and migration and fault.page and running.blocked("a") == wanted:
             break
     page = fault.page
     names = [name for name, _ in running.history]
@@ -144,7 +141,7 @@ def explore_recheck(recheck):
 
     memory.do_swap_page_locked = with_recheck
     try:
-        return race.explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2)
+        return explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2)
     finally:
         memory.do_swap_page_locked = kernels_own
 
@@ -163,17 +160,9 @@ def own_recheck(rng):  # noqa: ARG001
         "Write a function `recheck(k, pfn, entry)`: True if page `pfn`, whose lock we hold, must be looked up again.",
         "`not k.mem_map[pfn].flags & structs.PG_swapcache`, as in patch 2; `k.swap_cache[entry] != pfn` does it, too",
         "Rule: what was looked up before sleeping must be verified after. No schedule ends badly now.",
-        wrong={_never: "1 schedule", _always: "livelock"},
+        wrong={(lambda *_: False): "1 schedule", (lambda *_: True): "livelock"},
         hints=("What is different about the old page once the new one has taken its slot?",
                "`k.mem_map[pfn].flags & structs.PG_swapcache` is 0 for a page that left the swap cache.",
                "`k.swap_cache[entry]` is the page that the slot holds now."),
         judge=judge,
     )  # fmt: skip
-
-
-def _never(k, pfn, entry):  # noqa: ARG001
-    return False
-
-
-def _always(k, pfn, entry):  # noqa: ARG001
-    return True

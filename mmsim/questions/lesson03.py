@@ -1,44 +1,51 @@
 """Lesson 03, migrate_pages(): pages with obstacles, the path that each takes, and the pass in which it is done."""
 
 import functools
+from typing import NamedTuple
 
 from ..lessons import Question
 from ..machine import Kernel
 from ..mm import buffer, structs, trace
+from ..scenes import move
 from ..topology import Topology
 
 HELD = 400_000  # ns that somebody holds the lock of the page "locked": until the passes wait for it
 SWAP_SLOTS = 2  # for three anonymous pages
-OBSTACLES = ("none", "pinned", "no swap slot", "clean file", "locked", "writeback", "dirty file", "buffers", "journal")
-FILES = {"clean file": "ext3", "locked": "ext3", "writeback": "nfs", "dirty file": "nfs", "buffers": "ext2",
-         "journal": "ext3-journalled"}  # fmt: skip
-READ_ONLY = ("clean file", "locked")
 PATHS = tuple(trace.PATHS[p] for p in (trace.PATH_DIRECT, trace.PATH_WRITEOUT, trace.PATH_SWAPPED, trace.PATH_FAILED,
                                        trace.PATH_RETRIED))  # fmt: skip
-IS = {
-    "none": "is anonymous and was written; nobody else uses it",
-    "pinned": "is anonymous and was written; a device has pinned it",
-    "no swap slot": "is anonymous and was written; every swap slot is in use",
-    "clean file": "belongs to an ext3 file and was only read",
-    "locked": "belongs to an ext3 file and was only read; somebody holds its lock for a long time",
-    "writeback": "belongs to an NFS file; it was written, and is being written out at this moment",
-    "dirty file": "belongs to an NFS file and was written; NFS pages have no buffers",
-    "buffers": "belongs to an ext2 file and was written; it has buffers",
-    "journal": "belongs to an ext3 file whose data goes through the journal; it was written a moment ago",
-}
-WHY = {
-    "none": "Rule: `add_to_swap()` makes it a dirty swap cache page, and `pageout()` writes it before it moves.",
-    "pinned": "Rule: `pageout()` and `migrate_page_remove_references()` leave a page alone that has a reference too "
-    "many, and answer -EAGAIN.",
-    "no swap slot": "Rule: `add_to_swap()` needs a free slot. Without one the failure is permanent: -ENOMEM.",
-    "clean file": "Rule: `migrate_page()` moves a clean page without buffers at once.",
-    "locked": "Rule: the passes 0 to 2 skip a locked page, pass 3 waits for the lock.",
-    "writeback": "Rule: pass 0 skips a page under writeback, pass 1 waits for the I/O. Then the page is clean.",
-    "dirty file": "Rule: `pageout()` starts the write, which is PAGE_SUCCESS: try again. The next pass finds it clean.",
-    "buffers": "Rule: `pageout()` writes it; then `try_to_release_page()` can drop its buffers, and it moves.",
-    "journal": "Rule: `try_to_release_page()` cannot drop buffers that the journal holds. Nor can `swap_page()`, the "
-    "last resort from pass 3 on.",
-}
+
+
+class Obstacle(NamedTuple):
+    """What is the matter with a page, and the rule for it."""
+
+    what: str
+    rule: str
+    fs: str = ""  # none: the page is anonymous
+    written: bool = True
+
+
+OBSTACLES = {
+    "none": Obstacle("is anonymous and was written; nobody else uses it",
+        "`add_to_swap()` makes it a dirty swap cache page, and `pageout()` writes it before it moves."),
+    "pinned": Obstacle("is anonymous and was written; a device has pinned it",
+        "`pageout()` and `migrate_page_remove_references()` leave a page alone that has a reference too many, and "
+        "answer -EAGAIN."),
+    "no swap slot": Obstacle("is anonymous and was written; every swap slot is in use",
+        "`add_to_swap()` needs a free slot. Without one the failure is permanent: -ENOMEM."),
+    "clean file": Obstacle("belongs to an ext3 file and was only read",
+        "`migrate_page()` moves a clean page without buffers at once.", "ext3", written=False),
+    "locked": Obstacle("belongs to an ext3 file and was only read; somebody holds its lock for a long time",
+        "the passes 0 to 2 skip a locked page, pass 3 waits for the lock.", "ext3", written=False),
+    "writeback": Obstacle("belongs to an NFS file; it was written, and is being written out at this moment",
+        "pass 0 skips a page under writeback, pass 1 waits for the I/O. Then the page is clean.", "nfs"),
+    "dirty file": Obstacle("belongs to an NFS file and was written; NFS pages have no buffers",
+        "`pageout()` starts the write, which is PAGE_SUCCESS: try again. The next pass finds it clean.", "nfs"),
+    "buffers": Obstacle("belongs to an ext2 file and was written; it has buffers",
+        "`pageout()` writes it; then `try_to_release_page()` can drop its buffers, and it moves.", "ext2"),
+    "journal": Obstacle("belongs to an ext3 file whose data goes through the journal; it was written a moment ago",
+        "`try_to_release_page()` cannot drop buffers that the journal holds. Nor can `swap_page()`, the last resort "
+        "from pass 3 on.", "ext3-journalled"),
+}  # fmt: skip
 
 
 def machine(patches=(1, 3), slots=64):
@@ -49,15 +56,12 @@ def machine(patches=(1, 3), slots=64):
 
 def add_page(kernel, task, name):
     """Give the task one page, with an obstacle that does not begin by itself; its Range."""
-    if name not in FILES:
-        page = task.mmap(1, name=name)
-        task.touch(page, write=True)
-        return page
-    file = kernel.file(name, 1, FILES[name])
-    if name not in READ_ONLY:
+    fs, written = OBSTACLES[name][2:]
+    file = kernel.file(name, 1, fs) if fs else None
+    if file and written:
         task.write(file)
-    page = task.mmap(1, file=file, shared=True, name=name)
-    task.touch(page)
+    page = task.mmap(1, file=file, shared=bool(file), name=name)
+    task.touch(page, write=not file)
     return page
 
 
@@ -78,23 +82,18 @@ def obstacle_course(patches=(1, 3)):
     return kernel, task
 
 
-def move(kernel, task, to=1):
-    """Trigger D, an in-kernel caller with a list of new pages: move all that the task has in memory."""
-    return kernel.migrate(task.pages()["pfn"].dropna(), to)
-
-
 def outcome(kernel):
     """What became of the pages of the course: a row for each obstacle."""
     table = kernel.last.pages
     done = (table["passes"] - 1).astype(object).where(table["path"] != PATHS[-1], "–")
-    table = table.assign(**{"pass": done, "obstacle": OBSTACLES})
+    table = table.assign(**{"pass": done, "obstacle": list(OBSTACLES)})
     return table.set_index("obstacle")[["path", "pass", "error", "reason"]]
 
 
 def story(kernel, obstacle, last=10):
     """What the kernel did with one page of the course, up to a pass: a row for each event."""
     events = kernel.events()
-    row = kernel.last.pages.iloc[OBSTACLES.index(obstacle)]
+    row = kernel.last.pages.iloc[list(OBSTACLES).index(obstacle)]
     mine = events[(events["page"] == row["old_pfn"]) & (events["pass"] <= last)]
     mine = mine[mine["function"] != "putback_lru_pages"]  # comes when all passes are done
     passes = mine["pass"].astype(str).where(~mine["pass"].duplicated(), "")
@@ -111,13 +110,13 @@ def course_table(patches):
 
 def path_of(rng):
     """Which path a page with an obstacle takes, with patch 3 or without."""
-    name, patches = rng.choice(OBSTACLES), rng.choice([(1, 3), (1, 3), (1,)])
+    name, patches = rng.choice(list(OBSTACLES)), rng.choice([(1, 3), (1, 3), (1,)])
     path = course_table(patches).loc[name, "path"]
-    rule = WHY[name]
+    rule = f"Rule: {OBSTACLES[name].rule}"
     if path == "swapped out":
         rule = "Rule: without patch 3 `migrate_pages()` ignores the list of new pages; all it can do is `swap_page()`."
     return Question(
-        f"An in-kernel caller wants a page on node 1. The page {IS[name]}. The kernel has patch 1 "
+        f"An in-kernel caller wants a page on node 1. The page {OBSTACLES[name].what}. The kernel has patch 1 "
         f"{'and patch 3' if 3 in patches else 'and no other'}. Which path does the page take?",
         path, rule, PATHS,
         {"direct": "That is the path of a page that is clean, or becomes clean without the help of the migration.",
@@ -165,7 +164,7 @@ def five_obstacles(rng):  # noqa: ARG001
         if all(path is ... for path in guess.values()):
             return 'Put a path where the dots are, for example `"direct"`.'
         wrong = [name for name, path in right.items() if guess.get(name) != path]
-        said = [f"`{name}`: {WHY[name].removeprefix('Rule: ')}" for name in wrong]
+        said = [f"`{name}`: {OBSTACLES[name].rule}" for name in wrong]
         return f"{len(right) - len(wrong)} of {len(right)} are right. Look again. {' '.join(said)}" if wrong else ""
 
     return Question(
@@ -203,7 +202,7 @@ def moves_in_pass_4(rng):  # noqa: ARG001
         "an obstacle that ends only when pass 3 waits for it",
         "Rule: pass 3 is the first that waits for a lock. There the page enters swap and is written; pass 4 moves it. "
         "In one line: `kernel.hold_lock(a, page, kernel.clock + 1_000_000)`.",
-        wrong={_nothing: "moves in pass 1", _pin: "never moves"},
+        wrong={(lambda *_: None): "moves in pass 1", (lambda kernel, a, page: kernel.pin(a, page)): "never moves"},
         hints=("Without any obstacle it moves in pass 1. Three passes more are needed.",
                "Which obstacle do exactly the passes 0, 1 and 2 skip?",
                "`kernel.hold_lock(task, range, until)`: `until` is a time; `kernel.clock` is now, in ns."),
@@ -226,24 +225,13 @@ def freed_meanwhile(rng):  # noqa: ARG001
         "Rule: isolated and unmapped, the page has one reference left, that of the migration, and `page_count` 1 means "
         "done. In one line: `a.munmap(page, at=kernel.clock + 1)`. From pass 0 on the swap cache holds a reference, "
         "too: the page outlives its owner, and is moved for nobody.",
-        wrong={_nothing: "moves", _in_pass_1: "moves for nobody"},
+        wrong={(lambda *_: None): "moves",
+               (lambda kernel, a, page: a.munmap(page, at=kernel.clock + 40_000)): "moves for nobody"},
         hints=("`a.munmap(page, at=time)` unmaps not now but at that time, as another thread of `a` would.",
                "The page is isolated at `kernel.clock`. Then a new page is allocated, which takes `Costs().alloc` ns. "
                "Then pass 0 begins."),
         judge=functools.partial(judge_obstacle, wanted=wanted),
     )  # fmt: skip
-
-
-def _nothing(kernel, a, page):
-    pass
-
-
-def _pin(kernel, a, page):
-    kernel.pin(a, page)
-
-
-def _in_pass_1(kernel, a, page):
-    a.munmap(page, at=kernel.clock + 40_000)
 
 
 def references(rng):  # noqa: ARG001

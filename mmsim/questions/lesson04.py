@@ -4,6 +4,7 @@ from ..errors import MMSimError
 from ..lessons import Question
 from ..machine import Kernel
 from ..mm import migrate, rmap, structs
+from ..scenes import move
 from ..topology import Topology
 
 PAGES = 64
@@ -19,13 +20,8 @@ def job(patches=(1, 3, 4), pages=PAGES, children=0, slots=128, frames=256):
     return kernel, [task, *(task.fork("bcd"[i]) for i in range(children))], heap
 
 
-def move(kernel, task, to=1):
-    """Trigger D, an in-kernel caller with a list of new pages: move all that the task has in memory."""
-    return kernel.migrate(task.pages()["pfn"].dropna(), to)
-
-
 def moved(patches, pages=PAGES, children=0):
-    """The same after the pages were moved to node 1."""
+    """`job`, and its pages moved to node 1."""
     kernel, tasks, heap = job(patches, pages, children)
     move(kernel, tasks[0])
     return kernel, tasks, heap
@@ -116,12 +112,8 @@ def restored(rng):  # noqa: ARG001
 
 def slots_needed(rng):  # noqa: ARG001
     """Exercise 2: how many swap slots the migration of 64 pages takes."""
-
-    def all_moved(patches, slots):
-        kernel, (task,), _ = job(patches, slots=slots)
-        return move(kernel, task).moved == PAGES
-
-    right = next(n for n in range(1, PAGES + 1) if all_moved((1, 3, 4), n))
+    jobs = ((n, *job((1, 3, 4), slots=n)) for n in range(1, PAGES + 1))
+    right = next(n for n, kernel, (task,), _ in jobs if move(kernel, task).moved == PAGES)
     return Question(
         "How many swap slots must there be?",
         right,
@@ -189,20 +181,9 @@ def own_test(rng):  # noqa: ARG001
         "`pte.flags & structs.PTE_SWAP and pte.value == entry`",
         "Rule: the reverse map says where a pte of the page may be. Another process may have a page of its own there, "
         "in memory or swapped out.",
-        wrong={_never: "nothing is restored", _always: "present ptes too", _any_swap: "swap ptes of other pages too"},
+        wrong={(lambda *_: False): "nothing is restored", (lambda *_: True): "present ptes too",
+               (lambda _k, pte, _entry: pte.flags & structs.PTE_SWAP): "swap ptes of other pages too"},
         hints=("`pte.flags` has `structs.PTE_PRESENT` or `structs.PTE_SWAP`, or neither.",
                "`pte.value` is a frame if the pte is present, and a swap entry if it is a swap pte."),
         judge=judge,
     )  # fmt: skip
-
-
-def _never(k, pte, entry):  # noqa: ARG001
-    return False
-
-
-def _always(k, pte, entry):  # noqa: ARG001
-    return True
-
-
-def _any_swap(k, pte, entry):  # noqa: ARG001
-    return pte.flags & structs.PTE_SWAP

@@ -8,12 +8,12 @@ from functools import partial
 
 from ..machine import Kernel
 from ..topology import Topology
-from .actors import Fault, Migrate, Pin, Point, Swapoff, WriteAndUnmap, locate, page_behind, swap_out_half
+from .actors import Actor, Fault, Migrate, Pin, Point, Swapoff, WriteAndUnmap, page_behind, unmap_into_swap_cache, walk
 from .explore import Exploration, Race, Schedule, explore
 
 __all__ = [
-    "PINNED", "SCENES", "WITHOUT_PATCH_2", "Exploration", "Fault", "Migrate", "Pin", "Point", "Race", "Schedule",
-    "Swapoff", "WriteAndUnmap", "explore", "locate", "one_page", "page_behind", "swap_out_half",
+    "PINNED", "SCENES", "WITHOUT_PATCH_2", "Actor", "Exploration", "Fault", "Migrate", "Pin", "Point", "Race",
+    "Schedule", "Swapoff", "WriteAndUnmap", "explore", "one_page", "page_behind", "walk",
 ]  # fmt: skip
 
 WITHOUT_PATCH_2 = (1, 3, 4, 5, 6, 7)
@@ -30,7 +30,7 @@ def one_page(patches, shared=False, fork=False, slots=4, mapped=False):
     if fork:
         task.fork("b")
     if not mapped:
-        swap_out_half(kernel, task)
+        kernel.call(unmap_into_swap_cache, page_behind(kernel.k, *Fault("a").locate(kernel)))
     return kernel
 
 

@@ -1,5 +1,6 @@
 """The actors of a race: generators that call the functions of mmsim.mm, and yield before each step."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..mm import buffer, memory, migrate, mmzone, page_alloc, rmap, shmem, structs, swapoff
@@ -12,100 +13,90 @@ from ..mm.vmscan import isolate_lru_page, move_to_lru, putback_lru_pages
 
 
 class Point(NamedTuple):
-    """A place where an actor may be interrupted: what it does next, and the page flag that it must wait for."""
+    """A place where an actor may be interrupted: what it does next, and the page whose lock it must wait for."""
 
     what: str
     page: int = 0
-    flag: int = 0
     harm: str = ""  # what the step before this point did that must not be
 
 
-class Fault(NamedTuple):
-    """A task touches one page of its first mapping, and faults until the access succeeds."""
+@dataclass(frozen=True)
+class Actor:
+    """Somebody who deals with page `page` of the first mapping of a task."""
 
     task: str
     page: int = 0
-    write: bool = False
     name: str = ""
+    in_kernel = False
+
+    def locate(self, kernel):
+        """(pid, virtual page) of that page."""
+        task = next(t for t in kernel.tasks if t.name == self.task)
+        return task.pid, int(task._vmas()["vm_start"][0]) + self.page
+
+
+@dataclass(frozen=True)
+class Fault(Actor):
+    """A task touches its page, and faults until the access succeeds."""
+
+    write: bool = False
 
     def steps(self, kernel):
         """do_swap_page(), shmem_getpage() and the rest of the fault path, step by step."""
-        k, (pid, address) = kernel.k, locate(kernel, self)
-        v = memory.find_vma(k, pid, address)
-        vma = k.vma[v]
-        pte = k.pte[vma.pte_base + address]
-        harm = ""
-        while not allows(pte, self.write):
+        k, (pid, address) = kernel.k, self.locate(kernel)
+        v, pte = walk(k, pid, address)
+        wanted, harm = structs.PTE_PRESENT | structs.PTE_RW * self.write, ""
+        while pte.flags & wanted != wanted:
             if pte.flags & structs.PTE_SWAP:
                 harm = (yield from swap_fault(k, v, address, self.write)) or harm
-            elif vma.mapping and not pte.flags & structs.PTE_PRESENT:
+            elif k.vma[v].mapping and not pte.flags & structs.PTE_PRESENT:
                 harm = (yield from shmem_fault(k, v, address, self.write)) or harm
             else:
                 yield Point("handle_mm_fault()", harm=harm)
                 if not pte.flags & structs.PTE_SWAP:  # it may have become one since we were interrupted
                     memory.handle_mm_fault(k, v, address, self.write)
-        memory.access(k, vma, address, pte, self.write)
+        memory.access(k, k.vma[v], address, pte, self.write)
         return harm
-
-
-def allows(pte, write):
-    """True if the pte lets the access through."""
-    return pte.flags & structs.PTE_PRESENT and (not write or pte.flags & structs.PTE_RW)
 
 
 def swap_fault(k, v, address, write):
     """One attempt of do_swap_page(); what it did that must not be, or ''."""
     entry = k.pte[k.vma[v].pte_base + address].value
-    yield Point(f"do_swap_page(): look entry {entry} up in the swap cache")
-    pfn = lookup_swap_cache(k, entry)
-    if pfn:
-        yield from lock(k, pfn, "do_swap_page()")
-    else:
-        pfn = yield from read_entry(k, v, address, entry, "do_swap_page()")
-        if not pfn:
-            return ""
-    stale = not k.mem_map[pfn].flags & structs.PG_swapcache
-    result = memory.do_swap_page_locked(k, v, address, write, pfn, entry)
-    if result == 0 and stale:
+    pfn, stale = yield from swapped_page(k, v, address, entry, "do_swap_page()")
+    if pfn and memory.do_swap_page_locked(k, v, address, write, pfn, entry) == 0 and stale:
         return f"do_swap_page() maps the stale page {pfn}: two frames hold the one page, its migration is undone"
     return ""
 
 
-def read_entry(k, v, address, entry, who):
-    """Allocate a page and read an entry into it; the locked page, or 0 if somebody else was faster."""
+def swapped_page(k, v, address, entry, who):
+    """Look an entry up in the swap cache, or read it, and sleep for the lock: (page, True if it has left the cache).
+
+    (0, False) if somebody else was faster with the reading.
+    """
+    yield Point(f"{who}: look entry {entry} up in the swap cache")
+    pfn = lookup_swap_cache(k, entry)
+    if pfn:
+        yield Point(f"{who}: lock page {pfn}", pfn)
+        trylock_page(k, pfn)
+        return pfn, not k.mem_map[pfn].flags & structs.PG_swapcache
     pfn = page_alloc.alloc_page_vma(k, v, address)
     trylock_page(k, pfn)
     yield Point(f"{who}: page {pfn} is allocated, put it into the swap cache")
     if begin_read_swap_cache(k, pfn, entry, structs.GFP_KERNEL) != 1:
-        return 0
+        return 0, False
     yield Point(f"{who}: sleep until entry {entry} is read into page {pfn}")
     swap_readpage(k, pfn)
-    return pfn
-
-
-def lock(k, pfn, who):
-    """lock_page(), with the sleep that it may take."""
-    yield Point(f"{who}: lock page {pfn}", pfn, structs.PG_locked)
-    trylock_page(k, pfn)
+    return pfn, False
 
 
 def shmem_fault(k, v, address, write):
     """One attempt of shmem_getpage(), and the mapping of what it gave; what it did that must not be, or ''."""
-    vma = k.vma[v]
+    vma, harm = k.vma[v], ""
     m, index = vma.mapping, vma.vm_pgoff + address - vma.vm_start
     entry = k.file_page[k.mapping[m].base + index].entry
-    harm = ""
     if entry:
-        yield Point(f"shmem_getpage(): look entry {entry} up in the swap cache")
-        pfn = lookup_swap_cache(k, entry)
-        if pfn:
-            yield from lock(k, pfn, "shmem_getpage()")
-        else:
-            pfn = yield from read_entry(k, v, address, entry, "shmem_getpage()")
-            if not pfn:
-                return ""
-        stale = not k.mem_map[pfn].flags & structs.PG_swapcache
-        if shmem.shmem_take_back(k, m, index, pfn, entry):
+        pfn, stale = yield from swapped_page(k, v, address, entry, "shmem_getpage()")
+        if not pfn or shmem.shmem_take_back(k, m, index, pfn, entry):
             return ""
         if stale:
             harm = f"shmem_getpage() takes the stale page {pfn} into the page cache; the new page is an orphan"
@@ -119,21 +110,22 @@ def shmem_fault(k, v, address, write):
     return harm
 
 
-class Migrate(NamedTuple):
-    """An in-kernel caller moves the page behind one virtual page of a task, mapped or in the swap cache."""
+@dataclass(frozen=True)
+class Migrate(Actor):
+    """An in-kernel caller moves the page, mapped or in the swap cache, to another node."""
 
-    task: str
-    page: int = 0
-    to: int = 1
     name: str = "migration"
+    to: int = 1
+    in_kernel = True
 
     def steps(self, kernel):
         """migrate_pages() on a list of one page, step by step."""
-        k, (pid, address) = kernel.k, locate(kernel, self)
+        k, (pid, address) = kernel.k, self.locate(kernel)
         pfn = page_behind(k, pid, address)
         yield Point("isolate_lru_page() and allocation of the new page")
-        pages, new_pages = mmzone.work_list(k, structs.PAGELIST), mmzone.work_list(k, structs.NEWLIST)
-        moved = mmzone.work_list(k, structs.MOVED)
+        pages, new_pages, moved = (
+            mmzone.work_list(k, which) for which in (structs.PAGELIST, structs.NEWLIST, structs.MOVED)
+        )
         collect(k, pid, address, pfn, pages)
         if mmzone.list_empty(k, pages):
             return ""
@@ -156,10 +148,8 @@ class Migrate(NamedTuple):
 def move_one(k, pfn, new, moved, pass_):
     """unmap_and_move() of one page into the new page `new`: 0 or -EAGAIN."""
     page = k.mem_map[pfn]
-    if pass_ < migrate.PASS_LOCK:
-        yield Point(f"pass {pass_}: try to lock page {pfn}")
-    else:
-        yield Point(f"pass {pass_}: lock page {pfn}", pfn, structs.PG_locked)
+    sleeps = pass_ >= migrate.PASS_LOCK
+    yield Point(f"pass {pass_}: {'' if sleeps else 'try to '}lock page {pfn}", pfn * sleeps)
     if not trylock_page(k, pfn):
         return -structs.EAGAIN
     if page.flags & structs.PG_writeback:
@@ -194,56 +184,44 @@ class Swapoff(NamedTuple):
 
     def steps(self, kernel):
         """try_to_unuse() of every entry in use, step by step."""
-        k = kernel.k
+        k, harm = kernel.k, ""
         k.sys.swap_on = 0
-        harm = ""
         for entry in range(1, k.sys.swap_slots + 1):
             while k.swap_map[entry]:
-                yield Point(f"try_to_unuse(): look entry {entry} up in the swap cache")
-                pfn = lookup_swap_cache(k, entry)
-                if pfn:
-                    yield from lock(k, pfn, "try_to_unuse()")
-                else:
-                    pfn = yield from read_entry(k, 0, 0, entry, "try_to_unuse()")
-                    if not pfn:
-                        continue
-                stale = not k.mem_map[pfn].flags & structs.PG_swapcache
+                pfn, stale = yield from swapped_page(k, 0, 0, entry, "try_to_unuse()")
                 before = k.swap_map[entry]
-                if swapoff.unuse_locked(k, pfn, entry) == 0 and stale and k.swap_map[entry] < before:
+                if pfn and swapoff.unuse_locked(k, pfn, entry) == 0 and stale and k.swap_map[entry] < before:
                     harm = f"try_to_unuse() puts the stale page {pfn} to use for entry {entry}"
         return harm
 
 
-class WriteAndUnmap(NamedTuple):
+@dataclass(frozen=True)
+class WriteAndUnmap(Actor):
     """Another thread of a task writes the page, and memory pressure then takes it into the swap cache again."""
 
-    task: str
-    page: int = 0
     name: str = "writer"
 
     def steps(self, kernel):
         """A write fault, then the first half of reclaim."""
-        harm = yield from Fault(self.task, self.page, True).steps(kernel)
-        pid, address = locate(kernel, self)
-        pfn = page_behind(kernel.k, pid, address)
-        yield Point(f"shrink_list(): unmap page {pfn} into the swap cache", pfn, structs.PG_locked, harm)
-        if page_behind(kernel.k, pid, address) == pfn:
+        harm = yield from Fault(self.task, self.page, write=True).steps(kernel)
+        at = self.locate(kernel)
+        pfn = page_behind(kernel.k, *at)
+        yield Point(f"shrink_list(): unmap page {pfn} into the swap cache", pfn, harm)
+        if page_behind(kernel.k, *at) == pfn:
             unmap_into_swap_cache(kernel.k, pfn)
         return harm
 
 
-class Pin(NamedTuple):
+@dataclass(frozen=True)
+class Pin(Actor):
     """A device writes into a page of a task: get_user_pages(), DMA, put_page()."""
 
-    task: str
-    page: int = 0
     name: str = "device"
 
     def steps(self, kernel):
         """A reference is all that holds the page meanwhile; patch 2 knows nothing of it."""
-        k, (pid, address) = kernel.k, locate(kernel, self)
-        vma = k.vma[memory.find_vma(k, pid, address)]
-        pte, harm = k.pte[vma.pte_base + address], ""
+        k, harm = kernel.k, ""
+        _, pte = walk(k, *self.locate(kernel))
         yield Point("get_user_pages(): find the page in the page table, take a reference")
         while not pte.flags & structs.PTE_PRESENT:
             harm = (yield from Fault(self.task, self.page).steps(kernel)) or harm
@@ -260,19 +238,18 @@ class Pin(NamedTuple):
 # -- helpers of the actors, and for building a machine to race on
 
 
-def locate(kernel, actor):
-    """(pid, virtual page) that an actor names: page `actor.page` of the first mapping of task `actor.task`."""
-    task = next(t for t in kernel.tasks if t.name == actor.task)
-    return task.pid, int(task._vmas()["vm_start"][0]) + actor.page
+def walk(k, pid, address):
+    """The vma (its row) and the pte of a virtual page."""
+    v = memory.find_vma(k, pid, address)
+    return v, k.pte[k.vma[v].pte_base + address]
 
 
 def page_behind(k, pid, address):
     """The frame of a virtual page: mapped, in the swap cache, or in the page cache; 0 for none."""
-    vma = k.vma[memory.find_vma(k, pid, address)]
-    pte = k.pte[vma.pte_base + address]
+    v, pte = walk(k, pid, address)
+    vma, entry = k.vma[v], pte.value
     if pte.flags & structs.PTE_PRESENT:
         return pte.value
-    entry = pte.value
     if vma.mapping and not pte.flags & structs.PTE_SWAP:
         note = k.file_page[k.mapping[vma.mapping].base + vma.vm_pgoff + address - vma.vm_start]
         entry = note.entry
@@ -297,9 +274,3 @@ def unmap_into_swap_cache(k, pfn):
         while buffer.writepage(k, pfn, page.mapping) == buffer.PAGE_KEEP:
             pass
     move_to_lru(k, pfn)
-
-
-def swap_out_half(kernel, task, page=0):
-    """Leave page `page` of a task's first mapping in the swap cache, with swap ptes or a note, as reclaim does."""
-    start = int(task._vmas()["vm_start"][0])
-    kernel.call(unmap_into_swap_cache, page_behind(kernel.k, task.pid, start + page))

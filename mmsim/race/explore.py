@@ -8,7 +8,6 @@ import pandas as pd
 from ..errors import MMSimError
 from ..machine import PID_KERNEL
 from ..mm import structs
-from .actors import Migrate, Swapoff, locate
 
 MOST_STEPS = 400  # of one schedule: more is a livelock
 
@@ -21,7 +20,7 @@ class Race:
     build : callable
         ``build(patches)`` gives the Kernel to start from.
     actors : list
-        Of Fault, Migrate, Swapoff, WriteAndUnmap, or anything with a `name` and `steps(kernel)`.
+        Fault, Migrate, Swapoff and the like, or anything with a `name` and `steps(kernel)`.
     patches : int or iterable of int
 
     Attributes
@@ -42,9 +41,8 @@ class Race:
         self.actors = {actor.name or actor.task: actor for actor in actors}
         if len(self.actors) != len(actors):
             raise ValueError("actors: two of them have the same name")
-        in_kernel = (Migrate, Swapoff)
         self._pids = {
-            name: PID_KERNEL if isinstance(actor, in_kernel) else locate(self.kernel, actor)[0]
+            name: PID_KERNEL if getattr(actor, "in_kernel", True) else actor.locate(self.kernel)[0]
             for name, actor in self.actors.items()
         }
         self.kernel.k.sys.tracing = 0
@@ -57,12 +55,9 @@ class Race:
         """Back to the start; nobody has done anything yet."""
         for name, array in self._start.items():
             self.kernel.tables[name][:] = array
-        self.history, self.waited = [], []
-        self.holders = {}
-        self.harm = ""
+        self.history, self.waited, self.holders, self.points, self.harm = [], [], {}, {}, ""
         self._running = {name: actor.steps(self.kernel) for name, actor in self.actors.items()}
-        self.points = {}
-        for name in list(self._running):
+        for name in self.actors:
             self._advance(name)
 
     def _advance(self, name):
@@ -70,22 +65,21 @@ class Race:
         sys.current = self._pids[name]
         try:
             self.points[name] = next(self._running[name])
-            self.harm = self.harm or self.points[name].harm
+            harm = self.points[name].harm
         except StopIteration as end:
-            self.points[name] = None
-            self.harm = self.harm or (end.value or "")
+            self.points[name], harm = None, end.value
+        self.harm = self.harm or harm or ""
         sys.current = PID_KERNEL
         locked = np.flatnonzero(self.kernel.tables["mem_map"]["flags"] & structs.PG_locked).tolist()
         self.holders = {pfn: self.holders.get(pfn, name) for pfn in locked}
 
     def blocked(self, name):
-        """True if an actor waits for a page flag that is set."""
-        point = self.points[name]
-        return bool(point and point.flag and self.kernel.k.mem_map[point.page].flags & point.flag)
+        """True if an actor waits for the lock of a page."""
+        return bool(self.points[name] and self.points[name].page in self.holders)
 
     def waits_for(self, name):
         """What a blocked actor waits for, in words; '' if it does not wait."""
-        page = self.points[name].page if self.blocked(name) else 0
+        page = self.blocked(name) and self.points[name].page
         return f"waits for the lock of page {page}, held by {self.holders[page]}" if page else ""
 
     @property
@@ -107,12 +101,15 @@ class Race:
         self.waited.append([n for n in self.points if self.blocked(n)])
         self._advance(name)
 
-    def back(self):
-        """Undo the last step."""
-        names = [name for name, _ in self.history[:-1]]
+    def replay(self, names):
+        """Start anew, and let these actors take a step each, in this order."""
         self.restart()
         for name in names:
             self.step(name)
+
+    def back(self):
+        """Undo the last step."""
+        self.replay([name for name, _ in self.history[:-1]])
 
     def outcome(self):
         """(what came of it, True if that is bad), when all have finished; '' while they have not."""
@@ -125,19 +122,16 @@ class Race:
             return f"{self.harm or 'corrupt'}: {error}", True
         if self.harm:
             return self.harm, True
-        k, tables = self.kernel.k, self.kernel.tables
-        used = tables["pte"]["flags"] & structs.PTE_PRESENT != 0
-        nodes = sorted({int(k.mem_map[int(pfn)].node) for pfn in tables["pte"]["value"][used]})
+        pte = self.kernel.tables["pte"]
+        nodes = np.unique(self.kernel.tables["mem_map"]["node"][pte["value"][pte["flags"] & structs.PTE_PRESENT != 0]])
         return f"good: pages on node {', '.join(map(str, nodes)) or 'none'}", False
 
     def state(self):
         """What decides the future: the tables, and where each actor stands with what it knows."""
-        clocks = ("clock", "swap_free_at", "disk_free_at", "nr_considered", "nr_events")
         sys = self.kernel.tables["sys"].copy()
-        for name in clocks:
-            sys[name] = 0
+        sys[["clock", "swap_free_at", "disk_free_at", "nr_considered", "nr_events"]] = 0
         ignored = {"sys", "event", "considered", "vmstat", "timer"}
-        tables = b"".join(a.tobytes() for n, a in self.kernel.tables.items() if n not in ignored)
+        tables = tuple(array.tobytes() for name, array in self.kernel.tables.items() if name not in ignored)
         return hash((tables, sys.tobytes())), tuple(frames_of(g) for g in self._running.values()), self.harm
 
 
@@ -170,24 +164,20 @@ class Exploration:
     """
 
     def __init__(self, race, counts, shortest, states):
-        self.race = race
-        self.states = states
-        self.schedules = sum(counts.values())
-        self.bad = sum(n for (_, bad), n in counts.items() if bad)
-        rows = [(*end, n, len(shortest[end])) for end, n in counts.most_common()]
-        table = pd.DataFrame(rows, columns=["outcome", "bad", "schedules", "shortest"])
-        self.outcomes = table[["outcome", "schedules", "bad", "shortest"]]
-        self._shortest = shortest
-        bad = [names for (_, is_bad), names in shortest.items() if is_bad]
-        self.counterexample = Schedule(race, min(bad, key=len)) if bad else None
+        self.race, self.states, self._shortest = race, states, shortest
+        self.schedules = counts.total()
+        rows = [(text, n, bad, len(shortest[text, bad])) for (text, bad), n in counts.most_common()]
+        self.outcomes = pd.DataFrame(rows, columns=["outcome", "schedules", "bad", "shortest"])
+        self.bad = int(self.outcomes.loc[self.outcomes["bad"], "schedules"].sum())
+        found = [names for (_, bad), names in shortest.items() if bad]
+        self.counterexample = Schedule(race, min(found, key=len)) if found else None
 
     def example(self, outcome):
         """The shortest Schedule with an outcome, named as in `outcomes`, or by a part of it."""
-        ends = {text: names for (text, _), names in self._shortest.items()}
-        found = [ends[outcome]] if outcome in ends else [names for text, names in ends.items() if outcome in text]
+        found = [(text != outcome, len(names), names) for (text, _), names in self._shortest.items() if outcome in text]
         if not found:
             raise ValueError(f"outcome: no schedule ends with {outcome!r}; see .outcomes")
-        return Schedule(self.race, min(found, key=len))
+        return Schedule(self.race, min(found)[-1])
 
     def __repr__(self):
         return f"<Exploration: {self.bad} of {self.schedules} schedules are bad, {self.states} states>"
@@ -197,8 +187,7 @@ class Schedule:
     """One order of steps: names of actors; iterate it to replay it step by step."""
 
     def __init__(self, race, names):
-        self.race = race
-        self.names = names
+        self.race, self.names = race, names
 
     def __len__(self):
         return len(self.names)
@@ -219,11 +208,6 @@ class Schedule:
         while race.choices and len(race.history) < MOST_STEPS:
             race.step(race.choices[0])
         return Schedule(race, tuple(name for name, _ in race.history))
-
-    def table(self):
-        """The steps and the outcome as a DataFrame, one row a step; `race_view.lanes` has a column an actor."""
-        rows = [{"actor": name, "step": what} for name, what in self]
-        return pd.DataFrame([*rows, {"actor": "outcome", "step": self.race.outcome()[0]}])
 
 
 def explore(build, actors, patches=7):
@@ -248,17 +232,13 @@ def explore(build, actors, patches=7):
         key = race.state()
         if key in known:
             return known[key]
-        choices = race.choices
+        counts, shortest, choices = Counter(), {}, race.choices
         if not choices or len(path) > MOST_STEPS:
             end = ("livelock: the actors never finish", True) if choices else race.outcome()
-            known[key] = Counter({end: 1}), {end: ()}
-            return known[key]
-        counts, shortest = Counter(), {}
+            counts, shortest, choices = Counter({end: 1}), {end: ()}, []
         for i, name in enumerate(choices):
             if i:
-                race.restart()
-                for earlier in path:
-                    race.step(earlier)
+                race.replay(path)
             race.step(name)
             below, ends = visit([*path, name])
             counts.update(below)

@@ -1,0 +1,35 @@
+"""How a recorded kernel and the model compare."""
+
+from ..palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
+from .style import box, canvas, drawing, sentence
+
+LOOKS = {"agree": Look(GREEN, "a"), "differs": Look(ORANGE, "d", "//"), "not modelled": Look(LIGHT, "n", ".."),
+         "unexplained": Look(VERMILLION, "u", "xx")}  # fmt: skip
+
+
+@drawing
+def verdicts(summary, *, ax=None):
+    """How many cases of a recording agree with the model, differ for a cause, or are not modelled.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        As `mmsim.oracle.summary` gives it.
+    ax : Axes, optional
+    """
+    ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
+    names = [row.cause or row.verdict for row in summary.itertuples()]
+    shown = set()
+    for y, row in enumerate(summary.itertuples()):
+        label = f"_{y}" if row.verdict in shown else row.verdict
+        shown.add(row.verdict)
+        ax.barh(y, row.cases, 0.72, label=label, **box(LOOKS[row.verdict]))
+        ax.text(row.cases + 1.5, y, row.cases, va="center", color=BLACK)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlim=(0, 1.1 * summary["cases"].max()), ylim=(len(names) - 0.4, -0.6), xlabel="cases")
+    ax.legend(loc="lower right")
+    totals = summary.groupby("verdict", observed=True)["cases"].sum()
+    said = sentence(f"{row.cases} {name}" + f" ({row.verdict})" * (name != row.verdict)
+                    for name, row in zip(names, summary.itertuples(), strict=True))  # fmt: skip
+    total = sentence(f"{n} {name}" for name, n in totals.items())
+    return ax, f"{totals.sum()} recorded cases: {total}. In detail: {said}."
