@@ -42,6 +42,7 @@ KEPT = 4  # caches on disk: this version's, and those of others that were used l
 class Part(JITCodeLibrary):
     """The code of a twin.  numba would optimise and load each on its own, over and over: it only waits to be linked."""
 
+    all = ()
     codegen = property(lambda self: self)  # asked for nothing but the next line
 
     def set_env(self, name, env):
@@ -49,10 +50,27 @@ class Part(JITCodeLibrary):
 
     def get_pointer_to_function(self, _name):
         """Not callable by itself."""
+        Part.all += (self,)
         return 0
 
     def add_linking_library(self, library):
         self._linking_libraries.append(library)
+
+    def needs(self):
+        """The parts that it calls.  Where a function was still being compiled (recursion), numba says so by a name."""
+        names = {*recursive_calls(self._final_module).values()}
+        resolved = [part for part in Part.all if names & part.functions()] if names else []
+        return [*self._linking_libraries, *resolved]
+
+    def functions(self):
+        """The names of those that it defines."""
+        return {f.name for f in self._final_module.functions if not f.is_declaration}
+
+
+def recursive_calls(module):
+    """The variables through which numba calls functions that it has not compiled yet: {variable: function}."""
+    names = [v.name for v in module.global_variables if v.name.startswith(RuntimeLinker.PREFIX)]
+    return {name: name.removeprefix(RuntimeLinker.PREFIX) for name in names}
 
 
 class Whole(JITCodeLibrary):
@@ -66,15 +84,15 @@ class Whole(JITCodeLibrary):
         parts = list(dict.fromkeys(self._linking_libraries))
         for part in parts:
             module.link_in(part._final_module, preserve=True)
-            parts += [p for p in dict.fromkeys(part._linking_libraries) if p not in parts]
+            parts += [p for p in dict.fromkeys(Part.needs(part)) if p not in parts]
         self._linking_libraries = []
-        for name in [v.name for v in module.global_variables if v.name.startswith(RuntimeLinker.PREFIX)]:
-            # numba calls a function that is still being compiled (recursion) through a variable: fill it in
-            target = name.removeprefix(RuntimeLinker.PREFIX)
+        for name, target in recursive_calls(module).items():
             module.link_in(llvm.parse_assembly(f'declare void @"{target}"()\n@"{name}" = constant ptr @"{target}"'))
         for value in (*module.functions, *module.global_variables):
             if value.name not in own and not value.is_declaration:
                 value.linkage = "internal"  # what is inlined everywhere need not stay
+        missing = [f.name for f in module.functions if f.is_declaration and f.name.startswith("_ZN5mmsim")]
+        assert not missing, missing  # a call of it would end the process
         super().finalize()
 
 

@@ -47,13 +47,17 @@ TestHistories.settings = settings(max_examples=40)
 
 
 def test_an_allocation_that_reclaims_and_allocates_in_turn():
-    """The one recursion of the kernel, which numba alone would not link."""
+    """The one recursion of the kernel, which numba alone would not link; entered from either side."""
     kernel = BothSpeeds(Topology.uniform(nodes=1, frames=1024), swap_slots=4000)
     task = kernel.spawn("large")
     task.touch(task.mmap(3000), write=True)
     kernel.verify()
     assert kernel.vmstat()["direct_reclaim"] > 0
     assert kernel.vmstat()["slab_pages"] > 1
+    kernel = BothSpeeds(Topology.uniform(nodes=1, frames=256))
+    kernel.spawn("small").touch(kernel.tasks[0].mmap(64), write=True)
+    assert kernel.reclaim(50) == 50
+    assert kernel.vmstat()["slab_pages"] == 1
 
 
 def job(**options):
