@@ -1,7 +1,6 @@
 """The MigrationLab without a browser: what it records, how its controls behave, what it says."""
 
 import re
-import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +11,7 @@ from mmsim import Config, Kernel, MMSimError, Policy, Topology
 from mmsim.widgets import MigrationLab
 from mmsim.widgets.layouts import LAYOUTS
 from mmsim.widgets.recording import Recording
-from mmsim.widgets.scene import FREE, MARK, MARKS, Scene
+from mmsim.widgets.scene import FREE, MAPPED, MARK, MARKS, Scene
 
 
 def machine(pages=12, frames=64, patches=7, **options):
@@ -95,15 +94,15 @@ def test_counters_and_reasons_grow_to_what_the_migration_says():
     assert set(halfway["what"]) == {"not yet"}
 
 
-def test_a_thousand_pages_are_recorded_in_two_seconds():
+def test_a_thousand_pages_are_recorded_event_by_event():
+    """How long it takes, and how long a click, is measured by benchmarks/click.py."""
     kernel, task, _ = machine(1024, frames=1536)
-    begin = time.perf_counter()
     recording = Recording(kernel, lambda: task.migrate_pages(0, 0, 2))
     assert len(recording.events) > 10_000
-    assert time.perf_counter() - begin < 2
-    begin = time.perf_counter()
-    Scene(recording).cells(recording.steps // 2)
-    assert time.perf_counter() - begin < 0.1
+    node_2 = kernel.tables["mem_map"]["node"][: len(recording)] == 2
+    for step, there in ((0, 0), (recording.steps, 1024)):
+        looks, _ = Scene(recording).cells(step)
+        assert (looks[: len(recording)][node_2] & 15 == MAPPED).sum() == there
 
 
 def test_a_ring_that_has_wrapped_is_recorded_all_the_same():
