@@ -1,0 +1,89 @@
+"""Every command that the README, the docs and the lessons show is run by a test: here, or where TESTED says."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TESTED = {  # what is too long for here, or needs a browser: the file that runs it
+    "make test": ".ci/run",
+    "make lint": ".ci/run",  # make test begins with it
+    "bash .ci/run": ".github/workflows/test.yml",
+    "make lab": "tests/browser/test_doors.py",
+    "mmsim lab": "tests/test_cli.py",
+    "make app": "tests/browser/test_doors.py",
+    "make site": "tests/browser/test_site.py",
+    "make dist": "tests/release/test_dist.py",
+    "make student": "tests/test_student.py",
+    "make bench": "tests/test_compiled.py",
+    "python -m mmsim.compiled": "binder/postBuild",  # which tests/release/test_binder.py runs
+    "python -m mmsim.recorder mine.jsonl": "tests/test_lessons_07_09.py",
+    ".venv/bin/python": "tests/test_readme.py",
+}
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+MINE = """
+name = "A small job"
+machine = { preset = "two-socket", memory = "64 MB" }
+kernel.swap = "16 MB"
+trigger.migrate_pages = { task = "job", old = 0, new = 1 }
+[[task]]
+name = "job"
+runs_on = 1
+node = 0
+[[task.memory]]
+name = "heap"
+size = "4 MB"
+"""
+
+
+def shown(text):
+    """The commands in a text: lines of blocks of shell, and commands between backticks."""
+    blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    begin = r"make [a-z]|bash |\.venv/bin/|python -m|mmsim (?:run|sweep|verify|scenarios|lab)\b"
+    lines += re.findall(rf"`((?:{begin})[^`\n]*)`", text)
+    commands = (re.sub(r"\s+#.*", "", line).strip().removeprefix(".venv/bin/mmsim") for line in lines)
+    return {f"mmsim{c}" if c.startswith(" ") else c for c in (c.removeprefix("$ ") for c in commands) if c}
+
+
+def all_shown():
+    texts = [file.read_text() for file in TEXTS]
+    for file in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        texts += [cell.source for cell in nbformat.read(file, 4).cells if cell.cell_type == "markdown"]
+    return sorted(set().union(*map(shown, texts)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the commands run: a reader's folder, with a scenario of the reader's own."""
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / "mine.toml").write_text(MINE)
+    shutil.copy(ROOT / "tests/oracle/linux-6.1.jsonl", folder / "mine.jsonl")
+    return folder
+
+
+@pytest.mark.parametrize("command", all_shown())
+def test_command(command, folder):
+    if command in TESTED:
+        assert (ROOT / TESTED[command]).exists()
+    elif command.startswith("python -m pytest "):
+        assert (ROOT / command.split()[-1]).exists()
+    elif command == "make figures":
+        code = "import runpy, sys, pathlib; main = runpy.run_path('docs/figures.py')['main']; "
+        code += f"main.__globals__['IMG'] = pathlib.Path({str(folder)!r}); main()"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+        assert {file.name for file in (ROOT / "docs/img").iterdir()} <= {file.name for file in folder.iterdir()}
+    elif command == "make pins":
+        assert "pin.py" in (ROOT / "Makefile").read_text()
+    else:
+        assert shlex.split(command)[0] == "mmsim", f"no test runs {command!r}"
+        line = f"{shlex.quote(sys.executable)} -m {command}"
+        done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
