@@ -6,7 +6,7 @@ BIN := .venv/bin
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab app test lint figures site dist bench pins clean
+.PHONY: help lab app test lint figures student site dist bench pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ lint: .venv/.$(EXTRAS)  ## ruff, import contracts; in CI also that notebooks are
 figures: .venv/.$(EXTRAS)  ## draw the figures of the README anew
 	$(BIN)/python docs/figures.py
 
+student: .venv/.$(EXTRAS)  ## copies of the lessons without solutions: build/student
+	$(BIN)/python docs/student.py
+
 site: .venv/.site  ## the lessons with their results, the reference, and a lab in the browser: build/site
 	rm -rf build/site build/site-source
 	mkdir -p build/site-source
@@ -42,7 +45,7 @@ dist: .venv/.release  ## wheel and sdist, checked: dist/
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
-bench: .venv/.$(EXTRAS)  ## measure speed and import time
+bench: .venv/.$(EXTRAS),fast  ## measure speed, compiled and interpreted, up to 64 GB
 	$(BIN)/python benchmarks/bench.py
 
 pins: .venv/.$(EXTRAS),fast  ## pin binder/requirements.txt to what is installed here

@@ -166,13 +166,29 @@ def bind_order(case, linux):
         return None
     away = case.distances[case.setup["cpu"]]
     nearest = [node for node in nodes if away[node] == min(away[n] for n in nodes)]
-    used = next((node for node in [*linux["after"], *linux.get("tail", [])][::-1] if node in nearest), nearest[0])
     stay = nodes if "MOVE" in case.flags or "MOVE_ALL" in case.flags else range(len(away))
     before = linux.get("before", [None] * case.pages)  # None: set_mempolicy(2), the pages come after it
+    if "STRICT" in case.flags and stay != nodes and set(before) - set(nodes):
+        return None  # nothing moves
+    moved = [new for old, new in zip(before, linux["after"], strict=True) if old not in stay]
+    used = next((node for node in [*moved, *linux.get("tail", [])][::-1] if node in nearest), nearest[0])
     places = []
     for node in (used, min(nodes)):  # of several that are equally near today's kernel has its own favourite
         tail = {"tail": [node] * len(linux["tail"])} if "tail" in linux else {}
         places.append(placed(linux, [old if old in stay else node for old in before], **tail) | DONE)
+    return places
+
+
+def interleave_turns(case, linux):
+    """With MOVE, V1 gives INTERLEAVE's nodes to the pages that move, in turn; today by their place in the object."""
+    if case.call.get("mode") != "MPOL_INTERLEAVE" or not {"MOVE", "MOVE_ALL"} & set(case.flags):
+        return None
+    nodes, first = case.call["nodes"], case.setup.get("vma_pgoff_mod_12", 4)
+    misfits = [i for i, node in enumerate(linux["before"]) if node not in nodes]
+    places = []
+    for turns in (misfits, range(len(misfits))):
+        new = {i: nodes[(first + turn) % len(nodes)] for i, turn in zip(misfits, turns, strict=True)}
+        places.append(placed(linux, [new.get(i, node) for i, node in enumerate(linux["before"])]) | DONE)
     return places
 
 
@@ -275,6 +291,7 @@ CAUSES = {
     "locked vmas": locked_vmas,
     "pinned pages": pinned_pages,
     "BIND order": bind_order,
+    "INTERLEAVE turns": interleave_turns,
     "PREFERRED in a cpuset": preferred_node,
     "permission": permission,
     "no target": no_target,

@@ -89,7 +89,7 @@ def _by_page(migration, events, ax):
     rows = []
     for code, page, new in zip(events["code"], events["page"], events["new_page"], strict=True):
         rows.append(row.get(page, -1) if code != trace.PUT_BACK else -1)
-        if code == trace.MOVED and page in row:
+        if code == trace.REPLACED and page in row:
             row[new] = row[page]  # a page may move again, with the next pair of nodes
     events = events.assign(row=rows, turn=(events["code"] == trace.PASS).cumsum()).query("row >= 0")
     marked = events["code"].isin(set().union(*(wanted for *_, wanted in MARKS if wanted)))

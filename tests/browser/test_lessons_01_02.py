@@ -4,31 +4,9 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from student import WIDER, button, serious, solve
 
 CONFIG, RECHECK = "01-config-migration.ipynb", "02-swapcache-recheck.ipynb"
-WIDER = """() => [...document.querySelectorAll(
-        '.jp-OutputArea-output, .jp-RenderedMarkdown, .mmsim-plain, .mmsim-plain *')]
-    .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && !e.closest('.unseen')
-        && getComputedStyle(e).overflowX !== 'visible')
-    .map(e => e.className + ': ' + e.innerText.slice(0, 60))"""
-
-
-def button(place, name):
-    return place.get_by_role("button", name=name, exact=True)
-
-
-def solve(page, place, text):
-    """Replace the text of a cell and run it."""
-    place.locator(".cm-content").click()
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(text)
-    page.keyboard.press("Shift+Enter")
-
-
-def serious(page, context):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    found = axe.Axe().run(page, context=context).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
 
 
 def test_a_prediction_is_judged_and_survives_running_the_cell_again(open_notebook):

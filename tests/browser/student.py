@@ -1,0 +1,103 @@
+"""What a student does in a notebook, for the tests in this folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+WIDER = """() => [...document.querySelectorAll(
+        '.jp-OutputArea-output, .jp-RenderedMarkdown, .mmsim-plain, .mmsim-plain *')]
+    .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && !e.closest('.unseen')
+        && getComputedStyle(e).overflowX !== 'visible')
+    .map(e => e.className + ': ' + e.innerText.slice(0, 60))"""
+ACTIVE = "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].findIndex(e => e.matches('.jp-mod-active'))"
+IDLE = "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
+FOCUSED = """(document.activeElement.closest('label') ?? document.activeElement).textContent.trim()"""
+
+
+def button(place, name):
+    return place.get_by_role("button", name=name, exact=True)
+
+
+def solve(page, place, text):
+    """Replace the text of a cell and run it."""
+    place.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    page.keyboard.press("Shift+Enter")
+
+
+def serious(page, context):
+    """What axe finds that keeps somebody from using a part of the page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page, context=context).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def cell(page, name, cell_id):
+    """A cell of a notebook by its id, which JupyterLab does not show."""
+    ids = [cell["id"] for cell in json.loads((NOTEBOOKS / name).read_text())["cells"]]
+    return page.locator(".jp-Notebook .jp-Cell").nth(ids.index(cell_id))
+
+
+def output(place):
+    return place.locator(".jp-OutputArea-output")
+
+
+def try_exercise(page, name, cell_id, *tries):
+    """Solve an exercise, as often as there are tries: (source, what the check says)."""
+    place = cell(page, name, cell_id)
+    expect(output(place)).to_contain_text("○ No answer yet")
+    for source, said in tries:
+        solve(page, place, source)
+        expect(output(place)).to_contain_text(said)
+
+
+def can_be_read_by_everyone(page, pictures):
+    """No error, nothing too wide, and a text for each picture."""
+    assert page.evaluate(WIDER) == []
+    alternatives = [picture.get_attribute("alt") for picture in page.locator(".jp-OutputArea-output img").all()]
+    assert len(alternatives) >= pictures
+    assert all(len(text) > 40 for text in alternatives)
+    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
+    assert not serious(page, ".mmsim-predict")
+
+
+class Keys:
+    """A student without a mouse, in command mode on the first cell of a notebook."""
+
+    def __init__(self, page, name):
+        self.page, self.name = page, name
+
+    def run_to(self, cell_id):
+        """Run cells until this one has been run; the one behind it is the active one then. The cell."""
+        wanted = cell(self.page, self.name, cell_id)
+        for place in range(self.page.evaluate(ACTIVE), 1 + wanted.evaluate(f"cell => {place_of('cell')}")):
+            self.page.keyboard.press("Shift+Enter")
+            self.page.wait_for_function(f"{ACTIVE} === {place + 1}")
+        self.page.wait_for_function(IDLE, timeout=60_000)
+        return wanted
+
+    def back_to(self, text, key="Shift+Tab"):
+        """Press Shift+Tab until what has the focus, or its label, bears this text."""
+        for _ in range(60):
+            self.page.keyboard.press(key)
+            if self.page.evaluate(FOCUSED) == text:
+                return
+        raise AssertionError(f"{key} does not lead to {text!r}")
+
+    def write(self, cell_id, text):
+        """Write another text into the active cell, and run it; the cell."""
+        place = cell(self.page, self.name, cell_id)
+        assert self.page.evaluate(ACTIVE) == place.evaluate(f"cell => {place_of('cell')}")
+        for key in ("Enter", "Control+A"):
+            self.page.keyboard.press(key)
+        self.page.keyboard.insert_text(text)
+        self.page.keyboard.press("Shift+Enter")
+        return place
+
+
+def place_of(cell):
+    return f"[...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf({cell})"

@@ -1,0 +1,136 @@
+"""Lessons 03 and 04 as a student goes through them: predict, run the lab, solve the exercises; 03 by keys alone."""
+
+import pytest
+from playwright.sync_api import expect
+from student import Keys, button, can_be_read_by_everyone, cell, output, serious, try_exercise
+
+DIRECT, RESTORE = "03-migrate-pages.ipynb", "04-remove-from-swap.ipynb"
+
+
+def said(place):
+    return place.get_by_role("status").first
+
+
+def test_lesson_03_by_keys_alone(open_notebook):
+    """From the first cell to the last: predictions, the lab, exercises; the page is never clicked."""
+    page = open_notebook(DIRECT, run=False)
+    keys = Keys(page, DIRECT)
+
+    asked = keys.run_to("predict-path")
+    expect(button(asked, "○ direct")).to_be_visible()
+    keys.back_to("○ direct")
+    page.keyboard.press("Enter")
+    expect(said(asked)).to_contain_text("✓ Right. Rule: pass 0 skips a page under writeback")
+    page.keyboard.press("Shift+Enter")  # in the widget: run its cell again, and go on
+    expect(said(asked)).to_contain_text("✓ Right.")
+
+    asked = keys.run_to("predict-pass")
+    expect(button(asked, "○ pass 4")).to_be_visible()
+    keys.back_to("○ pass 1")
+    page.keyboard.press("Space")
+    expect(said(asked)).to_contain_text("✗ You said pass 1. The model answers pass 4.")
+    for key in ("Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    expect(said(asked)).to_contain_text("✓ Right.")
+    page.keyboard.press("Shift+Enter")
+
+    keys.run_to("predict-five-words")
+    five = keys.write("predict-five", 'check(lesson03.five_obstacles, dict(zip(["locked", "pinned", "dirty file", '
+                      '"buffers", "writeback"], ["direct", "retries exhausted"] + ["direct after writeout"] * 2 + '
+                      '["direct"])))')  # fmt: skip
+    expect(output(five)).to_contain_text("✓ Right.")
+
+    lab = keys.run_to("lab")
+    sentence = lab.locator(".mm-said")
+    expect(sentence).to_contain_text("Before the call")
+    keys.back_to("Step")
+    for step in (1, 2, 3):
+        page.keyboard.press("Enter")
+        expect(sentence).to_contain_text(f"event {step} of")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(sentence).to_contain_text("After the call: kernel returned 3; pages: direct 3")
+    expect(lab.locator(".mm-panels")).to_contain_text("no free swap slot")
+    keys.back_to("First")
+    page.keyboard.press("Space")
+    expect(sentence).to_contain_text("Before the call")
+    keys.back_to("3 direct")  # up to the switch of patch 3, past the picture and the choices above it
+    page.keyboard.press("Space")
+    expect(lab.get_by_label("3 direct")).not_to_be_checked()
+    expect(sentence).not_to_contain_text("179 events")
+    keys.back_to("Last", "Tab")
+    page.keyboard.press("Enter")
+    expect(lab.locator(".mm-flow")).to_have_accessible_name(
+        "Paths: considered 9, retries exhausted 2, failed for good 1, swapped out 6."
+    )
+    page.keyboard.press("Shift+Enter")
+
+    keys.run_to("exercises")
+    for number, question, wrong, right in (
+        (1, "moves_in_pass_4", "kernel.pin(a, page)", "kernel.hold_lock(a, page, kernel.clock + 1_000_000)"),
+        (2, "freed_meanwhile", "a.munmap(page)", "a.munmap(page, at=kernel.clock + 1)"),
+    ):
+        source = f"def obstacle(kernel, a, page):\n    {{}}\n\ncheck(lesson03.{question}, obstacle)"
+        place = keys.write(f"exercise-{number}", source.format(wrong))
+        expect(output(place)).to_contain_text("✗ Not yet. The page")
+        page.keyboard.press("ArrowUp")
+        place = keys.write(f"exercise-{number}", source.format(right))
+        expect(output(place)).to_contain_text("✓ Right.")
+        keys.run_to(f"exercise-{number + 1}-words")
+    place = keys.write("exercise-3", "check(lesson03.references, 5)")
+    expect(output(place)).to_contain_text("✓ Right.")
+    keys.run_to("what-if-claims")
+    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
+
+
+def test_exercises_of_lesson_03(open_notebook):
+    page = open_notebook(DIRECT)
+    call = "check(lesson03.moves_in_pass_4, lambda kernel, a, page: {})"
+    try_exercise(page, DIRECT, "exercise-1", (call.format("kernel.pin(a, page)"), "The page did not move"),
+                 (call.format("kernel.hold_lock(a, page, kernel.clock + 1_000_000)"), "✓ Right."))  # fmt: skip
+    call = "check(lesson03.freed_meanwhile, lambda kernel, a, page: a.munmap(page{}))"
+    try_exercise(page, DIRECT, "exercise-2", (call.format(""), "gone before the migration began"),
+                 (call.format(", at=kernel.clock + 1"), "✓ Right."))  # fmt: skip
+    try_exercise(page, DIRECT, "exercise-3", ("check(lesson03.references, 3)", "These are the ptes alone"),
+                 ("check(lesson03.references, 5)", "✓ Right."))  # fmt: skip
+    hints = cell(page, DIRECT, "exercise-3-hint")
+    hints.locator("summary").first.click()
+    expect(hints).to_contain_text("mapcount plus nr_refs")
+
+
+def test_lesson_04_predict_run_and_check(open_notebook):
+    page = open_notebook(RESTORE)
+    asked = cell(page, RESTORE, "predict-kind")
+    button(asked, "○ a minor fault a page").click()
+    expect(said(asked)).to_contain_text("✗ You said a minor fault a page. The model answers a protection fault a page.")
+    asked = cell(page, RESTORE, "predict-number")
+    button(asked, "Check").click()
+    expect(said(asked)).to_contain_text("○ No answer yet")
+    for typed, judged in (("7", "✗ You said 7. Does a fault of one process"), ("14", "✓ Right.")):
+        asked.get_by_label("Answer").fill(typed)
+        button(asked, "Check").click()
+        expect(said(asked)).to_contain_text(judged)
+
+    lab = cell(page, RESTORE, "lab")
+    button(lab, "Last").click()
+    expect(lab.locator(".mm-flow")).to_have_accessible_name("Paths: considered 8, direct after writeout 8.")
+    counters = lab.locator(".mm-panels")
+    expect(counters).to_contain_text("swap slots in use\t0", use_inner_text=True)
+    lab.get_by_label("4 remove_from_swap").uncheck()
+    button(lab, "Last").click()
+    expect(counters).to_contain_text("swap slots in use\t8", use_inner_text=True)
+    assert not serious(page, ".mm-lab")
+
+    try_exercise(page, RESTORE, "exercise-1", ("check(lesson04.restored, 10)", "There are two page tables"),
+                 ("check(lesson04.restored, 20)", "✓ Right."))  # fmt: skip
+    try_exercise(page, RESTORE, "exercise-2", ("check(lesson04.slots_needed, 1)", "That is so with patch 6"),
+                 ("check(lesson04.slots_needed, 64)", "✓ Right."))  # fmt: skip
+    call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
+    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
+                 (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pictures"), [(DIRECT, 6), (RESTORE, 6)])
+def test_it_can_be_read_by_everyone(open_notebook, page, name, pictures):
+    page.set_viewport_size({"width": 800, "height": 800})
+    can_be_read_by_everyone(open_notebook(name), pictures)

@@ -1,0 +1,344 @@
+"""Lessons 07 and 09: the machines that they show, and their exercises; tests/test_lessons.py asks every question."""
+
+# ruff: noqa: ARG005
+import errno
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from mmsim import Policy, oracle, plots, recorder
+from mmsim.lessons import ask, check
+from mmsim.mm import migrate, structs
+from mmsim.questions import lesson07, lesson09
+from mmsim.replay import Case
+
+# -- 07: the reserve
+
+
+@pytest.mark.parametrize("mask", lesson07.MASKS)
+def test_how_deep_a_mask_may_go(mask):
+    """Above the low mark everybody gets a page; below, each down to its own mark, and one that may wait always."""
+    answers = {free: lesson07.allocation(free, mask)[0] for free in (81, 80, 65, 64, 25, 24)}
+    if mask == "GFP_KERNEL":
+        assert list(answers.values()) == [lesson07.AT_ONCE] * 3 + [lesson07.RECLAIMED] * 3
+    else:
+        assert list(answers.values()) == [lesson07.AT_ONCE] * 5 + [lesson07.NO_PAGE]
+
+
+@pytest.mark.parametrize("file_pages", range(10, 61, 5))
+def test_on_the_small_machine_the_patch_decides_whatever_the_size_of_the_job(file_pages):
+    failed = [
+        lesson07.bill(patches, lesson07.small, file_pages=file_pages, trace=False)["failed for good"]
+        for patches in (lesson07.WITHOUT, 7)
+    ]
+    assert failed == [lesson07.SMALL["anonymous"], 0]
+
+
+def test_questions_of_lesson_07_reach_every_answer():
+    kinds = {ask(lesson07.gets_a_page, seed).answer for seed in range(30)}
+    assert kinds == {lesson07.AT_ONCE, lesson07.RECLAIMED, lesson07.NO_PAGE}
+    assert {ask(lesson07.what_stays, seed).answer for seed in range(30)} == {0, 12}
+
+
+def test_the_history_of_free_pages_ends_with_what_is_free_now():
+    kernel, job = lesson07.small(7)
+    free = kernel.tables["zone"]["free"][0]
+    history = lesson07.history(kernel, job)
+    assert history["free"].iloc[0] == free
+    assert history["free"].min() == kernel.vmstat()["lowest_free_0"]
+    assert (history["free"].diff().dropna() != 0).all()
+    assert history["time"].is_monotonic_increasing
+
+
+def test_where_there_is_nothing_to_reclaim_the_patch_does_harm():
+    without, with_it = (lesson07.bill(p, lesson07.nothing_to_reclaim) for p in (lesson07.WITHOUT, 7))
+    assert (without["failed for good"], with_it["failed for good"]) == (0, 12)
+    assert with_it["pages reclaimed"] == 0
+    assert with_it["rounds of direct reclaim"] == 12
+
+
+def heap_first(kernel, job, heap):
+    job.mbind(heap, Policy.bind(1), move=True)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (lesson07.slab_pages, 3),
+        (lesson07.before_the_heap, 9),
+        (lesson07.without_the_patch, heap_first),
+        (lesson07.own_mask, structs.GFP_WAIT | structs.GFP_HIGH),
+    ],
+)
+def test_right_answers_pass(question, answer):
+    assert check(question, answer)
+
+
+def no_interrupts(kernel, job, heap):
+    kernel.interrupts(0, None)
+
+
+def test_what_is_wrong_is_said():
+    assert "0 of the 12 pages" in check(lesson07.without_the_patch, lambda kernel, job, heap: None).text
+    assert "must go on" in check(lesson07.without_the_patch, no_interrupts).text
+    assert "Give a function" in check(lesson07.without_the_patch, 4).text
+    assert "12 pages fail in station 1" in check(lesson07.own_mask, structs.GFP_HIGH).text
+    assert "Put it together" in check(lesson07.own_mask, "GFP_KERNEL").text
+
+
+def test_a_readers_mask_is_taken_out_again():
+    assert not check(lesson07.own_mask, structs.GFP_HIGH)
+    assert migrate.GFP_KERNEL is structs.GFP_KERNEL
+
+
+def test_the_figures_say_the_marks_of_the_zone():
+    kernel, job = lesson07.small(7)
+    zone = kernel.tables["zone"][0]
+    said = plots.describe(plots.watermarks(kernel))
+    for name in ("min", "low", "high"):
+        assert f"{name} {zone[f'pages_{name}']}" in said
+    said = plots.describe(plots.free_pages({"mine": lesson07.history(kernel, job)}, kernel))
+    assert f"to its least, {kernel.vmstat()['lowest_free_0']}," in said
+
+
+# -- 09: recorded kernels
+
+
+def test_a_case_in_words():
+    case = lesson09.cases()["sh_mb_k0_f3"]
+    assert lesson09.words(case) == (
+        "8 pages of anonymous memory on nodes 0 0 0 0 0 0 0 0, fork: both processes map all 8 pages"
+    )
+    assert lesson09.call_of(case) == "mbind(MPOL_BIND {1}, STRICT|MOVE)"
+    worded = [case for case in lesson09.cases().values() if case.group in lesson09.WORDED]
+    assert all(lesson09.words(case) and lesson09.call_of(case) for case in worded if not oracle.not_modelled(case))
+
+
+def test_each_cause_has_its_example():
+    examples = lesson09.example_of_each_cause()
+    assert set(examples.index) <= set(oracle.CAUSES) - oracle.SIMPLIFIED
+    assert len(examples) == 13
+    assert examples["cases"].sum() == (lesson09.verdicts()["verdict"] == "differs").sum()
+    assert examples["cases"].is_monotonic_decreasing
+    assert (lesson09.verdicts().loc[examples["case"], "cause"] == examples.index).all()
+
+
+def test_questions_of_lesson_09_reach_every_answer():
+    assert {ask(lesson09.agrees, seed).answer for seed in range(10)} == {lesson09.SAME, lesson09.OTHER}
+    places = [ask(lesson09.which_is_older, seed) for seed in range(10)]
+    assert {q.choices.index(q.answer) for q in places} == {0, 1}
+
+
+def test_a_modern_model_agrees_with_linux_and_is_found_out():
+    found = lesson09.in_the_model_of(lesson09.todays_remap)
+    assert found.to_dict() == {"agree": 95, "unexplained": 35}
+    assert lesson09.in_the_model_of(lesson09.NODE_REMAP).to_dict() == {"agree": 95, "differs": 35}
+    assert lesson09.mempolicy.node_remap is lesson09.NODE_REMAP
+
+
+def todays_rule(before, source, target):
+    for old, new in oracle.pairs(source, target):
+        if len(source) == len(target) or old not in target:
+            before = [new if node == old else node for node in before]
+    return before
+
+
+def test_exercises_of_lesson_09():
+    assert check(lesson09.todays_rule, todays_rule)
+    assert "95 of 130" in check(lesson09.todays_rule, lambda b, s, t: lesson09.moved_by(b, oracle.pairs(s, t))).text
+    assert "Give a function" in check(lesson09.todays_rule, 5).text
+    assert check(lesson09.refused_today, "mpe_03")
+    assert "another way" in check(lesson09.refused_today, "sh_mb_k0_f3").text
+    assert "Give the id" in check(lesson09.refused_today, "no such case").text
+    assert check(lesson09.different_sizes, 35)
+
+
+# -- the recorder
+
+
+def test_node_masks():
+    assert recorder.mask_of([]).raw == bytes(recorder.BITS // 8)
+    assert recorder.mask_of([0, 3]).raw[:2] == b"\x09\x00"
+    assert recorder.mask_of([8, 63, 64]).raw[:9] == b"\x00\x01" + bytes(5) + b"\x80\x01"
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4, 8])
+def test_what_is_asked_can_be_replayed(nodes):
+    """Every experiment has a record that the model understands, whatever a kernel answers."""
+    distances = [[10 if a == b else 20 for b in range(nodes)] for a in range(nodes)]
+    asked = list(recorder.experiments(list(range(nodes))))
+    for group, setup, call in asked if nodes == 2 else asked[::17]:
+        placed = [setup["place"][i % len(setup["place"])] for i in range(setup["pages"])]
+        raw = {"setup": {"kind": "anon_private", "caller": "uid1000", "cpu": 0} | setup, "call": call, "before": placed}
+        raw |= {"id": "own", "group": group, "ret": 0, "errno": "OK", "after": placed}
+        case = Case("own", group, raw["setup"], call, raw, distances)
+        found = oracle.judge(case)
+        assert found.verdict != "not modelled"
+        assert found.model.get("error") is None
+        assert found.model["before"] == placed
+
+
+def test_a_recording_of_two_nodes_is_compared(tmp_path):
+    def record(name, old, new, after):
+        setup, call = {"kind": "anon_private", "pages": 12}, {"name": "migrate_pages", "from": old, "to": new}
+        return {"id": name, "group": "migrate_pages_matrix", "setup": setup, "call": call, "ret": 0, "errno": "OK",
+                "before": [0, 1] * 6, "after": after}  # fmt: skip
+
+    lines = [{"id": "env", "distance0": "10 21", "distance1": "21 10"}, record("moved", [0], [1], [1] * 12),
+             record("stays today", [0, 1], [1], [1] * 12), record("kept", [1], [0, 1], [0, 1] * 6),
+             record("wrong", [0], [1], [0, 1] * 6)]  # fmt: skip
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = oracle.table(file).set_index("case")
+    assert table["verdict"].to_dict() == {"moved": "agree", "stays today": "agree", "kept": "differs",
+                                          "wrong": "unexplained"}  # fmt: skip
+    assert table.loc["kept", "cause"] == "node sets of different size"
+
+
+def no_system(*args):
+    raise OSError(errno.EPERM, "get_mempolicy() answers EPERM: a container may forbid it")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "said"),
+    [
+        (recorder.sys, "platform", "darwin", "this is darwin on"),
+        (recorder.platform, "machine", lambda: "riscv64", "on riscv64, not Linux on x86_64 or aarch64"),
+        (recorder, "syscall", no_system, "answers EPERM: a container may forbid it"),
+    ],
+)
+def test_a_machine_that_cannot_be_recorded_says_why(where, name, value, said, monkeypatch, tmp_path):
+    monkeypatch.setattr(where, name, value)
+    answer = recorder.main(tmp_path / "mine.jsonl")
+    assert answer.startswith("Not recorded: ")
+    assert said in answer
+    assert list(tmp_path.iterdir()) == []
+
+
+def fake_nodes(mode, nodes):
+    """get_mempolicy(2) on a machine with other nodes, or in a process with a policy."""
+
+    def syscall(name, *args):
+        if args[1] is None:
+            args[0]._obj.value = mode
+        else:
+            args[1].raw = recorder.mask_of(nodes).raw
+        return 0
+
+    return syscall
+
+
+linux = pytest.mark.skipif(sys.platform != "linux" or recorder.platform.machine() not in recorder.NUMBERS,
+                           reason="system calls of Linux")  # fmt: skip
+
+
+@linux
+@pytest.mark.parametrize(
+    ("mode", "nodes", "said"),
+    [(0, [0], "one NUMA node only"), (0, [0, 8], "it may use nodes [0, 8]"), (2, [0, 1], "without numactl")],
+)
+def test_a_process_that_cannot_be_recorded_says_why(mode, nodes, said, monkeypatch, tmp_path):
+    monkeypatch.setattr(recorder, "syscall", fake_nodes(mode, nodes))
+    assert said in recorder.main(tmp_path / "mine.jsonl")
+
+
+@linux
+@pytest.mark.parametrize(("effective", "usable"), [("0000000000800000", False), ("00000000ff7fffff", True)])
+def test_only_a_user_who_cannot_move_the_pages_of_others_may_record(effective, usable, monkeypatch):
+    monkeypatch.setattr(recorder, "syscall", fake_nodes(0, [0, 1]))
+    monkeypatch.setattr(recorder.Path, "read_text", lambda path: f"CapEff:\t{effective}\n")
+    if usable:
+        assert recorder.usable_nodes() == [0, 1]
+    else:
+        with pytest.raises(OSError, match="CAP_SYS_NICE"):
+            recorder.usable_nodes()
+
+
+class KernelOfToday:
+    """What the system calls of a machine with two nodes do, as far as migrate_pages(2) is concerned."""
+
+    def __init__(self):
+        self.nodes = {}  # address: node
+
+    def __call__(self, name, *args):
+        return getattr(self, name)(*args)
+
+    def get_mempolicy(self, _mode, mask, *_):
+        if mask:
+            mask.raw = recorder.mask_of([0, 1]).raw
+        return 0
+
+    def move_pages(self, _pid, count, places, to, status, _flags):
+        for i in range(count):
+            if to:
+                self.nodes[places[i]] = to[i]
+            status[i] = self.nodes[places[i]]
+        return 0
+
+    def migrate_pages(self, _pid, _maxnode, source, target):
+        source, target = ([n for n in (0, 1) if mask.raw[0] >> n & 1] for mask in (source, target))
+        places = list(self.nodes)
+        self.nodes = dict(zip(places, todays_rule([self.nodes[p] for p in places], source, target), strict=True))
+        return 0
+
+    def mbind(self, *_):
+        return 0
+
+
+@linux
+def test_a_whole_recording_is_written_and_compared(monkeypatch, tmp_path, capsys):
+    texts = {"node0": "10 21\n", "node1": "21 10\n", "self": "CapEff:\t0\n"}
+    monkeypatch.setattr(recorder, "syscall", KernelOfToday())
+    monkeypatch.setattr(recorder.Path, "read_text", lambda path: texts[path.parent.name])
+    monkeypatch.setattr(recorder.Path, "glob", lambda path, pattern: [path / "node0"])
+    monkeypatch.setattr(recorder.os, "sched_setaffinity", lambda pid, cpus: None)
+    assert recorder.main(tmp_path / "mine.jsonl") == 0
+    assert "40 experiments recorded" in capsys.readouterr().out
+    table = oracle.table(tmp_path / "mine.jsonl")
+    verdicts = table[table["group"] == lesson09.MATRIX]["verdict"].value_counts().to_dict()
+    assert verdicts == {"agree": 8, "differs": 1}
+    assert set(table["verdict"]) == {"agree", "differs", "unexplained"}  # this mbind moves nothing
+
+
+@pytest.fixture
+def live():
+    """Skip where this kernel does not answer the system calls; else a node that this process has memory on."""
+    try:
+        return recorder.Memory(1).move_pages()[0]
+    except (OSError, KeyError, AttributeError) as error:
+        pytest.skip(f"no system calls here: {error!r}")
+
+
+def test_own_pages_are_asked_for_and_moved_on_the_live_kernel(live):
+    memory = recorder.Memory(5)
+    assert memory.places[0] // recorder.mmap.PAGESIZE % 12 == 4
+    assert memory.move_pages() == memory.move_pages(to=[live] * 5) == [live] * 5
+    with pytest.raises(OSError, match=r"move_pages\(\) answers E(NODEV|INVAL)"):
+        memory.move_pages(to=[1023] * 5)
+
+
+BIND = {"name": "mbind", "mode": "MPOL_BIND", "flags": "STRICT|MOVE"}
+
+
+@pytest.mark.parametrize("extra", [{}, {"special": "mlock() all 8 pages"}, {"sharing": "fork: both"}])
+def test_an_experiment_on_the_live_kernel_has_the_form_of_the_record(live, extra):
+    record = recorder.perform("mbind", {"pages": 4, "place": [live]} | extra, BIND | {"nodes": [live]})
+    assert list(record) == ["group", "setup", "call", "before", "ret", "errno", "after"]
+    assert (record["ret"], record["errno"]) == (0, "OK")
+    assert record["before"] == record["after"] == [live] * 4
+    assert record.keys() | {"id"} <= lesson09.cases()["mb_default_f1"].raw.keys()
+    refused = recorder.perform("mbind", {"pages": 4, "place": [live]}, BIND | {"nodes": [1000]})
+    assert (refused["ret"], refused["errno"]) == (-1, "EINVAL")
+
+
+def test_the_recorder_alone_is_enough(tmp_path):
+    """Copied elsewhere, without mmsim: it records, or says why not."""
+    copy = tmp_path / "recorder.py"
+    shutil.copy(recorder.__file__, copy)
+    done = subprocess.run([sys.executable, "-S", "-I", copy, tmp_path / "mine.jsonl"], capture_output=True, text=True)
+    recorded = (tmp_path / "mine.jsonl").exists()
+    assert recorded == (done.returncode == 0)
+    assert ("experiments recorded" in done.stdout) if recorded else done.stderr.startswith("Not recorded: ")
