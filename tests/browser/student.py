@@ -55,7 +55,7 @@ def try_exercise(page, name, cell_id, *tries):
         expect(output(place)).to_contain_text(said)
 
 
-def can_be_read_by_everyone(page, pictures):
+def check_that_everyone_can_read(page, pictures):
     """No error, nothing too wide, and a text for each picture."""
     assert page.evaluate(WIDER) == []
     alternatives = [picture.get_attribute("alt") for picture in page.locator(".jp-OutputArea-output img").all()]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from test_lessons_01_02 import WIDER, button, serious, solve
+from student import WIDER, button, serious, solve
 
 LAB = "08-what-if-lab.ipynb"
 

@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-from student import Keys, button, can_be_read_by_everyone, cell, output, serious, try_exercise
+from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise
 
 RESERVE, REAL = "07-add-to-swap-gfp.ipynb", "09-real-kernels.ipynb"
 
@@ -99,6 +99,6 @@ def test_a_prediction_of_lesson_07_by_keys(open_notebook):
 
 
 @pytest.mark.parametrize(("name", "pictures"), [(RESERVE, 5), (REAL, 1)])
-def test_it_can_be_read_by_everyone(open_notebook, page, name, pictures):
+def test_it_check_that_everyone_can_read(open_notebook, page, name, pictures):
     page.set_viewport_size({"width": 800, "height": 800})
-    can_be_read_by_everyone(open_notebook(name), pictures)
+    check_that_everyone_can_read(open_notebook(name), pictures)

@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-from student import Keys, button, can_be_read_by_everyone, cell, output, serious, try_exercise
+from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise
 
 DIRECT, RESTORE = "03-migrate-pages.ipynb", "04-remove-from-swap.ipynb"
 
@@ -131,6 +131,6 @@ def test_lesson_04_predict_run_and_check(open_notebook):
 
 
 @pytest.mark.parametrize(("name", "pictures"), [(DIRECT, 6), (RESTORE, 6)])
-def test_it_can_be_read_by_everyone(open_notebook, page, name, pictures):
+def test_it_check_that_everyone_can_read(open_notebook, page, name, pictures):
     page.set_viewport_size({"width": 800, "height": 800})
-    can_be_read_by_everyone(open_notebook(name), pictures)
+    check_that_everyone_can_read(open_notebook(name), pictures)

@@ -145,7 +145,7 @@ def test_exercises_of_lesson_02(open_notebook):
 
 
 @pytest.mark.parametrize("name", [CONFIG, RECHECK])
-def test_it_can_be_read_by_everyone(open_notebook, page, name):
+def test_it_check_that_everyone_can_read(open_notebook, page, name):
     page.set_viewport_size({"width": 800, "height": 800})
     open_notebook(name)
     assert page.evaluate(WIDER) == []
