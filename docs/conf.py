@@ -41,6 +41,8 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
+# The type of a parameter is a phrase ("Scenario, or name of one"), whose words Sphinx takes for references.
+suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = True

@@ -42,8 +42,9 @@ def browser():
     if not lab.chromium():
         required = os.environ.get("CI") == "true" or os.environ.get("MMSIM_REQUIRE_BROWSER") == "1"
         (pytest.fail if required else pytest.skip)(MISSING)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # what a click waits for is drawn at once, but not on a busy machine
     with sync_playwright() as playwright:
         browser = lab.launch(playwright)
         yield browser
