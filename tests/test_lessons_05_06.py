@@ -81,7 +81,8 @@ def test_a_path_and_its_writes_fit(fs, state):
     for patches in (lesson06.WITHOUT, 7):
         found = lesson06.account(fs, patches, state)
         written = found["file writes"] + found["swap writes"]
-        assert (written == 2) == (found["path"] == "direct after writeout" or found["error"] == "-EAGAIN")
+        stuck = found["error"] == "-EAGAIN" and state != "flushed"  # what pdflush has written is not written again
+        assert (written == 2) == (found["path"] == "direct after writeout" or stuck)
         assert written in (0, 2)
         assert (found["error"] != "") == (found["path"] in ("failed for good", "retries exhausted"))
 

@@ -10,7 +10,8 @@ from ..topology import Topology
 from . import lesson03
 
 WITHOUT = (1, 2, 3, 4, 5, 7)
-STATES = {"read": "only read", "mapped write": "written through a mapping", "write(2)": "written with write(2)"}
+STATES = {"read": "only read", "mapped write": "written through a mapping", "write(2)": "written with write(2)",
+          "flushed": "written with write(2), then out by pdflush"}  # fmt: skip
 PATHS = ("direct", "direct with buffers", "direct after writeout", "failed for good", "retries exhausted")
 WHY = {
     "ext2": "`buffer_migrate_page()` lets the buffers go along with the page, dirty as they are.",
@@ -30,11 +31,15 @@ def shelf(patches=7, state="write(2)", systems=tuple(FS_NAMES), each=2, heap=0):
     task = kernel.spawn("a", uid=0)
     for fs in systems:
         file = kernel.file(fs, each, fs)
-        if state == "write(2)":
+        if state in ("write(2)", "flushed"):
             task.write(file)
-        task.touch(task.mmap(each, file=file, shared=True, name=fs), write=state == "mapped write")
+        pages = task.mmap(each, file=file, shared=True, name=fs)
+        task.touch(pages, write=state == "mapped write")
+        for i in range(each * (state == "flushed" and fs != "tmpfs")):  # tmpfs has nowhere to write to
+            lesson03.flush(kernel, task, pages[i])
     if heap:
         task.touch(task.mmap(heap, name="heap"), write=True)
+    kernel.wait(10_000_000 * (state == "flushed"))  # what was begun is written by then; no journal has committed
     return kernel, task
 
 
@@ -47,8 +52,10 @@ def moved(*args, **settings):
 
 def account(fs, patches=7, state="write(2)"):
     """What became of the two pages of a file: {what: text or number}."""
-    kernel, _ = moved(patches, state, [fs])
-    counts, last = kernel.vmstat(), kernel.last
+    kernel, task = shelf(patches, state, [fs])
+    before = kernel.vmstat()
+    task.migrate_pages(0, 0, 1)
+    counts, last = kernel.vmstat() - before, kernel.last
     return {"path": last.paths.index[0], "error": last.pages["error"].iloc[0], "passes": last.passes,
             "file writes": int(counts["file_write"]), "swap writes": int(counts["swap_write"]),
             "µs": last.elapsed / 1000}  # fmt: skip
@@ -67,10 +74,10 @@ OBSTACLES = ("none", "pinned", "locked", "writeback")
 def obstacles(patches=7):
     """Four pages of an ext3 file that were written with write(2), each with another obstacle: (kernel, task)."""
     kernel, task = shelf(patches, systems=["ext3"], each=4)
-    pages = task.pages().index
-    kernel.pin(task, range(pages[1], pages[2]))
-    kernel.hold_lock(task, range(pages[2], pages[3]), kernel.clock + lesson03.HELD)
-    lesson03.flush(kernel, task, range(pages[3], pages[3] + 1))
+    _, pinned, locked, written = (range(page, page + 1) for page in task.pages().index)
+    kernel.pin(task, pinned)
+    kernel.hold_lock(task, locked, kernel.clock + lesson03.HELD)
+    lesson03.flush(kernel, task, written)
     return kernel, task
 
 
@@ -82,8 +89,8 @@ def path_of(rng):
     fs, state = rng.choice(list(FS_NAMES)), rng.choice(["read", "mapped write", "write(2)", "write(2)", "write(2)"])
     patches = rng.choice([7, 7, WITHOUT])
     path = account(fs, patches, state)["path"]
-    rule = "default" if patches != 7 and path != "retries exhausted" else fs
-    if patches == 7 and state != "write(2)" and fs != "xfs-meta":
+    rule = fs if patches == 7 or path in PATHS[-2:] else "default"
+    if path == "direct" and state != "write(2)":
         rule = "clean"
     return Question(
         f"A page of a file on {fs} was {STATES[state]}. The kernel has "
@@ -136,40 +143,44 @@ def saved(rng):  # noqa: ARG001
     )
 
 
-def moves_with(methods):
-    """Paths and writes of pages of three new file systems, if the kernel has these methods: {name: ...}."""
-    like = {"blockfs": "reiserfs", "netfs": "nfs", "blockfs-meta": "xfs-meta"}
-    numbers = {FS_NAMES[like[name]]: method for name, method in methods.items()}
+NEW = {  # name of an address space: what it is like, its method, the path that its dirty pages are to take
+    "blockfs": ("reiserfs", buffer.BUFFER_MIGRATE_PAGE, "direct with buffers"),
+    "netfs": ("nfs", buffer.MIGRATE_PAGE, "direct"),
+    "blockfs-meta": ("xfs-meta", buffer.FAIL_MIGRATE_PAGE, "failed for good"),
+}
+
+
+def moved_with(methods):
+    """A kernel that has moved a dirty page of each of NEW, by these methods: {name: method}."""
+    numbers = {FS_NAMES[NEW[name][0]]: method for name, method in methods.items()}
     kernels_own = migrate.migrate_page_method
     migrate.migrate_page_method = lambda fs: numbers.get(fs, kernels_own(fs))
     try:
-        kernel, _ = moved(systems=like.values(), each=1)
+        return moved(systems=[like for like, _, _ in NEW.values()], each=1)[0]
     finally:
         migrate.migrate_page_method = kernels_own
-    return dict(zip(like, kernel.last.pages["path"], strict=True)), int(kernel.vmstat()["file_write"])
 
 
 def method_table(rng):  # noqa: ARG001
     """Exercise 2: the migrate_page methods of a new file system."""
-    right = {"blockfs": buffer.BUFFER_MIGRATE_PAGE, "netfs": buffer.MIGRATE_PAGE,
-             "blockfs-meta": buffer.FAIL_MIGRATE_PAGE}  # fmt: skip
-    wanted = {"blockfs": "direct with buffers", "netfs": "direct", "blockfs-meta": "failed for good"}
 
     def judge(methods):
+        methods = dict(methods)
         if not set(methods.values()) <= set(range(4)):
             return "Put a method where the dots are, for example `buffer.NO_METHOD`."
-        paths, writes = moves_with(methods)
-        wrong = [f"`{name}`: {path}." for name, path in paths.items() if path != wanted[name]]
-        return " ".join([*wrong, f"{writes} pages are written."]) if wrong else ""
+        kernel = moved_with(methods)
+        paths = zip(NEW, NEW.values(), kernel.last.pages["path"], strict=True)
+        wrong = [f"`{name}`: {path}." for name, (_, _, wanted), path in paths if path != wanted]
+        return " ".join([*wrong, f"{kernel.vmstat()['file_write']} pages are written."]) if wrong else ""
 
     return Question(
         "Which method does each of the three get?",
         "`BUFFER_MIGRATE_PAGE`, `MIGRATE_PAGE`, `FAIL_MIGRATE_PAGE`",
         "Rule: buffers take part only in `buffer_migrate_page()`. `migrate_page()` expects one reference less, and "
         "would take the buffers' for a pin.",
-        wrong={tuple(dict.fromkeys(right, method).items()): "not for all" for method in range(4)},
+        wrong={tuple(dict.fromkeys(NEW, method).items()): "not for all" for method in range(4)},
         hints=("Which of the three has buffers?", "What nobody may move needs a method that says so."),
-        judge=lambda methods: judge(dict(methods)),
+        judge=judge,
     )
 
 

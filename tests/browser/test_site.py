@@ -8,6 +8,7 @@ import functools
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,7 +39,8 @@ def site(needs):
     needs("sphinx", "myst_nb", "jupyterlite_core")
     recipe = (ROOT / "Makefile").read_text().partition("\nsite:")[2].partition("\n\n")[0].splitlines()[1:]
     script = "set -e\n" + "\n".join(recipe).replace("$(BIN)", str(Path(sys.executable).parent))
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    known = os.environ | {"GITHUB_REPOSITORY": "somebody/mmsim", "GITHUB_REF_NAME": "v1"}  # as in its workflow
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=known, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return SITE
 
@@ -83,6 +85,9 @@ def test_lessons_are_readable_without_a_kernel(site):
         assert page.unnamed == []
         assert text.count("cell_output") > 5, notebook.stem
         assert "Traceback" not in text
+        binder = [to for to in page.to if "mybinder.org/v2/gh/somebody/mmsim/v1" in to]
+        assert any(f"notebooks/{notebook.name}" in to for to in binder), "no link to the lesson on Binder"
+        assert f"../_sources/notebooks/{notebook.name}" in page.to, "no link to the notebook itself"
         assert (site / "lite/files" / notebook.name).exists()
 
 
