@@ -46,3 +46,10 @@ def task(job):
 @pytest.fixture
 def heap(job):
     return job[1]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests have measured (record_property), also where they pass."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

@@ -121,6 +121,24 @@ def test_twenty_quick_clicks(lab):
     expect(lab.locator(".mm-said")).to_contain_text("event 20 of")
 
 
+def test_what_is_done_while_the_kernel_is_busy_happens_in_order(open_cells):
+    busy = "import time\nfor _ in range(20): time.sleep(0.1)"
+    page = open_cells(SOURCE)
+    press(page, "Step")
+    at_step(page, 1)
+    page.evaluate("""code => {
+        const widget = window.jupyterapp.shell.currentWidget;
+        (widget.sessionContext ?? widget.context.sessionContext).session.kernel.requestExecute({ code });
+    }""", busy)  # fmt: skip
+    for name in ("Step", "Last", "Back"):
+        press(page, name)
+    page.get_by_role("slider", name="event").fill("200")
+    press(page, "Step")
+    at_step(page, 201)
+    page.wait_for_timeout(1000)
+    assert page.locator(".mm-picture").get_attribute("data-step") == "201"
+
+
 def test_by_keys_alone(lab):
     lab.get_by_label("from nodes").focus()
     lab.keyboard.press("Tab")

@@ -51,15 +51,15 @@ def environment(needs, tmp_path_factory):
     return folder, variables
 
 
-def test_the_environment_is_small(environment):
+def test_the_environment_is_small(environment, record_property):
     folder, _ = environment
     size = sum(file.lstat().st_size for file in (folder / "venv").rglob("*")) >> 20
-    print(f"the Binder environment has {size} MB")
+    record_property("size of the Binder environment, MB", size)
     assert size < MOST
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_runs_in_the_memory_of_binder(environment, lesson):
+def test_a_lesson_runs_in_the_memory_of_binder(environment, lesson, record_property):
     folder, variables = environment
     command = ["jupyter", "nbconvert", "--to=notebook", "--execute", "--output-dir", folder / "out", f"{lesson}.ipynb"]
     done = subprocess.run(
@@ -68,7 +68,7 @@ def test_a_lesson_runs_in_the_memory_of_binder(environment, lesson):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
-    print(f"{lesson}: at most {peak} MB in one process")
+    record_property(f"{lesson} on Binder, peak memory of a process, MB", peak)
 
 
 def test_the_kernel_was_compiled_ahead(environment):
