@@ -135,6 +135,7 @@ MISTAKES = [
     ("new = 1", "new = 4", "trigger.migrate_pages.new is 4", "nodes 0 to 3"),
     ("new = 1", 'new = "1-0"', "trigger.migrate_pages.new is '1-0'", "runs backwards"),
     ("new = 1", "to = 1", "trigger.migrate_pages has no key 'to'", "There are: task, old, new"),
+    ('name = "other"', 'name = "job"', "task.job.name is 'job'", "a background load has this name"),
     (TRIGGER, MBIND + 'memory = "haep"', "trigger.mbind.memory is 'haep'", "did you mean 'heap'?"),
     (TRIGGER, MBIND.replace("bind:1", "bind"), "trigger.mbind.policy is 'bind'", "needs a node"),
     (TRIGGER, '[trigger.mems]\ncpuset = "b"\nmems = 0', "trigger.mems.cpuset is 'b'", "There are: batch"),
@@ -231,6 +232,14 @@ def test_every_trigger_moves_the_job(tmp_path, trigger, node, moved):
     job = next(task for task in run.kernel.tasks if task.name == "job")
     assert run.figures["direct"] == moved
     assert set(job.placement()) == ({0, node} if "mbind" in trigger else {node})
+
+
+def test_mbind_is_for_one_task_even_if_its_name_contains_another(tmp_path):
+    other = '[[task]]\nname = "jo"\n\n[[task.memory]]\nname = "heap"\nsize = 8\n\n[[task]]\nname = "job"'
+    run = load(tmp_path, GOOD.replace(TRIGGER, MBIND).replace('[[task]]\nname = "job"', other)).run()
+    placed = {task.name: set(task.placement()) for task in run.kernel.tasks}
+    assert placed["jo"] == {0}
+    assert 1 in placed["job"]
 
 
 def test_a_plan_becomes_a_machine(tmp_path):

@@ -76,7 +76,8 @@ def pull(kernel, plan):
     """Pull the trigger of a plan: the migrations that it makes."""
     kind, how = plan.trigger
     wanted = getattr(how, "task", "all")
-    tasks = [t for t in kernel.tasks if wanted == "all" or t.name in wanted]  # without the children
+    names = [wanted] if isinstance(wanted, str) else wanted
+    tasks = [t for t in kernel.tasks if wanted == "all" or t.name in names]  # a name: without the task's children
     return list(TRIGGERS[kind](kernel, plan, how, tasks))
 
 

@@ -120,6 +120,12 @@ def name(value, _):
     return value
 
 
+def task_name(value, world):
+    if name(value, world) in names(world, "background"):
+        raise ValueError("a background load has this name; give the task one of its own")
+    return value
+
+
 def flag(value, _):
     if not isinstance(value, bool):
         raise ValueError("it is true or false")
@@ -205,6 +211,11 @@ def one_of(known):
     return word
 
 
+def names(world, kind):
+    """The names of the tasks, cpusets or the like."""
+    return [getattr(known, "name", known) for known in world.get(kind, [])]
+
+
 def named(kind, several=False):
     """A reader of the name of a task, a cpuset or the like; `several`: also of a list of names, or "all"."""
 
@@ -212,7 +223,7 @@ def named(kind, several=False):
         if several and value == "all":
             return value
         for one in value if several and isinstance(value, list) else [value]:
-            one_of([getattr(known, "name", known) for known in world.get(kind, [])])(one, world)
+            one_of(names(world, kind))(one, world)
         return [value] if several and isinstance(value, str) else value
 
     return reference
@@ -309,7 +320,7 @@ MEMORY = Table({
 })  # fmt: skip
 
 TASK = Table({
-    "name": Key(name, REQUIRED),
+    "name": Key(task_name, REQUIRED),
     "node": Key(node, 0),  # where it runs while it takes its memory
     "runs_on": Key(node),  # where the scheduler has moved it since
     "cpuset": Key(named("cpuset")),
