@@ -106,13 +106,23 @@ def run(args):
         print(f"{scenario.name}\n{scenario.question}\n")
         for name, value in figures.items():
             if name != "error" and (value or name in ("returned", "break_even")):
-                print(f"{value:>16,.6g}" if isinstance(value, float) else f"{value:>16}", "", FIGURES[name])
+                print(f"{readable(name, value):>16}  {FIGURES[name]}")
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
     if args.plot:
         from . import plots
 
         save(plots.paths(result.migrations[-1]), args)
     return int(any(result.figures[name] for name in ("error", "failed for good", "retries exhausted")))
+
+
+def readable(name, value):
+    """A figure for people: times with their unit, digits in groups of three."""
+    from .whatif.schema import TIMES
+
+    if not name.endswith("_ns"):
+        return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
+    unit, ns = [(unit, ns) for unit, ns in TIMES.items() if ns <= max(value, 1)][-1]
+    return f"{value / ns:,.4g} {unit}"
 
 
 def print_table(rows, args):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def test_run_prints_the_question_and_the_figures(capsys):
     assert (code, err) == (0, "")
     assert scenarios()["low-swap"] in out
     assert "512  pages that ended as 'direct'" in out
+    assert re.search(r"\d [um]s  simulated time of the migration", out)
 
 
 def test_run_ends_with_1_if_a_page_did_not_move(capsys):
