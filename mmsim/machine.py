@@ -331,6 +331,9 @@ class Kernel(Obstacles):
         """Go back to the state of a snapshot of this machine."""
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"snapshot is {snapshot!r}; take one with kernel.snapshot()")
+        for name in ("zone", "mem_map", "swap_map"):
+            if (there := snapshot.tables[name].shape) != self.tables[name].shape:
+                raise ValueError(f"snapshot is of another machine: its {name} has {there[0]} rows")
         self.tables = {name: array.copy() for name, array in snapshot.tables.items()}
         self._book = copy.deepcopy(snapshot.book)
         self.last = snapshot.last

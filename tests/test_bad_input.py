@@ -67,6 +67,7 @@ WRONG = {
     "wait backwards": (lambda s: s.kernel.wait(-1), ValueError, "ns"),
     "wait for a word": (lambda s: s.kernel.wait("long"), TypeError, "ns"),
     "restore nothing": (lambda s: s.kernel.restore(None), TypeError, "snapshot"),
+    "restore another's": (lambda s: s.kernel.restore(Kernel(Topology.ring()).snapshot()), ValueError, "machine"),
     # -- mmap and its like
     "mmap nothing": (lambda s: s.task.mmap(0), "EINVAL", "pages"),
     "mmap less than nothing": (lambda s: s.task.mmap(-4), "EINVAL", "pages"),
