@@ -100,6 +100,16 @@ def measure(name, pages, runs, compiled):
     }  # fmt: skip
 
 
+def verified(pages):
+    """CPU seconds that verify() takes on a machine where a job of so many pages was migrated."""
+    kernel = Kernel(Topology.uniform(2, int(1.1 * pages) + 64), trace=False, compiled=True)
+    anonymous(kernel, pages).migrate_pages(0, old=0, new=1)
+    kernel.verify()  # compiles
+    begin = time.process_time()
+    kernel.verify()
+    return time.process_time() - begin
+
+
 def seconds(code, **environment):
     """How long a fresh interpreter takes for some lines, and what they print."""
     begin = time.perf_counter()
@@ -133,13 +143,15 @@ def main():
             print(f"{row[-1]['ns']:>9,.0f} {row[-1]['ns'] / row[-1]['floor']:>5.1f} x", end="", flush=True)
         print(f"{row[-1]['bytes']:>10.0f}   {row[-1]['path']}")
         rows += row
+    checks = {pages: verified(pages) for pages in args.pages}
+    print("\nseconds to verify: " + ", ".join(f"{pages:,} pages {took:.2f}" for pages, took in checks.items()))
     start = starts()
-    print("\nseconds until it runs: " + ", ".join(f"{k} {v:.1f}" for k, v in start.items() if k != "loaded"))
+    print("seconds until it runs: " + ", ".join(f"{k} {v:.1f}" for k, v in start.items() if k != "loaded"))
     print(f"`import mmsim` loads {', '.join(start['loaded']) or 'none'} of {', '.join(HEAVY)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory {peak:.1f} GB")
     if args.json:
-        figures = {"about": about, "figures": rows, "start": start, "peak": peak}
+        figures = {"about": about, "figures": rows, "verify": checks, "start": start, "peak": peak}
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 

@@ -93,7 +93,7 @@ class Kernel(Obstacles):
         self.last = None
         self._observer = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
-                      "ranges": {}, "pins": {}}  # fmt: skip
+                      "ranges": {}, "pinned": {}, "pins": {}}  # fmt: skip
         compiler = load_compiler(compiled, sum(topology.frames))
         self.compiled = compiler is not None
         if compiler:
@@ -347,7 +347,7 @@ class Kernel(Obstacles):
             "book": {kind: list(entries.items()) for kind, entries in self._book.items()},
         }  # fmt: skip
         with open(path, "wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about)), **self.tables)
+            np.savez_compressed(file, about=np.array(json.dumps(about, default=np.ndarray.tolist)), **self.tables)
 
     @classmethod
     def load(cls, path, compiled=None):

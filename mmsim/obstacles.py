@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .errors import OutOfMemory
-from .mm import structs, swapoff, timer, vmscan
-from .mm.swap import put_page
+from .mm import memory, structs, swapoff, timer, vmscan
+from .mm.swap import release_pages
 from .ranges import builtin_range, task_range
 from .results import os_error, ptes_of
 from .task import Task
@@ -20,47 +19,42 @@ class Obstacles:
         self._check_task(task)
         start, end = task_range(task, range)
         times = self._whole(times, "times")
-        address, ptes = ptes_of(self, task, start, end)
-        there = ptes["flags"] & structs.PTE_PRESENT != 0
-        taken = address[there].tolist()
-        self._take(task, taken, ptes["value"][there], times)
-        for at in address[~there].tolist():
-            try:
-                self._take(task, [at], [self._fault_in(task, at)], times)
-            except (OSError, OutOfMemory):
-                for done in taken:
-                    self.unpin(task, builtin_range(done, done + 1), times)
-                raise
-            taken.append(at)
-
-    def _take(self, task, addresses, pfns, times):
-        """Take references on the frames behind some pages of a task, and write them down."""
-        np.add.at(self.tables["mem_map"]["count"], pfns, times)
-        for address, pfn in zip(addresses, np.asarray(pfns).tolist(), strict=True):
-            self._book["pins"].setdefault(f"{task.pid}:{address}", []).extend([pfn] * times)
-
-    def _fault_in(self, task, address):
-        """The frame behind a page of a task; the page is faulted in until it is present."""
-        while True:
-            vma = self._vma(task, address)
-            if vma is not None and self._pte(task, address)["flags"] & structs.PTE_PRESENT:
-                return int(self._pte(task, address)["value"])
-            write = vma is not None and bool(vma["vm_flags"] & structs.VM_WRITE)
-            task.touch(builtin_range(address, address + 1), write)
+        pfns = np.full(end - start, -1)
+        self.k.sys.current = task.pid
+        result = self._run(memory.get_user_pages, task.pid, start, end, times, pfns)
+        taken = np.repeat(pfns[pfns >= 0], times)
+        if result < 0:
+            self._run(release_pages, taken)
+        else:
+            pages, before = self._pins(task)
+            pages = np.append(pages, np.repeat(np.arange(start, end, dtype=np.int32), times))
+            self._set_pins(task, pages, np.append(before, taken.astype(np.int32)))
+        self.call(timer.cond_resched)
+        task._check_faults(result, "read", start, end)
 
     def unpin(self, task, range, times=1):
         """Drop `times` of the references that `pin` took on each page of a range."""
         self._check_task(task)
         times = self._whole(times, "times")
         start, end = task_range(task, range, mapped=False)
-        pins = self._book["pins"]
-        for address in builtin_range(start, end):
-            held = len(pins.get(f"{task.pid}:{address}", ()))
-            if held < times:
-                raise ValueError(f"times is {times}, but page {address:#x} of {task.name} is pinned {held} times")
-        for address in builtin_range(start, end):
-            for _ in builtin_range(times):
-                self.call(put_page, pins[f"{task.pid}:{address}"].pop())
+        pages, pfns = self._pins(task)
+        end = min(end, start + len(pages) + 1)  # of more pages than there are pins, one of the first has none
+        at = np.flatnonzero((pages >= start) & (pages < end))[::-1]
+        at = at[np.argsort(pages[at], kind="stable")]  # by address, the newest first
+        held = np.bincount(pages[at] - start, minlength=max(0, end - start))
+        for page in np.flatnonzero(held < times)[:1].tolist():
+            message = f"page {start + page:#x} of {task.name} is pinned {held[page]} times"
+            raise ValueError(f"times is {times}, but {message}")
+        dropped = at[np.arange(len(at)) - np.repeat(np.cumsum(held) - held, held) < times]
+        self._set_pins(task, np.delete(pages, dropped), np.delete(pfns, dropped))
+        self.call(release_pages, pfns[dropped].astype(np.int64))
+
+    def _pins(self, task):
+        """The pages of a task that are pinned, one by one as they were pinned, and the frames behind them."""
+        return [np.array(self._book[kind].get(task.pid, ()), np.int32) for kind in ("pinned", "pins")]
+
+    def _set_pins(self, task, pages, pfns):
+        self._book["pinned"][task.pid], self._book["pins"][task.pid] = pages, pfns
 
     def hold_lock(self, task, range, until):
         """Let another user hold the locks of the present pages of a range, until the clock says `until` (ns)."""
@@ -69,17 +63,12 @@ class Obstacles:
         until = self._whole(until, "until", least=0)
         if until <= self.clock:
             raise ValueError(f"until is {until}, but the clock already says {self.clock}")
-        ptes = [self._pte(task, a) for a in builtin_range(start, end)]
-        pfns = [int(p["value"]) for p in ptes if p["flags"] & structs.PTE_PRESENT and p["value"]]
-        pages = self.tables["mem_map"]
-        for pfn in pfns:
-            if pages["flags"][pfn] & structs.PG_locked:
-                raise ValueError(f"range: page {pfn} is already locked")
+        _, ptes = ptes_of(self, task, start, end)
+        pfns = ptes["value"][(ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)].astype(np.int64)
+        for pfn in pfns[self.tables["mem_map"]["flags"][pfns] & structs.PG_locked != 0][:1]:
+            raise ValueError(f"range: page {pfn} is already locked")
         self._grow("timer", len(pfns) + self.k.sys.nr_timers + timer.NR_REQUESTS + 8)
-        for pfn in pfns:
-            pages["flags"][pfn] |= structs.PG_locked
-            pages["count"][pfn] += 1
-            self._run(timer.schedule, until, timer.UNLOCK, pfn, 0, 0)
+        self._run(timer.hold_locks, pfns, until)
 
     def interrupts(self, node, period, hold=0):
         """Interrupt load: every `period` ns (None: never) one GFP_ATOMIC page on `node`, given back `hold` ns later."""

@@ -48,17 +48,16 @@ def vma_ptes(kernel):
         yield v, vmas[v], ptes[base + vmas["vm_start"][v] : base + vmas["vm_end"][v]]
 
 
-def mappings(kernel):
-    """Every pte that is in use: a dict of arrays mm, address, value, flags, wrote, vma."""
-    parts = {"mm": [], "address": [], "vma": [], "value": [], "flags": [], "wrote": []}
-    for v, vma, ptes in vma_ptes(kernel):
-        used = np.flatnonzero(ptes["flags"] & (PTE_PRESENT | PTE_SWAP)).astype(np.int32)
-        parts["mm"].append(np.full(len(used), vma["vm_mm"]))
-        parts["address"].append(used + vma["vm_start"])
-        parts["vma"].append(np.full(len(used), v, np.int32))
-        for name in ("value", "flags", "wrote"):
-            parts[name].append(ptes[name][used])
-    return {name: np.concatenate(part) if part else np.zeros(0, np.int32) for name, part in parts.items()}
+def mappings(kernel, first=0, last=None):
+    """Every pte in use, or those in some rows of the table: a dict of arrays mm, address, vma, value, flags, wrote."""
+    vmas, ptes = kernel.tables["vma"], kernel.tables["pte"][first:last]
+    used = np.flatnonzero(ptes["flags"] & (PTE_PRESENT | PTE_SWAP))
+    live = np.flatnonzero(vmas["vm_mm"])
+    rows = (vmas["pte_base"] + vmas["vm_start"])[live]
+    by_row = np.argsort(rows)
+    vma = live[by_row][np.searchsorted(rows[by_row], used + first, side="right") - 1]
+    found = {"mm": vmas["vm_mm"][vma], "address": used + first - vmas["pte_base"][vma], "vma": vma}
+    return found | {name: ptes[name][used] for name in ("value", "flags", "wrote")}
 
 
 def mappers(kernel):
@@ -104,17 +103,18 @@ def frames(kernel):
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
     owner, names = owners(kernel)
-    state = np.full(n, "unmapped", object)
-    state[pages["mapcount"] > 0] = "mapped"
-    state[(pages["mapping"] > 0) & (pages["mapcount"] == 0)] = "page cache"
-    state[(flags & structs.PG_swapcache != 0) & (pages["mapcount"] == 0)] = "swap cache"
-    state[flags & (structs.PG_slab | structs.PG_reserved) != 0] = "kernel"
-    state[flags & structs.PG_free != 0] = "free"
+    states = np.array(["unmapped", "page cache", "swap cache", "mapped", "kernel", "free"], object)
+    state = np.zeros(n, np.int8)
+    for number, where in enumerate((
+        pages["mapping"] > 0, flags & structs.PG_swapcache != 0, pages["mapcount"] > 0,
+        flags & (structs.PG_slab | structs.PG_reserved) != 0, flags & structs.PG_free != 0,
+    ), 1):  # fmt: skip
+        state[where] = number
     return pd.DataFrame(
         {
             "node": pages["node"].astype(int),
             "owner": names[owner],
-            "state": state,
+            "state": states[state],
             "flags": flag_text(flags, FLAG_NAMES),
             "count": pages["count"].astype(int),
             "mapcount": pages["mapcount"].astype(int),
@@ -122,6 +122,7 @@ def frames(kernel):
             "entry": known(pages["private"], flags & structs.PG_swapcache != 0),
         },
         index=pd.RangeIndex(n, name="pfn"),
+        copy=False,
     )
 
 
@@ -205,6 +206,7 @@ def pages(kernel, task, start, end):
             "mapcount": known(frame["mapcount"][pfn], present),
         },
         index=pd.Index(address, name="page"),
+        copy=False,
     )
 
 
@@ -242,31 +244,29 @@ def numa_maps(kernel, task):
     frame = kernel.tables["mem_map"]
     lines = []
     for vma in task._vmas():
-        ptes = kernel.tables["pte"][vma["pte_base"] + np.arange(vma["vm_start"], vma["vm_end"])]
-        pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
-        dirty = ptes["flags"][ptes["flags"] & PTE_PRESENT != 0] & PTE_DIRTY != 0
-        own = frame["flags"][pfn] & structs.PG_reserved == 0
-        pfn, dirty = pfn[own], dirty[own]
-        rows = frame[pfn]
-        anon = int((rows["mapping"] < 0).sum())
-        dirty = int((dirty | (rows["flags"] & structs.PG_dirty != 0)).sum())
+        ptes = kernel.tables["pte"][vma["pte_base"] + vma["vm_start"] : vma["pte_base"] + vma["vm_end"]]
+        own = ptes["flags"] & PTE_PRESENT != 0
+        own &= frame["flags"][ptes["value"] * own] & structs.PG_reserved == 0
+        pfn, pages = ptes["value"][own], np.count_nonzero(own)
+        flags, most = frame["flags"][pfn], int(frame["mapcount"][pfn].max(initial=0))
+        anon = np.count_nonzero(frame["mapping"][pfn] < 0)
+        dirty = np.count_nonzero((ptes["flags"][own] & PTE_DIRTY != 0) | (flags & structs.PG_dirty != 0))
         counts = {
             "anon": anon,
             "dirty": dirty,
-            "mapped": len(rows) if len(rows) not in (anon, dirty) else 0,
-            "mapmax": int(rows["mapcount"].max(initial=0)) if rows["mapcount"].max(initial=0) > 1 else 0,
-            "swapcache": int((rows["flags"] & structs.PG_swapcache != 0).sum()),
-            "writeback": int((rows["flags"] & structs.PG_writeback != 0).sum()),
+            "mapped": pages if pages not in (anon, dirty) else 0,
+            "mapmax": most if most > 1 else 0,
+            "swapcache": np.count_nonzero(flags & structs.PG_swapcache),
+            "writeback": np.count_nonzero(flags & structs.PG_writeback),
         }
-        active = int((rows["flags"] & structs.PG_active != 0).sum())
+        active = np.count_nonzero(flags & structs.PG_active)
         policy = str(policy_of(vma if vma["mode"] else task._row)).replace("preferred", "prefer")
         words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", policy]
         if vma["mapping"]:
             words.append(f"file={kernel._book['files'][int(vma['mapping'])]}")
         words += [f"{name}={count}" for name, count in counts.items() if count]
-        words += [f"active={active}"] if active != len(rows) else []
-        nodes, count = np.unique(rows["node"], return_counts=True)
-        words += [f"N{node}={c}" for node, c in zip(nodes, count, strict=False)]
+        words += [f"active={active}"] if active != pages else []
+        words += [f"N{node}={count}" for node, count in enumerate(np.bincount(frame["node"][pfn])) if count]
         lines.append(" ".join([*words, "kernelpagesize_kB=4"]))
     return "\n".join(lines)
 
@@ -316,7 +316,8 @@ class Migration:
                 "passes": rows["passes"].astype(int),
                 "error": errors[rows["error"]],
                 "reason": np.array(trace.REASONS, object)[rows["reason"]],
-            }
+            },
+            copy=False,
         )
 
     @property
@@ -333,8 +334,8 @@ class Migration:
     @property
     def off_target(self):
         """New pages on another node than was asked for."""
-        new = self._rows[(self._rows["new_pfn"] > 0) & (self._rows["asked"] >= 0)]
-        return int(np.count_nonzero(self._node(new["new_pfn"]) != new["asked"]))
+        new, asked = self._rows["new_pfn"], self._rows["asked"]
+        return int(np.count_nonzero((self._node(new) != asked) & (new > 0) & (asked >= 0)))
 
     @property
     def paths(self):

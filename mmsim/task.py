@@ -204,13 +204,16 @@ class Task:
         start, end = task_range(self, range, mapped=False)
         faults = np.zeros(4, np.int64)
         result = self._call(memory.touch_range, self.pid, start, end, 1 if write else 0, faults)
+        self._check_faults(result, "write" if write else "read", start, end)
+        return Faults(*map(int, faults))
+
+    def _check_faults(self, result, verb, start, end):
+        """Raise what it means if the pages of a range could not be faulted in."""
         if result == -structs.EFAULT:
-            verb = "write" if write else "read"
             raise os_error("EFAULT", f"range: {self.name} must not {verb} all of {start:#x} to {end:#x}")
         if result < 0:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
             raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
-        return Faults(*map(int, faults))
 
     def write(self, file, first=0, pages=None):
         """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""

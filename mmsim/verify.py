@@ -3,7 +3,7 @@
 Each rule is a line that compares two arrays: what a table says, and what was found by looking.
 """
 
-from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,19 +11,21 @@ from .errors import InvariantError
 from .mm import mmzone, structs, timer
 from .results import mappings
 
+BLOCK = 1 << 18  # rows of the page tables that are looked at together; what is found for each takes some 100 bytes
+
 
 def verify(kernel):
     """Check every rule; InvariantError names the first page, slot or row that breaks one."""
     tables = kernel.tables
-    used = mappings(kernel)
     check_lists(kernel)
     check_vmas(tables)
-    check_swap(tables, used)
-    check_references(kernel, used)
+    found = walk_page_tables(kernel)
+    check_swap(tables, found)
+    check_references(kernel, found)
     check_page_cache(tables)
-    check_reverse_map(tables, used)
+    demand(found.reached, "a pte maps it that its reverse map does not reach")
     check_locks(tables, kernel.k.sys)
-    check_contents(tables, used)
+    check_contents(tables, found)
 
 
 def demand(holds, rule, what="page"):
@@ -33,11 +35,74 @@ def demand(holds, rule, what="page"):
         raise InvariantError(f"{what} {wrong[0]}: {rule}" + (f" ({len(wrong)} in all)" if len(wrong) > 1 else ""))
 
 
+def count(found, numbers):
+    """Add 1 to `found` at each of some numbers."""
+    np.add.at(found, numbers, np.int32(1))  # a Python 1 would take numpy's slow way
+
+
+class Found(NamedTuple):
+    """What the page tables refer to."""
+
+    mapped: Any  # int by page: ptes that map it
+    swapped: Any  # int by swap entry: ptes that hold it
+    reached: Any  # bool by page: its reverse map reaches every pte that maps it
+    lost: str  # the first virtual page that does not hold what was written there last; empty: none
+
+
+def walk_page_tables(kernel):
+    """Look at every pte that is in use, a block at a time."""
+    tables = kernel.tables
+    pages, on_swap = tables["mem_map"], swap_contents(tables)
+    mapped, swapped = np.zeros(len(pages), np.int32), np.zeros(len(on_swap), np.int32)
+    reached, lost = np.ones(len(pages), bool), ""
+    for first in range(0, len(tables["pte"]), BLOCK):
+        used = mappings(kernel, first, first + BLOCK)
+        present = used["flags"] & structs.PTE_PRESENT != 0
+        pfn, entry = used["value"][present], used["value"][~present]
+        count(mapped, pfn)
+        count(swapped, entry)
+        reached[pfn[~in_reverse_map(tables, used, present)]] = False
+        holds = np.empty(len(present), np.int32)
+        holds[present], holds[~present] = pages["data"][pfn], on_swap[entry]
+        lost = lost or first_lost(used, holds, expected(tables, used))
+    return Found(mapped, swapped, reached, lost)
+
+
+def in_reverse_map(tables, used, present):
+    """Which ptes can be found from the pages that they map."""
+    pages, vmas = tables["mem_map"], tables["vma"]
+    pfn, vma = used["value"][present], used["vma"][present]
+    mapping, index = pages["mapping"][pfn], used["address"][present] + (vmas["vm_pgoff"] - vmas["vm_start"])[vma]
+    anon = (mapping < 0) & (-mapping == vmas["anon_vma"][vma])
+    file = (mapping > 0) & (mapping == vmas["mapping"][vma])
+    return (pages["index"][pfn] == index) & (anon | file) | (pages["flags"][pfn] & structs.PG_reserved != 0)
+
+
+def expected(tables, used):
+    """What was written last to each virtual page in use: by its task, or to the file where the task wrote nothing."""
+    vmas, maps, written = tables["vma"], tables["mapping"], used["wrote"].copy()
+    from_file = (vmas["mapping"][used["vma"]] > 0) & (written == 0)
+    vma = used["vma"][from_file]
+    slot = used["address"][from_file] + (vmas["vm_pgoff"] - vmas["vm_start"] + maps["base"][vmas["mapping"]])[vma]
+    written[from_file] = tables["file_page"]["wrote"][slot]
+    return written
+
+
+def first_lost(used, holds, written):
+    """Names the first virtual page that holds something else than what was written last."""
+    for i in np.flatnonzero(holds != written)[:1]:
+        return (
+            f"virtual page {used['address'][i]:#x} of pid {used['mm'][i]}: "
+            f"it holds write {holds[i]}, but write {written[i]} was the last"
+        )
+    return ""
+
+
 def check_lists(kernel):
     """Every frame is on the list that its flags name and on no other; the zones count them right."""
     k, pages, zones = kernel.k, kernel.tables["mem_map"], kernel.tables["zone"]
-    frames, flags = int(k.sys.nr_frames), pages["flags"]
-    on = np.zeros(len(pages), np.int64)
+    frames, flags = int(k.sys.nr_frames), pages["flags"].copy()
+    on = np.zeros(len(pages), np.int32)
     counts = [kernel._run(mmzone.walk_list, head, on) for head in range(k.sys.lists, len(pages))]
     if min(counts) < 0:
         raise InvariantError(f"page {-1 - min(counts)}: the links of its list do not fit together")
@@ -45,9 +110,12 @@ def check_lists(kernel):
         head = k.sys.lists + 3 * len(zones) + np.flatnonzero(counts[3 * len(zones) :])[0]
         raise InvariantError(f"page {pages['next'][head]}: left behind on a list of a migration")
     free, lru = flags & structs.PG_free != 0, flags & structs.PG_lru != 0
-    which = np.where(free, structs.FREE, np.where(flags & structs.PG_active != 0, structs.ACTIVE, structs.INACTIVE))
-    named = np.where(free | lru, k.sys.lists + 3 * pages["node"].astype(np.int64) + which, 0)[:frames]
-    on = on[:frames]
+    named = 3 * pages["node"].astype(np.int32) + structs.INACTIVE
+    named[flags & structs.PG_active != 0] += structs.ACTIVE - structs.INACTIVE
+    named[free] = 3 * pages["node"][free] + structs.FREE
+    named += k.sys.lists
+    named[~(free | lru)] = 0
+    on, named = on[:frames], named[:frames]
     wrong = np.flatnonzero(on != named)
     if len(wrong):
         head = min(h for h in (on[wrong[0]], named[wrong[0]]) if h)
@@ -109,47 +177,43 @@ def check_links(tables):
         demand((found == 1) | ~live | (vmas[owner] == 0), f"is not on the list of its {owner}", "vma")
 
 
-def check_references(kernel, used):
+def check_references(kernel, found):
     """page_count and page_mapcount are the references and ptes that can be found."""
     tables = kernel.tables
     pages = tables["mem_map"][: kernel.k.sys.nr_frames]
-    present = used["value"][used["flags"] & structs.PTE_PRESENT != 0]
-    mapped = np.bincount(present, minlength=len(pages))
-    zero = pages["flags"] & structs.PG_reserved != 0
+    flags, mapped = pages["flags"].copy(), found.mapped[: len(pages)]
+    zero, free = flags & structs.PG_reserved != 0, flags & structs.PG_free != 0
     demand((pages["mapcount"] == mapped) | zero, "its mapcount is not the number of ptes that map it")
-    demand((mapped == 0) | (pages["flags"] & structs.PG_free == 0), "a pte maps this free frame")
-    found = mapped.copy()
-    found += np.bincount(tables["swap_cache"], minlength=len(pages))
-    found += np.bincount(tables["file_page"]["pfn"], minlength=len(pages))
-    found += pages["flags"] & structs.PG_private != 0
-    for which, n in enumerate(tables["pagevec_count"]):
-        np.add.at(found, tables["pagevec"][which][:n], 1)
-    np.add.at(found, list(chain.from_iterable(kernel._book["pins"].values())), 1)
+    demand((mapped == 0) | ~free, "a pte maps this free frame")
+    references = mapped + (flags & structs.PG_private != 0)
+    references += flags & structs.PG_slab != 0
     waiting = tables["timer"][: kernel.k.sys.nr_timers]
-    np.add.at(found, waiting["a"][waiting["kind"] == timer.UNLOCK], 1)
-    found += pages["flags"] & structs.PG_slab != 0
-    found[zero] = pages["count"][zero]
-    demand(pages["count"] == found, "its count is not the number of references that can be found")
-    demand((pages["count"] > 0) == (pages["flags"] & structs.PG_free == 0), "is neither free nor in use")
+    for pfns in (
+        tables["swap_cache"],
+        tables["file_page"]["pfn"],
+        waiting["a"][waiting["kind"] == timer.UNLOCK],
+        *(pagevec[:n] for pagevec, n in zip(tables["pagevec"], tables["pagevec_count"], strict=True)),
+        *kernel._book["pins"].values(),
+    ):
+        count(references, pfns)
+    demand((pages["count"] == references) | zero, "its count is not the number of references that can be found")
+    demand((pages["count"] > 0) == ~free, "is neither free nor in use")
 
 
-def check_swap(tables, used):
+def check_swap(tables, found):
     """swap_map is the number of users of each entry; the swap cache and its pages point at each other."""
     slots = len(tables["swap_map"])
     cache, pages = tables["swap_cache"], tables["mem_map"]
     in_cache = cache > 0
-    users = np.bincount(used["value"][used["flags"] & structs.PTE_SWAP != 0], minlength=slots) + in_cache
-    notes = tables["file_page"]["entry"]
-    users += np.bincount(notes[notes > 0], minlength=slots)
+    users = found.swapped + in_cache
+    count(users, tables["file_page"]["entry"])
     users[0] = 0
     demand(tables["swap_map"] == users, "its use count is not the number of its users", "swap entry")
     entry = np.flatnonzero(in_cache)
     flagged = pages["flags"] & structs.PG_swapcache != 0
-    demand(
-        ~in_cache | (flagged[cache] & (pages["private"][cache] == np.arange(slots))),
-        "its page does not point back",
-        "swap entry",
-    )
+    holds = np.ones(slots, bool)
+    holds[entry] = flagged[cache[entry]] & (pages["private"][cache[entry]] == entry)
+    demand(holds, "its page does not point back", "swap entry")
     pfn = np.flatnonzero(flagged)
     holds = np.ones(len(pages), bool)
     holds[pfn] = cache[pages["private"][pfn]] == pfn
@@ -179,20 +243,6 @@ def check_page_cache(tables):
     demand((files["pfn"] == 0) | (files["entry"] == 0), "is in the page cache and in swap at once", "file page")
 
 
-def check_reverse_map(tables, used):
-    """Every pte that maps a page can be found from the page."""
-    pages, vmas = tables["mem_map"], tables["vma"]
-    present = used["flags"] & structs.PTE_PRESENT != 0
-    pfn, vma = used["value"][present], vmas[used["vma"][present]]
-    index = vma["vm_pgoff"] + used["address"][present] - vma["vm_start"]
-    page = pages[pfn]
-    anon = (page["mapping"] < 0) & (-page["mapping"] == vma["anon_vma"])
-    file = (page["mapping"] > 0) & (page["mapping"] == vma["mapping"])
-    holds = np.ones(len(pages), bool)
-    holds[pfn] &= (page["index"] == index) & (anon | file) | (page["flags"] & structs.PG_reserved != 0)
-    demand(holds, "a pte maps it that its reverse map does not reach")
-
-
 def check_locks(tables, sys):
     """Who locks a page, or writes it, is known and will end."""
     pages = tables["mem_map"]
@@ -209,9 +259,9 @@ def check_locks(tables, sys):
         raise InvariantError("the number of writes under way is wrong")
 
 
-def check_contents(tables, used):
+def check_contents(tables, found):
     """No write was ever lost: where the data is now, it is what was written last."""
-    pages, vmas, files, maps = tables["mem_map"], tables["vma"], tables["file_page"], tables["mapping"]
+    pages, files, maps = tables["mem_map"], tables["file_page"], tables["mapping"]
     entry = files["entry"]
     data = np.where(
         files["pfn"] > 0, pages["data"][files["pfn"]], np.where(entry > 0, swap_contents(tables)[entry], files["disk"])
@@ -220,23 +270,8 @@ def check_contents(tables, used):
     for m in maps[2:]:
         in_use[m["base"] : m["base"] + m["pages"]] = True
     demand(~in_use | (data == files["wrote"]), "its contents are not what was written last", "file page")
-    vma = vmas[used["vma"]]
-    slot = maps["base"][vma["mapping"]] + vma["vm_pgoff"] + used["address"] - vma["vm_start"]
-    from_file = (vma["mapping"] > 0) & (used["wrote"] == 0)
-    expected = np.where(from_file, files["wrote"][np.where(from_file, slot, 0)], used["wrote"])
-    present = used["flags"] & structs.PTE_PRESENT != 0
-    found = np.where(
-        present,
-        pages["data"][np.where(present, used["value"], 0)],
-        swap_contents(tables)[np.where(present, 0, used["value"])],
-    )
-    wrong = np.flatnonzero(found != expected)
-    if len(wrong):
-        i = wrong[0]
-        raise InvariantError(
-            f"virtual page {used['address'][i]:#x} of pid {used['mm'][i]}: "
-            f"it holds write {found[i]}, but write {expected[i]} was the last"
-        )
+    if found.lost:
+        raise InvariantError(found.lost)
 
 
 def swap_contents(tables):

@@ -109,6 +109,18 @@ def test_a_hole_is_efault_but_default_allows_it(kernel, task, heap, first, last,
         task.mbind(part, Policy.default())
 
 
+@pytest.mark.parametrize(("node", "error"), [(1, "EIO"), (0, "EFAULT")])
+def test_strict_alone_ends_at_what_it_meets_first(kernel, task, heap, node, error):
+    """A misfit before a hole, or none; a misfit behind the hole is never seen."""
+    after = task.mmap(N, at=heap.stop + 4)
+    task.mbind(after, BIND1)
+    task.touch(after, write=True)
+    with expect_refusal(kernel, error, "range" if error == "EFAULT" else "strict"):
+        task.mbind(range(heap.start, after.stop), Policy.bind(node), strict=True)
+    with expect_refusal(kernel, "EFAULT", "range"):  # of the last vma, its end is looked at first
+        task.mbind(range(after.start, after.stop + 1), Policy.bind(0), strict=True)
+
+
 def test_a_hole_at_the_head_went_unnoticed(kernel, task, heap):
     task.mbind(range(heap.start - 5, heap.stop), BIND1, move=True, strict=True)
     assert task.placement(heap) == [1] * N

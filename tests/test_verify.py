@@ -5,7 +5,7 @@ from machines import Checked, drain, frames_of, settle
 
 from mmsim import InvariantError, Topology
 from mmsim.mm import mmzone, structs, timer
-from mmsim.verify import verify
+from mmsim.verify import BLOCK, verify
 
 RULES = {}
 
@@ -297,6 +297,11 @@ def an_anonymous_page_without_mapping(scene):
     scene.page(scene.heap)["mapping"] = 0
 
 
+@rule("reverse map does not reach")
+def a_shared_page_that_only_one_of_its_vmas_reaches(scene):
+    scene.vma(scene.heap)["vm_pgoff"] += 1
+
+
 # -- locks and I/O
 
 
@@ -357,10 +362,12 @@ def an_evicted_file_page_that_was_not_written(scene):
     scene.t["file_page"]["disk"][base + 2] -= 1
 
 
+@pytest.mark.parametrize("block", [BLOCK, 3])
 @pytest.mark.parametrize("name", RULES)
-def test_damage_is_found_and_named(scene, name):
+def test_damage_is_found_and_named(scene, name, block, monkeypatch):
     damage, match = RULES[name]
     damage(scene)
+    monkeypatch.setattr("mmsim.verify.BLOCK", block)
     with pytest.raises(InvariantError, match=match):
         verify(scene.kernel)
 

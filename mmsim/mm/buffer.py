@@ -9,8 +9,8 @@ from .page_io import swap_writepage
 from .rmap import SWAP_SUCCESS, try_to_unmap
 from .shmem import shmem_writepage
 from .swap import put_page
-from .timer import start_writeback
-from .trace import BUFFERS_BUSY, PAGEOUT_DECLINED, PAGEOUT_START, R_BUFFERS, because, trace, unlock_page
+from .timer import start_writeback, unlock_page
+from .trace import BUFFERS_BUSY, PAGEOUT_DECLINED, PAGEOUT_START, R_BUFFERS, because, trace
 
 # What pageout() and the writepage methods answer.
 PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)

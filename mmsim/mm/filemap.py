@@ -7,8 +7,8 @@ from .structs import (
 )
 from .pagemap import add_to_page_cache, file_page, find_get_page
 from .swap import get_page, lru_cache_add, put_page
-from .timer import lock_page, schedule, wait_until, COMMIT
-from .trace import FAULT_FILE_HIT, FAULT_FILE_MISS, trace, unlock_page
+from .timer import lock_page, schedule, unlock_page, wait_until, COMMIT
+from .trace import FAULT_FILE_HIT, FAULT_FILE_MISS, trace
 
 JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file system commits it
 

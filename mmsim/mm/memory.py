@@ -17,10 +17,10 @@ from .swapfile import (
     drop_unused_swap_page, exclusive_swap_page, remove_exclusive_swap_page, swap_duplicate, swap_free,
     vm_swap_full,
 )
-from .timer import cond_resched, lock_page
+from .timer import cond_resched, lock_page, unlock_page
 from .trace import (
     FAULT_ANON, FAULT_ZERO, FORKED, SWAP_BACK_OUT, SWAP_HIT, SWAP_MAPPED, SWAP_MISS, SWAP_RECHECK,
-    WP_COPY, WP_REUSE, trace, unlock_page,
+    WP_COPY, WP_REUSE, trace,
 )
 
 # What a touch was; negative: an errno.  The four kinds of fault are counted by kind - 1.
@@ -39,6 +39,31 @@ def touch_range(k, mm, start, end, write, faults):
             faults[kind - 1] += 1
         cond_resched(k)
     return 0
+
+
+def get_user_pages(k, mm, start, end, times, pfns):
+    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page."""
+    for address in range(start, end):
+        pfn = follow_page(k, mm, address)
+        while pfn < 0:
+            v = find_vma(k, mm, address)
+            result = touch(k, mm, address, 1 if v and k.vma[v].vm_flags & VM_WRITE else 0)
+            if result < 0:
+                return result
+            cond_resched(k)
+            pfn = follow_page(k, mm, address)
+        k.mem_map[pfn].count += times
+        pfns[address - start] = pfn
+    return 0
+
+
+def follow_page(k, mm, address):
+    """The frame that a page of a task is in; below 0: it is not present."""
+    v = find_vma(k, mm, address)
+    if not v or k.vma[v].vm_start > address:
+        return -1
+    pte = k.pte[k.vma[v].pte_base + address]
+    return pte.value if pte.flags & PTE_PRESENT else -1
 
 
 def touch(k, mm, address, write):

@@ -56,7 +56,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
     -EIO for a misfit when there is no list (0).
     """
     error = check_vmas(k, mm, start, end, flags)
-    if error:
+    if error and pages:
         return error
     stuck = 0
     v = find_vma(k, mm, start)
@@ -68,8 +68,9 @@ def check_range(k, mm, start, end, nodes, flags, pages):
                 pte = k.pte[vma.pte_base + address]
                 if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
                     if not pages:
-                        if flags & MPOL_MF_STRICT or migratable:
-                            return -EIO
+                        if flags & MPOL_MF_STRICT or migratable:  # a hole behind this page is never reached
+                            seen = address + 1 if vma.vm_next else end
+                            return check_vmas(k, mm, start, seen, flags) or -EIO
                     elif migratable:
                         migrate_page_add(k, vma, address, pte.value, pages, flags)
                     else:
@@ -77,7 +78,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
                         skip(k, vma, address, pte.value, R_VMA)
                         trace(k, VMA_SKIPPED, pte.value, 0, 0)
         v = vma.vm_next
-    return stuck
+    return error or stuck
 
 
 def misfit(k, pfn, nodes, flags):

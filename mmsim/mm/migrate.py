@@ -18,13 +18,12 @@ from .structs import (
 )
 from .swap import get_page, put_page
 from .swap_state import add_to_swap
-from .timer import cond_resched, lock_page, wait_on_page
+from .timer import cond_resched, lock_page, trylock_page, unlock_page, wait_on_page
 from .trace import (
     BUFFERS_MOVED, COPIED, FALL_BACK, FREED, FS_REFUSES, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED,
     NEW_PAGE, PASS, PATH_BUFFERS, PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SWAPPED,
     PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_PINNED, R_REFUSED, R_WRITEBACK,
     R_WRITTEN, REFERENCES, REPLACED, WRITEBACK_BUSY, WRITEBACK_WAIT, because, bug, conclude, trace,
-    trylock_page, unlock_page,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED

@@ -9,8 +9,8 @@ from .pagemap import add_to_page_cache, file_page, find_get_page, remove_from_pa
 from .swap import get_page, lru_cache_add, put_page
 from .swapfile import delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
-from .timer import lock_page, wait_on_page
-from .trace import FAULT_SHMEM, R_DECLINED, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace, unlock_page
+from .timer import lock_page, unlock_page, wait_on_page
+from .trace import FAULT_SHMEM, R_DECLINED, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace
 
 
 def shmem_writepage(k, pfn):

@@ -26,6 +26,12 @@ def put_page(k, pfn):
         free_page(k, pfn)
 
 
+def release_pages(k, pfns):
+    """Drop a reference of each of some pages."""
+    for i in range(len(pfns)):
+        put_page(k, pfns[i])
+
+
 def del_page_from_lru(k, pfn):
     """Take a page off the LRU list that it is on."""
     page = k.mem_map[pfn]

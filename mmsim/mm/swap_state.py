@@ -5,7 +5,8 @@ from .page_io import swap_readpage
 from .structs import ENOMEM, PG_dirty, PG_swapcache, PG_uptodate, RADIX_KEYS
 from .swap import get_page, lru_cache_add_active, put_page
 from .swapfile import get_swap_page, swap_duplicate, swap_free
-from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, because, trace, unlock_page
+from .timer import unlock_page
+from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, because, trace
 
 
 def radix_tree_insert(k, entry, pfn, gfp):

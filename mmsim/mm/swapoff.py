@@ -7,8 +7,8 @@ from .structs import EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_swapcache, PG_writ
 from .swap import put_page
 from .swap_state import lookup_swap_cache, read_swap_cache
 from .swapfile import delete_from_swap_cache
-from .timer import cond_resched, lock_page, wait_on_page
-from .trace import UNUSE_RECHECK, trace, unlock_page
+from .timer import cond_resched, lock_page, unlock_page, wait_on_page
+from .trace import UNUSE_RECHECK, trace
 
 
 def sys_swapoff(k):

@@ -1,4 +1,4 @@
-"""Simulated time (kernel/timer.c): what happens later, and sleeping until it has.
+"""Simulated time (kernel/timer.c): what happens later, and sleeping until it has; page locks (mm/filemap.c).
 
 Time passes as work is done (`k.sys.clock += cost`); what is due happens where the kernel may
 sleep: in `cond_resched`, and in every wait.  Timers are a binary heap by time.
@@ -10,8 +10,8 @@ from .structs import (
     BH_JBD, GFP_ATOMIC, HANG_LOCK, PF_FAULTING, PG_locked, PG_private, PG_slab, PG_writeback,
     VM_ATOMIC_FAILURES, VM_INTERRUPTS,
 )
-from .swap import put_page
-from .trace import ATOMIC_FAILED, bug, trace, unlock_page
+from .swap import get_page, put_page
+from .trace import ATOMIC_FAILED, bug, trace
 
 IO_DONE, UNLOCK, INTERRUPT, PACKET_DONE, COMMIT, MUNMAP = range(6)
 NR_REQUESTS = 128  # writes that a device queues before the writer must wait
@@ -136,6 +136,28 @@ def lock_page(k, pfn):
     """Take the lock of a page, sleeping until it is free (mm/filemap.c)."""
     wait_on_page(k, pfn, PG_locked)
     k.mem_map[pfn].flags |= PG_locked
+
+
+def hold_locks(k, pfns, until):
+    """Others take the locks of pages, and a reference to each, until the clock says `until`."""
+    for i in range(len(pfns)):
+        k.mem_map[pfns[i]].flags |= PG_locked
+        get_page(k, pfns[i])
+        schedule(k, until, UNLOCK, pfns[i], 0, 0)
+
+
+def trylock_page(k, pfn):
+    """Take the lock of a page if it is free (TestSetPageLocked turned around): 1 if we have it now."""
+    page = k.mem_map[pfn]
+    if page.flags & PG_locked:
+        return 0
+    page.flags |= PG_locked
+    return 1
+
+
+def unlock_page(k, pfn):
+    """Give the lock of a page back (mm/filemap.c)."""
+    k.mem_map[pfn].flags &= ~PG_locked
 
 
 def congestion_wait(k):

@@ -4,8 +4,6 @@ Kernel functions call `trace` with a number from the list below; the words are p
 the trace is read.  A machine without a trace has an event table of length 0.
 """
 
-from .structs import PG_locked
-
 # What an event means: (kernel function, patch that added it, text).
 # {page}, {new} are frames, {arg} is a number whose meaning the text gives.
 EVENTS = [("", 0, "")]
@@ -171,17 +169,3 @@ def bug(k, code, pfn):
     if not k.sys.bug:
         k.sys.bug = code
         k.sys.bug_page = pfn
-
-
-def trylock_page(k, pfn):
-    """Take the lock of a page if it is free (TestSetPageLocked turned around): 1 if we have it now."""
-    page = k.mem_map[pfn]
-    if page.flags & PG_locked:
-        return 0
-    page.flags |= PG_locked
-    return 1
-
-
-def unlock_page(k, pfn):
-    """Give the lock of a page back (mm/filemap.c)."""
-    k.mem_map[pfn].flags &= ~PG_locked

@@ -12,10 +12,10 @@ from .structs import (
 from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
 from .swap_state import add_to_swap
 from .swapfile import delete_from_swap_cache
-from .timer import congested, congestion_wait, wait_on_page
+from .timer import congested, congestion_wait, trylock_page, unlock_page, wait_on_page
 from .trace import (
     DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, R_CONGESTED,
-    R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace, trylock_page, unlock_page,
+    R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace,
 )
 
 SWAP_CLUSTER_MAX = 32  # pages that a round of reclaim tries to free

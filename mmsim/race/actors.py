@@ -8,7 +8,7 @@ from ..mm.filemap import find_get_page
 from ..mm.mempolicy import collect
 from ..mm.page_io import swap_readpage
 from ..mm.swap_state import add_to_swap, begin_read_swap_cache, lookup_swap_cache
-from ..mm.trace import trylock_page, unlock_page
+from ..mm.timer import trylock_page, unlock_page
 from ..mm.vmscan import isolate_lru_page, move_to_lru, putback_lru_pages
 
 
