@@ -234,7 +234,7 @@ def leaving_from(graph, node):
 
 
 def test_paths_writes_the_pages_on_the_edges_and_the_reasons_at_the_ends():
-    kernel, *_ = machine()
+    kernel, task, _ = machine()
     ax = plots.paths(kernel.last)
     written = [n for *_, n in plots.flow(kernel.last.pages).edges(data="pages") if n]
     assert sorted(t for t in texts(ax) if t.isdigit()) == sorted(map(str, written))
@@ -242,6 +242,9 @@ def test_paths_writes_the_pages_on_the_edges_and_the_reasons_at_the_ends():
     assert "swapped out\n0" in texts(ax)
     assert "3 retries exhausted (pinned)" in plots.describe(ax)
     assert kernel.last.pages["reason"].str.startswith("pinned").sum() == 3
+    assert ax.get_title("left").endswith("(migrate_pages)")
+    kernel.migrate(task.pages()["pfn"].dropna()[:1], to=0)
+    assert plots.paths(kernel.last).get_title("left").endswith("(in-kernel caller)")
 
 
 def test_a_page_leaves_the_row_at_the_question_that_stopped_it():

@@ -71,7 +71,8 @@ def paths(migration, *, ax=None):
     ax : Axes, optional
     """
     table, graph = migration.pages, flow(migration)
-    ax = canvas(ax, 10.4, 4.8, f"What became of the pages ({migration.trigger})")
+    by = "in-kernel caller" if migration.trigger == "kernel" else migration.trigger
+    ax = canvas(ax, 10.4, 4.8, f"What became of the pages ({by})")
     size = 9 * zoom(ax, 8)
     arriving = {"considered": len(table)} | dict(graph.in_degree(_PLACE.keys() - {"considered"}, weight="pages"))
     shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}

@@ -126,7 +126,7 @@ def _by_function(_migration, events, ax):
     counts = np.bincount(rows)
     ax = canvas(ax, 9.2, 1.6 + 0.27 * max(4, len(names)), "Passes of the migration, function by function")
     ax.scatter(events["time"], rows, 90, BLACK, marker="|", linewidths=0.8, zorder=3)
-    ax.hlines(range(len(names)), 0, events["time"].iloc[-1], color=GREY, linewidth=0.4, zorder=1)
+    ax.hlines(range(len(names)), 0, events["time"].iloc[-1], color=LIGHT, linewidth=0.8, zorder=1)
     for y, count in enumerate(counts):
         ax.text(1.01, y, f"{count:,}", va="center", transform=ax.get_yaxis_transform())
     ax.text(1.01, 1.01, "events", va="bottom", fontsize=8, transform=ax.transAxes)

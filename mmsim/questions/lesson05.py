@@ -158,9 +158,10 @@ def stays(rng):
 def answered(rng):
     """What a system call answers."""
     call = rng.choice(list(CALLS))
+    name, how = call.split(" ", 1)
     return Question(
         f"A process without capabilities has 8 pages on node 0; one is pinned. To bring pages to another node it calls "
-        f"{call}. What is the answer?", answer(call)[0], f"Rule: {CALLS[call][1]}",
+        f"`{name}` {how}. What is the answer?", answer(call)[0], f"Rule: {CALLS[call][1]}",
         (0, 1, "EPERM", "ESRCH", "EINVAL", "EIO"), hints=("Is it forbidden, impossible, or only incomplete?",),
     )  # fmt: skip
 
