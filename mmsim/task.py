@@ -341,7 +341,8 @@ class Task:
         call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
         result = kernel._migration("migrate_pages", [other.pid], *call, pid=self.pid, both=source & target)
         if result < 0:
-            raise os_error("ENOMEM", f"no memory on nodes {format_nodes(target)} and behind them for the new pages")
+            where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
+            raise os_error("ENOMEM", f"{where}, for the new pages")
         return result
 
     def _permitted(self, pid, target):

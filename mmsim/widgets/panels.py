@@ -18,6 +18,7 @@ ASKS = {
 }  # fmt: skip
 ROW, TALL = 76, 46  # y of the questions, and their height
 BOXES = {stage: (37 + 80 * i, ROW, 72, TALL) for i, stage in enumerate(STAGES)} | {  # middle, width, height
+    "references as expected?": (439, ROW, 78, TALL),
     "retries exhausted": (302, 13, 150, 20), "not collected": (66, 139, 110, 20), "pending": (169, 139, 82, 20),
     "freed from under us": (284, 139, 134, 20), "failed for good": (412, 139, 108, 20),
     "direct": (549, 19, 122, 20), "direct after writeout": (549, 57, 122, 20),

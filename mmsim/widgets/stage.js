@@ -71,6 +71,7 @@ function stage({ model, el }) {
   function square(context, x, y, w, h, look, letter) {
     const edge = w > 4 ? 1 : 0;  // a line between squares, where there is room for one
     let [colour, ink, lines] = g.looks[look & 15];
+    if (!(look & 15)) ink = theme.ink;
     context.fillStyle = theme.back;
     context.fillRect(x, y, w, h);
     context.fillStyle = theme.line;
@@ -104,7 +105,7 @@ function stage({ model, el }) {
       const letter = String.fromCharCode(now[cell + half]), [x, y] = place(cell);
       if ((j - i) * group.w > 10 && letter !== " ")
         write(base, letter, x + ((j - i) * group.w) / 2, y + 9.5,
-          { align: "center", ink: g.looks[now[cell] & 15][1], size: 10 });
+          { align: "center", ink: now[cell] & 15 ? g.looks[now[cell] & 15][1] : theme.ink, size: 10 });
     }
   }
 
@@ -373,8 +374,8 @@ function source({ model, el }) {
       line.textContent = `${marked ? "▶" : " "}${String(number).padStart(4)}  ${text}\n`;
       return line;
     }));
-    const line = code.querySelector(".mm-mark");
-    if (line) code.scrollTop = line.offsetTop - code.offsetTop - code.clientHeight / 2;
+    const line = code.querySelector(".mm-mark"), middle = line?.offsetTop - code.clientHeight / 2;
+    if (line) code.scrollTop = [...code.children].find((each) => each.offsetTop >= middle).offsetTop;  // whole lines
   };
   model.on("change", show);
   show();
