@@ -138,7 +138,7 @@ def table(frame):
     """A DataFrame of texts: nothing is cut off, all is written from the left."""
     with pd.option_context("display.max_colwidth", None):
         markup = re.sub(r"<(t[dh])\b", r'<\1 style="text-align: left"', frame.to_html(border=0))
-        markup = re.sub(r'left">(?=[^<\s]{0,20}-[^<\s]{0,20}</t)', 'left; white-space: nowrap">', markup)  # -EAGAIN
+        markup = re.sub(r'left">(?=-[A-Z]+</t)', 'left; white-space: nowrap">', markup)  # -EAGAIN in one piece
         return Shown(frame.to_string(), markup)
 
 
