@@ -173,6 +173,7 @@ function stage({ model, el }) {
 
   // What lies upon the squares: the page in hand, its way, and while it flies the page itself.
   function paintOver(time) {
+    if (!theme) return;  // it has just changed, and all is to be painted anew
     over.clearRect(0, 0, g.width, g.height);
     const hand = model.get("hand");
     for (const cell of hand.also || []) outline(cell, 1);

@@ -62,6 +62,8 @@ def test_make_lab_opens_the_index_for_those_who_have_the_token(page, tmp_path):
         assert "/login" in page.goto(address().partition("?")[0]).url
         page.goto(address())
         expect(page.get_by_role("heading", name="how Linux learned to move memory")).to_be_visible(timeout=60_000)
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        page.goto("about:blank")  # JupyterLab itself fails where its server ends before its page
 
 
 def test_without_the_token_make_app_serves_nothing(voila, page):
