@@ -75,6 +75,7 @@ def add_scenario(parser, plot):
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON, one object a line")
     parser.add_argument("--plot", metavar="FILE", type=Path, help=plot)
+    parser.add_argument("--anyway", action="store_true", help="begin also where it takes long because numba is missing")
 
 
 def setting(text):
@@ -93,7 +94,7 @@ def run(args):
     parameters = {key: value_of(text) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
-        result = scenario.run(parameters)
+        result = scenario.run(parameters, anyway=args.anyway)
     except ScenarioError as error:
         args.parser.error(str(error))
     except (ImportError, OSError, MMSimError) as error:  # what the machine says to it
@@ -170,7 +171,7 @@ def sweep(args):
         scenario = whatif.Scenario.load(args.scenario)
         grid = (grid or scenario.grid) | {key: [value_of(text)] for key, text in args.set}
         table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
-                         seed=args.seed, sensitivity=args.sensitivity)  # fmt: skip
+                         seed=args.seed, sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
         args.parser.error(str(error))
     if args.csv or args.json:

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from . import plans, report
+from .estimate import refuse_long
 from .schema import SCENARIO, ScenarioError, Table, Tables, near, read
 
 SHIPPED = resources.files("mmsim") / "scenarios"
@@ -44,6 +45,7 @@ class Scenario:
     def __init__(self, name, build, trigger, grid=None):
         self.name, self.build, self.trigger, self.grid = name, build, trigger, grid or {}
         self.question, self.source, self.figures = "", None, list(report.FIGURES)
+        self.plan = None  # of a file: a function of parameters. Of functions nobody knows what they will do.
         self.tasks = lambda kernel: kernel.tasks
 
     @classmethod
@@ -77,18 +79,22 @@ class Scenario:
         for key, value in ((key, value) for key, values in plan.grid.items() for value in values):
             check(source, {key: value})
 
+        def planned(parameters):
+            return check(source, parameters)
+
         def build(parameters):
-            return plans.build(check(source, parameters))
+            return plans.build(planned(parameters))
 
         def trigger(kernel, parameters):
-            return plans.pull(kernel, check(source, parameters))
+            return plans.pull(kernel, planned(parameters))
 
         made = cls(plan.name, build, trigger, plan.grid)
+        made.plan = planned
         made.question, made.source, made.figures = plan.question, document, plan.report.figures or made.figures
         made.tasks = functools.partial(plans.reported, plan)
         return made
 
-    def run(self, parameters=None, times=None):
+    def run(self, parameters=None, times=None, *, anyway=False):
         """Build the machine, let its tasks run, move, let them run again.
 
         Parameters
@@ -97,13 +103,22 @@ class Scenario:
             For a file: dotted keys, as in ``{"kernel.patches": 3, "task.job.memory.heap.size": "8 GB"}``.
         times : dict, optional
             Multiply some costs once the machine is built, as in ``{"copy": 2}``.
+        anyway : bool
+            Begin also where numba is not installed and the run takes over a minute.
 
         Returns
         -------
         Run
             `.figures`, `.kernel`, `.migrations`.
+
+        Raises
+        ------
+        ScenarioError
+            For a key that is no parameter, a value that cannot be, and a run that takes too long (see `anyway`).
         """
         self.accept(parameters or {})
+        if self.plan and not anyway:
+            refuse_long([self.plan(parameters or {})])
         kernel = call(self.build, parameters or {})
         scaled = {cost: round(getattr(kernel.costs, cost) * by) for cost, by in (times or {}).items()}
         kernel.costs = replace(kernel.costs, **scaled)

@@ -1,5 +1,6 @@
 """sweep: one scenario in many variants, in parallel processes, kept on disk row by row."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -13,12 +14,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..config import Costs
-from .scenario import Scenario
+from .estimate import refuse_long
+from .scenario import Scenario, ScenarioError
 
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
 
 
-def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sensitivity=False):
+def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sensitivity=False,
+          anyway=False):
     """Run every combination of some parameters; a point that fails is a row with its error.
 
     Processes of this machine share the work.  For a cluster of machines, use joblib's dask backend:
@@ -40,6 +43,8 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
         Python's and numpy's random numbers start from it and from the parameters, at every point.
     sensitivity : bool
         Run each point also with each of the `Costs` halved and doubled: columns "costs of" and "times".
+    anyway : bool
+        Begin also where numba is not installed and the sweep takes over a minute; else that is a ScenarioError.
 
     Returns
     -------
@@ -48,9 +53,9 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     """
     scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
     todo = points(scenario, grid, sensitivity)
-    done = {}
+    running, done = rows(scenario, todo, jobs, keep, seed, anyway), {}
     with tqdm(total=len(todo), disable=not progress, unit="point") as bar:
-        for key, row in rows(scenario, todo, jobs, keep, seed):
+        for key, row in running:
             done[key] = row
             bar.update()
     return table(scenario, todo, done)
@@ -93,16 +98,37 @@ def values_of(text):
     return values if isinstance(values, list) else [value_of(part) for part in text.split(",")]
 
 
-def rows(scenario, todo, jobs=-1, keep=None, seed=0):
-    """Yield (name of the point, row) as points finish: first those that a file has kept, then new ones."""
+def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
+    """An iterator over (name of the point, row) as points finish: first those that a file has kept, then new ones.
+
+    ScenarioError, before anything runs, if the new ones take too long; `anyway`: not then.
+    """
     log = Log(keep, scenario, seed) if keep else None
     old = {key: row for key, row in (log.read() if log else {}).items() if key in todo}
-    yield from old.items()
-    left = [(scenario, key, parameters, seed) for key, parameters in todo.items() if key not in old]
-    for key, row in run_points(left, jobs):
-        if log:
-            log.append(key, row)
-        yield key, row
+    new = {key: parameters for key, parameters in todo.items() if key not in old}
+    if scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
+        refuse_long(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
+
+    def each():
+        yield from old.items()
+        for key, row in run_points([(scenario, key, parameters, seed) for key, parameters in new.items()], jobs):
+            if log:
+                log.append(key, row)
+            yield key, row
+
+    return each()
+
+
+def plans_of(scenario, todo):
+    """The plans of those points that can be."""
+    for parameters in todo.values():
+        with contextlib.suppress(ScenarioError):
+            yield scenario.plan(own(parameters))
+
+
+def own(parameters):
+    """The parameters of a point, without those that `sensitivity` adds."""
+    return {name: value for name, value in parameters.items() if name not in (COST, FACTOR)}
 
 
 def run_points(left, jobs):
@@ -118,10 +144,9 @@ def run_point(scenario, key, parameters, seed):
     """Run one point: (its name, its figures)."""
     random.seed(f"{seed} {key}")
     np.random.seed(random.getrandbits(32))  # noqa: NPY002 -- a scenario may use either
-    own = {name: value for name, value in parameters.items() if name not in (COST, FACTOR)}
     times = {} if parameters.get(COST, "none") == "none" else {parameters[COST]: parameters[FACTOR]}
     try:
-        return key, scenario.run(own, times).figures
+        return key, scenario.run(own(parameters), times, anyway=True).figures
     except Exception as error:  # whatever a point does, the others go on
         return key, {"error": f"{type(error).__name__}: {error.args[-1] if error.args else ''}"}
 

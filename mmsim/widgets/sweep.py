@@ -67,6 +67,7 @@ class Sweep(Plain, W.VBox):
         """Run every combination: in a notebook while everything else goes on, elsewhere until it is done."""
         try:
             todo = points(self.scenario, self.grid)
+            running = rows(self.scenario, todo, self.jobs)
         except ValueError as error:
             self.line.value = f"<p>✗ {escape(str(error))}</p>"
             return
@@ -74,15 +75,14 @@ class Sweep(Plain, W.VBox):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # no notebook
-            asyncio.run(self.work(todo))
+            asyncio.run(self.work(todo, running))
         else:
-            self.task = loop.create_task(self.work(todo))
+            self.task = loop.create_task(self.work(todo, running))
 
-    async def work(self, todo):
+    async def work(self, todo, running):
         """Take the rows as they come; the processes are awaited in a thread, everything else happens here."""
         done, loop = {}, asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as thread:
-            running = rows(self.scenario, todo, self.jobs)
             self.say(0, len(todo))
             while not self.cancelled and (found := await loop.run_in_executor(thread, next, running, None)):
                 done |= [found]
