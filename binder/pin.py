@@ -11,8 +11,7 @@ from packaging.requirements import Requirement
 
 here = Path(__file__).parent
 project = tomllib.loads((here.parent / "pyproject.toml").read_text())["project"]
-extras = project["optional-dependencies"]
-names = sorted(Requirement(line).name for line in project["dependencies"] + extras["lab"] + extras["fast"])
+names = sorted(Requirement(line).name for line in project["dependencies"] + project["optional-dependencies"]["lab"])
 (here / "requirements.txt").write_text(
     "# Written by `make pins`. The dot is the checkout: Binder would not install it otherwise.\n"
     ".\n" + "".join(f"{name}=={version(name)}\n" for name in names)

@@ -9,7 +9,7 @@ from .mm import structs, timer
 
 COMPILED_FROM = 1 << 16  # page frames from which on compiled code, loaded from the cache, pays within one migration
 BLOCK = 1 << 14  # page frames that fit into a cache of the host
-ADVICE = "pip install 'mmsim[fast]'"
+ADVICE = "pip install numba"
 
 
 def load_compiler(compiled, frames):

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import copies
 from .errors import MMSimError
 
 WORDS = {
@@ -215,7 +216,8 @@ def add_lab(commands):
     """``mmsim lab``: the lessons in JupyterLab."""
     parser = command(
         commands, "lab", lab, "open the lessons in JupyterLab",
-        "Open JupyterLab on the lessons, or where mmsim was installed without them, on this folder.",
+        "Open JupyterLab on copies of the lessons, in my-lessons/ of the checkout; where mmsim was installed without\n"
+        "them, on this folder. Copies that you have not changed follow the originals.",
         "", "-- --no-browser --port=8890",
     )  # fmt: skip
     parser.add_argument("options", nargs="*", metavar="OPTION", help="behind --: options of jupyter lab")
@@ -225,10 +227,27 @@ def lab(args):
     """Become JupyterLab."""
     if not importlib.util.find_spec("jupyterlab"):
         args.parser.error("JupyterLab is not installed: pip install 'mmsim[lab]'")
-    root = Path(__file__).parents[1]
-    start = [f"--ServerApp.root_dir={root}", "--LabApp.default_url=/lab/tree/notebooks/index.ipynb"]
-    start = start if (root / "notebooks/index.ipynb").exists() else []
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *start, *args.options])
+    root, options = Path(__file__).parents[1], []
+    if (root / "notebooks/index.ipynb").exists():
+        try:
+            said = copies.renew(root / "notebooks", root / "my-lessons")
+        except OSError as error:
+            args.parser.error(f"copying the lessons to {root / 'my-lessons'}: {error}")
+        print("your copies of the lessons are in my-lessons/", *said, sep="\n", flush=True)
+        options = [f"--ServerApp.root_dir={root}", "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb"]
+    if "--no-browser" not in args.options and not has_display():
+        options.append("--no-browser")
+        print("there is no display here: open the address below, with its token, in a browser", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *args.options])
+
+
+def has_display():
+    """True if a browser that is started here would be seen."""
+    if os.environ.get("BROWSER"):  # somebody said which one, as editors do that forward it
+        return True
+    if os.environ.get("SSH_CONNECTION"):
+        return False
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 # -- the recording of a real kernel

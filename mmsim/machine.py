@@ -57,7 +57,7 @@ class Kernel(Obstacles):
         Size of the swap device, in pages.
     costs : Costs
     compiled : bool, optional
-        Run the kernel functions compiled by numba (extra ``mmsim[fast]``), or interpreted.  None: compiled from
+        Run the kernel functions compiled by numba, or interpreted.  None: compiled from
         65,536 page frames (256 MB) on, if numba is there.
     trace : bool or int
         How many events are kept, the last ones.  True: 65,536 on an interpreted machine, none on a compiled one.

@@ -56,7 +56,7 @@ class Walked(Machine):
 
 
 TestWalked = Walked.TestCase
-TestWalked.settings = settings(max_examples=25)
+TestWalked.settings = settings(max_examples=share(25))
 
 steps = st.lists(
     st.tuples(st.sampled_from(["pin", "pin", "unpin", "hold_lock", "write"]), st.integers(0, 23), st.integers(0, 8),
@@ -64,7 +64,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=share(60))
 @given(steps)
 def test_pins_and_locks_of_a_range_are_those_of_its_pages(steps):
     kernels = [Checked(Topology.uniform(nodes=2, frames=256)) for _ in range(2)]

@@ -126,15 +126,51 @@ def test_scenarios_lists_and_prints_them(capsys):
     assert all(name in out and question in out for name, question in scenarios().items())
 
 
-def test_lab_starts_jupyterlab_on_the_lessons(capsys, monkeypatch):
+@pytest.fixture
+def started(monkeypatch):
+    """What `mmsim lab` would become: [(program, arguments)]; it copies nothing, and sees no display."""
     started = []
     monkeypatch.setattr(os, "execv", lambda program, argv: started.append((program, argv)))
-    outcome(capsys, "lab", "--", "--no-browser", "--port=8890")
+    monkeypatch.setattr("mmsim.copies.renew", lambda *_: ["00.ipynb has your changes"])
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    return started
+
+
+def test_lab_starts_jupyterlab_on_copies_of_the_lessons(capsys, started):
+    _, out, _ = outcome(capsys, "lab", "--", "--no-browser", "--port=8890")
     ((program, argv),) = started
     assert program == sys.executable
     assert argv[1:3] == ["-m", "jupyterlab"]
-    assert "--LabApp.default_url=/lab/tree/notebooks/index.ipynb" in argv
+    assert "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb" in argv
     assert argv[-2:] == ["--no-browser", "--port=8890"]
+    assert argv.count("--no-browser") == 1
+    assert out == "your copies of the lessons are in my-lessons/\n00.ipynb has your changes\n"
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "browser"),
+    [
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("linux", {"DISPLAY": ":10", "SSH_CONNECTION": "1 2 3 4"}, False),
+        ("linux", {"SSH_CONNECTION": "1 2 3 4", "BROWSER": "forwarded"}, True),
+        ("darwin", {}, True),
+        ("darwin", {"SSH_CONNECTION": "1 2 3 4"}, False),
+        ("win32", {}, True),
+    ],
+)
+def test_without_a_display_lab_opens_no_browser_and_says_what_to_do(
+    capsys, started, monkeypatch, platform, variables, browser
+):
+    monkeypatch.setattr(sys, "platform", platform)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _, out, _ = outcome(capsys, "lab")
+    assert ("--no-browser" in started[0][1]) is not browser
+    assert ("open the address below" in out) is not browser
+    assert not [option for option in started[0][1] if "token" in option]  # Jupyter's own stays
 
 
 # -- as a process

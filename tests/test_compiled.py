@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from machines import share
 from test_state_machine import Machine
 
 import mmsim
 from mmsim import Kernel, Topology, boot
 
-pytestmark = pytest.mark.fast
-pytest.importorskip("numba", reason="a compiled machine needs numba: pip install 'mmsim[fast]'")
+pytestmark = pytest.mark.xdist_group("compiled")  # one process compiles, and those who come later find it on disk
 
 
 class BothSpeeds(Kernel):
@@ -43,7 +43,7 @@ class Histories(Machine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40)
+TestHistories.settings = settings(max_examples=share(40))
 
 
 def test_an_allocation_that_reclaims_and_allocates_in_turn():
@@ -116,6 +116,7 @@ print(kernel.k.mem_map[pfn].data)
 """
 
 
+@pytest.mark.full
 def test_the_cache_serves_what_is_unchanged_and_nothing_else(tmp_path):
     package = shutil.copytree(Path(mmsim.__file__).parent, tmp_path / "mmsim")
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -83,6 +83,7 @@ def test_empty_and_wrong_answers_fail(name):
             assert question.rule not in result.text, "an exercise does not give its answer away"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_same_seed_asks_the_same(name):
     first = [(q.text, str(q.answer)) for q in (ask(MAKERS[name], seed) for seed in SEEDS)]
@@ -90,6 +91,7 @@ def test_the_same_seed_asks_the_same(name):
     assert [(q.text, str(q.answer)) for q in (ask(MAKERS[name], seed) for seed in SEEDS)] == first
 
 
+@pytest.mark.full
 def test_predictions_do_not_have_one_answer_for_all_seeds():
     several = [name for name, make in MAKERS.items() if len({ask(make, seed).text for seed in SEEDS}) > 1]
     assert several

@@ -95,7 +95,7 @@ def test_remap_keeps_relative_positions(node, source, target):
         assert to == node
 
 
-@settings(max_examples=30)
+@settings(max_examples=share(30))
 @given(st.sets(st.integers(0, 7)), st.sets(st.integers(0, 7)))
 def test_every_page_ends_on_a_target_node(old, new):
     kernel, task, heap = spread(8, each=2)

@@ -106,6 +106,7 @@ def shown(notebook):
     return {cell: re.sub(r"\b0x[0-9a-f]{6,}", "0x", text) for cell, text in texts.items()}
 
 
+@pytest.mark.full
 def test_same_result_each_time_and_without_the_folded_cells(notebook):
     short = notebook.copy()
     short.cells = [cell.copy() for cell in notebook.cells if not is_claim(cell)]

@@ -63,6 +63,7 @@ def test_each_exercise_has_a_solution_that_is_tried(pair):
     assert asked == solved
 
 
+@pytest.mark.full
 def test_the_copies_run_and_wait_for_answers(pair, copies):
     _, copy = pair
     NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(copies)}}).execute()

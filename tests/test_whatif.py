@@ -1,6 +1,5 @@
 """What if: the figures of a run, scenarios in Python, sweeps that fail in part, stop and go on."""
 
-import importlib.util
 import json
 import math
 import random
@@ -233,9 +232,9 @@ def test_the_figures_that_a_file_asks_for(tmp_path):
     assert list(table.columns) == ["scale", "direct", "break_even", "error"]
 
 
-def test_a_cluster_through_joblibs_dask_backend():
-    if not importlib.util.find_spec("distributed"):
-        pytest.skip("dask is not installed (extra 'test')")
+@pytest.mark.full
+def test_a_cluster_through_joblibs_dask_backend(needs):
+    needs("distributed")
     import joblib
     from dask.distributed import Client, LocalCluster
 
