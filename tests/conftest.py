@@ -7,27 +7,41 @@ import pytest
 from hypothesis import HealthCheck, settings
 from machines import N, writer
 
+# quick and long find the same examples at every run: `make test` and `make test-all`. soak looks for new ones for some
+# minutes: `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`.
+PROFILES = {
+    "quick": {"derandomize": True, "max_examples": 40, "stateful_step_count": 40},
+    "long": {"derandomize": True, "max_examples": 200, "stateful_step_count": 40},
+    "soak": {"max_examples": 20_000, "stateful_step_count": 50, "print_blob": True},
+}
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-# The default finds the same examples at every run; `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`
-# looks for new ones for some minutes.
-settings.register_profile(
-    "ci", derandomize=True, deadline=None, max_examples=200, stateful_step_count=40, suppress_health_check=QUIET
-)
-settings.register_profile(
-    "soak", deadline=None, max_examples=20_000, stateful_step_count=50, suppress_health_check=QUIET, print_blob=True
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+for name, profile in PROFILES.items():
+    settings.register_profile(name, deadline=None, suppress_health_check=QUIET, **profile)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(items):
+    """A file is run by one process, for the sake of its fixtures; what takes longest begins first.
+
+    The group "compiled" goes to one process, too: what it has compiled, others find on disk, instead of doing it again.
+    """
+    for item in items:
+        if item.path.parent.name in ("browser", "release"):
+            item.add_marker("full")
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: (item.path.name != "test_compiled.py", item.path.suffix != ".ipynb"))
 
 
 @pytest.fixture(scope="session")
 def needs():
-    """``needs("voila")``: skip where a tool of the extra 'release' is not installed; in CI that is a failure."""
+    """``needs("voila")``: skip where a tool of `make test-all` is not installed; in CI that is a failure."""
 
     def needs(*modules):
         missing = [module for module in modules if not importlib.util.find_spec(module)]
         if missing:
             where = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-            where(f"needs {', '.join(missing)}: make test EXTRAS=test,dev,fast,release")
+            where(f"needs {', '.join(missing)}: make test-all")
 
     return needs
 

@@ -5,12 +5,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mmsim import Kernel, Topology
 from mmsim.mm import mmzone, structs, swap
 
 N = 8  # pages of the task that the fixture `job` of conftest.py makes
 RECORDS = ("considered", "event")  # tables that tell of the last migration and of the past, not of the machine
+
+
+def share(examples):
+    """So many examples with the profile `long` of conftest.py, and fewer with a shorter one."""
+    return max(1, examples * settings.default.max_examples // 200)
 
 
 class Checked(Kernel):

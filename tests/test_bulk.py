@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from machines import Checked, boot, free, writer
+from machines import Checked, boot, free, share, writer
 from test_state_machine import Machine, index
 
 from mmsim import Kernel, OutOfMemory, Topology, verify

@@ -13,9 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TESTED = {  # what is too long for here, or needs a browser: the file that runs it
     "make test": ".ci/run",
+    "make test-all": ".ci/run",
     "make lint": ".ci/run",  # make test begins with it
     "bash .ci/run": ".github/workflows/test.yml",
     "make lab": "tests/browser/test_doors.py",
+    "make lab NO_BROWSER=1": "tests/browser/test_doors.py",
     "mmsim lab": "tests/test_cli.py",
     "make app": "tests/browser/test_doors.py",
     "make site": "tests/browser/test_site.py",
@@ -60,15 +62,15 @@ def all_shown():
     return sorted(set().union(*map(shown, texts)))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where the commands run: a reader's folder, with a scenario of the reader's own."""
-    folder = tmp_path_factory.mktemp("commands")
-    (folder / "mine.toml").write_text(MINE)
-    shutil.copy(ROOT / "tests/oracle/linux-6.1.jsonl", folder / "mine.jsonl")
-    return folder
+@pytest.fixture
+def folder(tmp_path):
+    """Where one command runs: a reader's folder, with what the reader's own files may be called."""
+    (tmp_path / "mine.toml").write_text(MINE)
+    shutil.copy(ROOT / "tests/oracle/linux-6.1.jsonl", tmp_path / "mine.jsonl")
+    return tmp_path
 
 
+@pytest.mark.xdist_group("compiled")  # some run at real size
 @pytest.mark.parametrize("command", all_shown())
 def test_command(command, folder):
     if command in TESTED:

@@ -122,7 +122,7 @@ def test_a_reader_who_works_through_the_lessons_leaves_the_clone_clean(tmp_path,
     git("commit", "-qm", "as it was cloned")
     started = []
     monkeypatch.setattr("mmsim.cli.__file__", str(clone / "mmsim/cli.py"))
-    monkeypatch.setattr("os.execv", lambda program, argv: started.append(argv))
+    monkeypatch.setattr("os.execv", lambda *program_and_argv: started.append(program_and_argv[1]))
     cli.main(["lab"])
     assert "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb" in started[0]
     lesson = clone / "my-lessons/00-pages-and-nodes.ipynb"

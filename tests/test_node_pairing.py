@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import Checked, boot
+from machines import Checked, boot, share
 
 from mmsim import Policy, Topology
 from mmsim.mm.mempolicy import node_remap

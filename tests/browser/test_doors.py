@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,17 +22,21 @@ TOKEN = "of-this-test"
 
 @contextmanager
 def served(home, target, *options):
-    """Run the last command of a make target on a free port until the block ends: a function from paths to addresses."""
-    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    root_flag = "--allow-root" if os.geteuid() == 0 else ""
-    for name, value in {"BIN": Path(sys.executable).parent, "ROOT_FLAG": root_flag, "CURDIR": ROOT}.items():
-        recipe = recipe.replace(f"$({name})", str(value))
+    """Run the last command of a make target on a free port until the block ends: a function from paths to addresses.
+
+    It runs in a copy of the checkout, and with this Python instead of that of a .venv.
+    """
+    for name in ("mmsim", "notebooks", "Makefile", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, home / name)
+    make = ["make", "--dry-run", "--no-print-directory", target, f"BIN={Path(sys.executable).parent}", "NO_BROWSER=1"]
+    recipe = subprocess.run(make, cwd=home, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        ["bash", "-c", f"exec {recipe.strip()} --no-browser --port={port} {' '.join(options)}"],
-        cwd=ROOT, env=os.environ | {"HOME": str(home)}, stderr=subprocess.DEVNULL,
+        ["bash", "-c", f"exec {recipe} --no-browser --port={port} {' '.join(options)}"],
+        cwd=home, env=os.environ | {"HOME": str(home), "PYTHONPATH": str(home)}, stderr=subprocess.DEVNULL,
         preexec_fn=lab.die_with_parent if sys.platform == "linux" else None,
     )  # fmt: skip
     for _ in range(600):
@@ -61,6 +66,7 @@ def test_make_lab_opens_the_index_for_those_who_have_the_token(page, tmp_path):
     with served(tmp_path, "lab", f"--IdentityProvider.token={TOKEN}") as address:
         assert "/login" in page.goto(address().partition("?")[0]).url
         page.goto(address())
+        expect(page).to_have_url(re.compile("/my-lessons/index.ipynb"))
         expect(page.get_by_role("heading", name="how Linux learned to move memory")).to_be_visible(timeout=60_000)
         expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
         page.goto("about:blank")  # JupyterLab itself fails where its server ends before its page
