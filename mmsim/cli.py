@@ -235,10 +235,12 @@ def lab(args):
             args.parser.error(f"copying the lessons to {root / 'my-lessons'}: {error}")
         print("your copies of the lessons are in my-lessons/", *said, sep="\n", flush=True)
         options = [f"--ServerApp.root_dir={root}", "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb"]
-    if "--no-browser" not in args.options and not has_display():
+    options += args.options
+    if "--no-browser" not in options and not has_display():
         options.append("--no-browser")
-        print("there is no display here: open the address below, with its token, in a browser", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *args.options])
+    if "--no-browser" in options:
+        print("open the address below, with its token, in a browser", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options])
 
 
 def has_display():
