@@ -51,7 +51,12 @@ def even(rng):
 # -- every question of every lesson
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.fixture(scope="module", params=MAKERS)
+def name(request):
+    """The name of a question; all tests of one come one after the other, as `ask` does not remember all of them."""
+    return request.param
+
+
 def test_a_question_can_be_answered(name):
     for seed in SEEDS:
         question = ask(MAKERS[name], seed)
@@ -66,7 +71,6 @@ def test_a_question_can_be_answered(name):
             assert len(set(question.choices)) == len(question.choices) > 1
 
 
-@pytest.mark.parametrize("name", MAKERS)
 def test_empty_and_wrong_answers_fail(name):
     make = MAKERS[name]
     for seed in SEEDS:
@@ -84,7 +88,6 @@ def test_empty_and_wrong_answers_fail(name):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", MAKERS)
 def test_the_same_seed_asks_the_same(name):
     first = [(q.text, str(q.answer)) for q in (ask(MAKERS[name], seed) for seed in SEEDS)]
     ask.cache_clear()
