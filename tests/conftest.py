@@ -2,6 +2,9 @@
 
 import importlib.util
 import os
+import sys
+from importlib.machinery import ModuleSpec
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,6 +47,17 @@ def needs():
             where(f"needs {', '.join(missing)}: make test-all")
 
     return needs
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What `mmsim lab` would become, on a machine that has JupyterLab and no display: [(program, arguments)]."""
+    started = []
+    monkeypatch.setitem(sys.modules, "jupyterlab", SimpleNamespace(__spec__=ModuleSpec("jupyterlab", None)))
+    monkeypatch.setattr(os, "execv", lambda program, argv: started.append((program, argv)))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    return started
 
 
 @pytest.fixture

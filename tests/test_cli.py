@@ -127,16 +127,12 @@ def test_scenarios_lists_and_prints_them(capsys):
 
 
 @pytest.fixture
-def started(monkeypatch):
-    """What `mmsim lab` would become: [(program, arguments)]; it copies nothing, and sees no display."""
-    started = []
-    monkeypatch.setattr(os, "execv", lambda program, argv: started.append((program, argv)))
+def no_copies(monkeypatch):
+    """The reader's own copies stay out of the tests."""
     monkeypatch.setattr("mmsim.copies.renew", lambda *_: ["00.ipynb has your changes"])
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    return started
 
 
+@pytest.mark.usefixtures("no_copies")
 def test_lab_starts_jupyterlab_on_copies_of_the_lessons(capsys, started):
     _, out, _ = outcome(capsys, "lab", "--", "--no-browser", "--port=8890")
     ((program, argv),) = started
@@ -149,6 +145,7 @@ def test_lab_starts_jupyterlab_on_copies_of_the_lessons(capsys, started):
     assert out.splitlines()[2].startswith("open the address below")
 
 
+@pytest.mark.usefixtures("no_copies")
 @pytest.mark.parametrize(
     ("platform", "variables", "browser"),
     [

@@ -84,6 +84,10 @@ def test_command(command, folder):
         assert {file.name for file in (ROOT / "docs/img").iterdir()} <= {file.name for file in folder.iterdir()}
     elif command == "make pins":
         assert "pin.py" in (ROOT / "Makefile").read_text()
+    elif command == "make clean":  # only seen, not run: it would remove the Python that runs this
+        said = subprocess.run(["make", "-n", "clean"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        assert "rm -rf .venv" in said
+        assert "my-lessons" not in said
     else:
         assert shlex.split(command)[0] == "mmsim", f"no test runs {command!r}"
         line = f"{shlex.quote(sys.executable)} -m {command}"

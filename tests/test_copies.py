@@ -107,7 +107,7 @@ def test_without_the_record_nothing_is_overwritten_and_a_damaged_copy_is_the_rea
     assert (copies / "app/lab.ipynb").read_text() == "{"
 
 
-def test_a_reader_who_works_through_the_lessons_leaves_the_clone_clean(tmp_path, monkeypatch):
+def test_a_reader_who_works_through_the_lessons_leaves_the_clone_clean(tmp_path, monkeypatch, started):
     """So that git pull has nothing to refuse. The state of this checkout stands for what was cloned."""
     clone = tmp_path / "clone"
     shutil.copytree(ROOT / "notebooks", clone / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -120,11 +120,9 @@ def test_a_reader_who_works_through_the_lessons_leaves_the_clone_clean(tmp_path,
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "as it was cloned")
-    started = []
     monkeypatch.setattr("mmsim.cli.__file__", str(clone / "mmsim/cli.py"))
-    monkeypatch.setattr("os.execv", lambda *program_and_argv: started.append(program_and_argv[1]))
     cli.main(["lab"])
-    assert "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb" in started[0]
+    assert "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb" in started[0][1]
     lesson = clone / "my-lessons/00-pages-and-nodes.ipynb"
     notebook = nbformat.read(lesson, as_version=4)
     notebook.cells.append(new_code_cell("1 + 1", execution_count=1, outputs=[new_output("stream", text="2\n")]))
