@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("full")
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: (item.path.name != "test_compiled.py", item.path.suffix != ".ipynb"))
+    long = {"test_compiled.py": 0, "test_binder.py": 1, "test_numba.py": 1, "test_site.py": 1, "test_notebooks.py": 1}
+    items.sort(key=lambda item: long.get(item.path.name, 2 if item.path.suffix == ".ipynb" else 3))
 
 
 @pytest.fixture(scope="session")
