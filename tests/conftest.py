@@ -23,6 +23,7 @@ for name, profile in PROFILES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
     """A file is run by one process, for the sake of its fixtures; what takes longest begins first.
 
