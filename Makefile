@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Jupyter refuses to run as root unless told that it is meant (containers, CI).
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
-# The files of one group go to one process, see tests/conftest.py.
-PYTEST = $(BIN)/pytest -n logical --dist loadgroup --no-loadscope-reorder
+# A file goes to one process, for the sake of its fixtures; in the order of tests/conftest.py.
+PYTEST = $(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help lab app test test-all lint figures student site dist bench pins clean

@@ -23,19 +23,17 @@ for name, profile in PROFILES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items):
-    """A file is run by one process, for the sake of its fixtures; what takes longest begins first.
+# What takes long begins first, so that no process is left alone with it in the end. What test_compiled.py has compiled,
+# others find on disk.
+ORDER = ["test_compiled.py", "test_binder.py", "test_numba.py", "test_site.py", "test_notebooks.py"]
 
-    The group "compiled" goes to one process, too: what it has compiled, others find on disk, instead of doing it again.
-    """
+
+def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent.name in ("browser", "release"):
             item.add_marker("full")
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    long = {"test_compiled.py": 0, "test_binder.py": 1, "test_numba.py": 1, "test_site.py": 1, "test_notebooks.py": 1}
-    items.sort(key=lambda item: long.get(item.path.name, 2 if item.path.suffix == ".ipynb" else 3))
+    ranks = {name: rank for rank, name in enumerate(ORDER)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ORDER) + (item.path.suffix != ".ipynb")))
 
 
 @pytest.fixture(scope="session")

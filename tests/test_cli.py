@@ -181,7 +181,6 @@ def start(*argv, **options):
     )  # fmt: skip
 
 
-@pytest.mark.xdist_group("compiled")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
     file = tmp_path / "rows.jsonl"

@@ -70,7 +70,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.xdist_group("compiled")  # some run at real size
 @pytest.mark.parametrize("command", all_shown())
 def test_command(command, folder):
     if command in TESTED:

@@ -16,8 +16,6 @@ from test_state_machine import Machine
 import mmsim
 from mmsim import Kernel, Topology, boot
 
-pytestmark = pytest.mark.xdist_group("compiled")  # one process compiles, and those who come later find it on disk
-
 
 class BothSpeeds(Kernel):
     """A machine that runs every kernel function interpreted, and compiled on a copy of its tables, and compares."""
