@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 import urllib.parse
 from html.parser import HTMLParser
@@ -126,8 +125,7 @@ def local_pyodide(folder):
     folder.mkdir()
     subprocess.run(["npm", "pack", "--silent", f"pyodide@{PYODIDE_VERSION}"], cwd=folder, check=True,
                    capture_output=True)  # fmt: skip
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(next(folder.glob("*.tgz")), folder)  # extractall(filter=...) is not in every Python 3.11
     for file in (folder / "package").iterdir():
         file.rename(folder / file.name)
     lock = json.loads((folder / "pyodide-lock.json").read_text())
