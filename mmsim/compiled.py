@@ -23,7 +23,7 @@ from numba.misc.appdirs import AppDirs
 from tqdm.auto import tqdm
 
 from . import mm
-from .mm import cpuset, filemap, memory, mempolicy, mmap, mmzone, shmem, swap, swapoff, timer, vmscan
+from .mm import cpuset, filemap, memory, memory_failure, mempolicy, mmap, mmzone, shmem, swap, swapoff, timer, vmscan
 from .numba_tables import LAYOUT, K, Tables as Tables
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
@@ -32,7 +32,7 @@ ENTRIES = (
     memory.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mempolicy.do_mbind, mempolicy.do_migrate_pages,
     mempolicy.migrate_frames, cpuset.cpuset_attach, cpuset.update_nodemask, swap.release_pages, swap.lru_add_drain_all,
     swapoff.sys_swapoff, timer.schedule, timer.hold_locks, timer.wait_until, timer.cond_resched, vmscan.run_kswapd,
-    vmscan.evict_oldest, mmzone.walk_list,
+    vmscan.evict_oldest, mmzone.walk_list, memory_failure.soft_offline_page,
 )  # fmt: skip
 NUMBERS = types.int64[::1]
 ARRAYS = {

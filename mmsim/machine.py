@@ -13,7 +13,7 @@ from .config import Config, Costs
 from .cpusets import CpuSet
 from .errors import KernelBug, KernelHang
 from .files import FS_NAMES, File
-from .mm import mempolicy, structs, timer, vmscan
+from .mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .patches import parse_patches
 from .ranges import page_frames
@@ -258,14 +258,40 @@ class Kernel(Obstacles):
         Migration
         """
         self._check_node(to, "to")
+        args = self._frames(pages, force)
+        self._migration("kernel", (), mempolicy.migrate_frames, *args, to, rows=len(args[0]) + 1)
+        return self.last
+
+    def offline(self, pages):
+        """Bad memory: empty page frames, as trigger D does, and take them out of use. No page gets them ever again.
+
+        Each page goes to another frame of its node, or of the next one that has room. A frame whose page stays, like
+        one that a locked or reserved vma maps, stays in use. Free frames are taken away at once, and those that are
+        offline already are left alone: neither has a row in the result.
+
+        Parameters
+        ----------
+        pages : iterable of int
+            Page frame numbers.
+
+        Returns
+        -------
+        Migration
+            `returned`: how many of the frames are still in use, or -ENOMEM (no room for all new pages: none moved).
+            `stayed` names them, and the reason.
+        """
+        args = self._frames(pages)
+        self._migration("offline", (), memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
+        return self.last
+
+    def _frames(self, pages, force=False):
+        """What an in-kernel caller is given: the page frames, who maps each, and 1 for each that it passes over."""
         pfns = page_frames(pages, self.k.sys.nr_frames)
         if 1 in self.patches and not self.config.migration:
             raise results.os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
         mapper, locked = results.mappers(self)
-        args = (pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64), to)
-        self._migration("kernel", (), mempolicy.migrate_frames, *args, rows=len(pfns) + 1)
-        return self.last
+        return pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64)
 
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""

@@ -28,7 +28,7 @@ def counted(number, noun):
 
 def flag_text(flags, names):
     """The names of the bits that are set, for each of an array of flags."""
-    flags = np.asarray(flags)
+    flags = np.asarray(flags).astype(np.uint16)  # the highest bit is no sign here
     used = np.flatnonzero(np.bincount(flags, minlength=1))
     texts = np.full(used.max(initial=0) + 1, "", object)
     texts[used] = [" ".join(name for name, bit in names.items() if f & bit) for f in used.tolist()]
@@ -83,7 +83,7 @@ def owners(kernel):
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
     tasks = [kernel._book["tasks"][pid] for pid in range(len(kernel._book["tasks"]))]
-    other, cache, swap, kernel_, free, shared = range(len(tasks), len(tasks) + 6)
+    other, cache, swap, kernel_, free, shared, offline = range(len(tasks), len(tasks) + 7)
     owner = np.full(n, other, np.int32)
     owner[pages["mapping"] > 0] = cache
     owner[flags & structs.PG_swapcache != 0] = swap
@@ -94,7 +94,14 @@ def owners(kernel):
         owner[pfn] = np.where(nobody | (before == vma["vm_mm"]), vma["vm_mm"], shared)
     owner[flags & (structs.PG_slab | structs.PG_reserved) != 0] = kernel_
     owner[flags & structs.PG_free != 0] = free
-    return owner, np.array([*tasks, "other", "page cache", "swap cache", "kernel", "free", "shared"], object)
+    owner[out_of_use(pages)] = offline
+    names = ["other", "page cache", "swap cache", "kernel", "free", "shared", "offline"]
+    return owner, np.array([*tasks, *names], object)
+
+
+def out_of_use(pages):
+    """Which of some rows of mem_map are frames that were taken out of use; one that is still in use may be marked."""
+    return (pages["flags"] & structs.PG_hwpoison != 0) & (pages["count"] == 0)
 
 
 def frames(kernel):
@@ -103,11 +110,12 @@ def frames(kernel):
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
     owner, names = owners(kernel)
-    states = np.array(["unmapped", "page cache", "swap cache", "mapped", "kernel", "free"], object)
+    states = np.array(["unmapped", "page cache", "swap cache", "mapped", "kernel", "free", "offline"], object)
     state = np.zeros(n, np.int8)
     for number, where in enumerate((
         pages["mapping"] > 0, flags & structs.PG_swapcache != 0, pages["mapcount"] > 0,
         flags & (structs.PG_slab | structs.PG_reserved) != 0, flags & structs.PG_free != 0,
+        out_of_use(pages),
     ), 1):  # fmt: skip
         state[where] = number
     return pd.DataFrame(
@@ -132,7 +140,7 @@ def residency(kernel):
     where = kernel.tables["mem_map"]["node"][: len(owner)] * np.int32(len(names)) + owner
     counts = np.bincount(where, minlength=nodes * len(names)).reshape(nodes, len(names))
     table = pd.DataFrame(counts.T, index=pd.Index(names, name="owner")).groupby(level=0).sum().T.rename_axis("node")
-    fixed = ["shared", "page cache", "swap cache", "kernel", "other", "free"]
+    fixed = ["shared", "page cache", "swap cache", "kernel", "other", "offline", "free"]
     tasks = [t.name for t in kernel.tasks]
     columns = list(dict.fromkeys(tasks + [c for c in fixed if table[c].any() or c == "free"]))
     return table.reindex(columns=columns, fill_value=0)
@@ -277,7 +285,7 @@ class Migration:
     Attributes
     ----------
     trigger : str
-        "mbind", "migrate_pages", "cpuset" or "kernel".
+        "mbind", "migrate_pages", "cpuset", "kernel" or "offline".
     returned : int or None
         What the system call returned, or a negative errno; None after a BUG.
     elapsed : int

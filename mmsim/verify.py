@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import InvariantError
 from .mm import mmzone, structs, timer
-from .results import mappings
+from .results import mappings, out_of_use
 
 BLOCK = 1 << 18  # rows of the page tables that are looked at together; what is found for each takes some 100 bytes
 
@@ -131,6 +131,7 @@ def check_lists(kernel):
     for pagevec, n in zip(kernel.tables["pagevec"], kernel.tables["pagevec_count"], strict=True):
         waiting[pagevec[:n]] = True
     elsewhere = flags & (structs.PG_free | structs.PG_lru | structs.PG_slab | structs.PG_reserved) != 0
+    elsewhere |= out_of_use(pages)
     demand(elsewhere[:frames] | waiting, "is in use, but on no list and in no pagevec")
 
 
@@ -183,6 +184,9 @@ def check_references(kernel, found):
     pages = tables["mem_map"][: kernel.k.sys.nr_frames]
     flags, mapped = pages["flags"].copy(), found.mapped[: len(pages)]
     zero, free = flags & structs.PG_reserved != 0, flags & structs.PG_free != 0
+    bad, offline = flags & structs.PG_hwpoison != 0, out_of_use(pages)
+    demand(offline | ~bad, "is marked as bad memory, but somebody uses it")
+    demand((flags == structs.PG_hwpoison) & (pages["mapping"] == 0) | ~bad, "is out of use, but still says whose it is")
     demand((pages["mapcount"] == mapped) | zero, "its mapcount is not the number of ptes that map it")
     demand((mapped == 0) | ~free, "a pte maps this free frame")
     references = mapped + (flags & structs.PG_private != 0)
@@ -197,7 +201,7 @@ def check_references(kernel, found):
     ):
         count(references, pfns)
     demand((pages["count"] == references) | zero, "its count is not the number of references that can be found")
-    demand((pages["count"] > 0) == ~free, "is neither free nor in use")
+    demand((pages["count"] > 0) == ~(free | offline), "is neither free nor in use")
 
 
 def check_swap(tables, found):

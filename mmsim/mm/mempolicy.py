@@ -154,7 +154,7 @@ def free_pages_of(k, head):
 def migrate_pages_to(k, pages, v, start, dest):
     """Allocate one new page for each page of a list, then migrate (patch 5).
 
-    By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`.
+    By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`; on its own for -1.
     Returns the number of pages not moved, or -ENOMEM: nothing has moved then.
     """
     new_pages = work_list(k, NEWLIST)
@@ -164,13 +164,14 @@ def migrate_pages_to(k, pages, v, start, dest):
         if v:
             new = alloc_page_vma(k, v, start + n)
         else:
-            new = alloc_pages(k, GFP_HIGHUSER, dest, k.task[k.sys.current].mems_allowed)
+            node = dest if dest >= 0 else k.mem_map[pfn].node
+            new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
         if not new:
             free_pages_of(k, new_pages)
             return refuse(k, pages)
         list_add_tail(k, new, new_pages)
         if not v and k.mem_map[pfn].row:
-            k.considered[k.mem_map[pfn].row].asked = dest
+            k.considered[k.mem_map[pfn].row].asked = node
         n += 1
         pfn = k.mem_map[pfn].next
     trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)

@@ -4,7 +4,7 @@ The lists are linked through `next` and `prev` of struct page, with list heads t
 behind the last page frame of mem_map, so that taking a page out is O(1).
 """
 
-from .structs import FREE, GFP_HIGH, GFP_WAIT, PG_free, POISON, VM_ALLOC, VM_FREE, BUG_PAGE_STATE
+from .structs import FREE, GFP_HIGH, GFP_WAIT, PG_free, PG_hwpoison, POISON, VM_ALLOC, VM_FREE, BUG_PAGE_STATE
 from .trace import bug
 
 
@@ -103,17 +103,23 @@ def rmqueue(k, node):
 
 
 def free_page(k, pfn):
-    """Give a page without references back to its zone, its contents poisoned so that stale use shows."""
+    """Give a page without references back to its zone, its contents poisoned so that stale use shows.
+
+    A frame that is marked as bad memory goes to no list: it is out of use now.
+    """
     page = k.mem_map[pfn]
     if page.count != 0 or page.mapcount != 0 or page.flags & PG_free:
         bug(k, BUG_PAGE_STATE, pfn)
         return
-    page.flags = PG_free
+    bad = page.flags & PG_hwpoison
+    page.flags = bad if bad else PG_free
     page.mapping = 0
     page.index = 0
     page.private = 0
     page.row = 0
     page.data = POISON
+    if bad:
+        return
     list_add(k, pfn, zone_list(k, page.node, FREE))
     k.zone[page.node].free += 1
     k.vmstat[VM_FREE] += 1

@@ -29,6 +29,7 @@ PG_error = 1 << 11
 PG_checked = 1 << 12
 PG_slab = 1 << 13  # a kernel page: radix tree nodes, or a packet buffer
 PG_free = 1 << 14  # on the free list of its zone
+PG_hwpoison = -1 << 15  # bad memory, the sign of page.flags: taken out of use, as soon as nobody refers to it
 
 # page.private of a page with buffers: the state of the buffers (include/linux/buffer_head.h)
 BH_Dirty = 1 << 0

@@ -88,6 +88,8 @@ POLICY_SET = event("mbind_range", 0, "the policy of {arg} vma{s} is set")
 CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of pid {arg} change")
 FORKED = event("copy_page_range", 0, "pid {arg} shares the pages of its parent")
 PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
+OFFLINE = event("soft_offline_page", 0, "page {page} is empty: its frame is taken out of use")
+OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use: its frame stays")
 
 # Every page that a migration considers ends in exactly one of these.
 PATHS = (
