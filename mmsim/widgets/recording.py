@@ -258,7 +258,8 @@ class Recording:
         for a retry.
         """
         tables = self.at(step).tables
-        rows = tables["considered"][1 : int(tables["sys"]["nr_considered"][0]) + 1]
+        count = int(tables["sys"]["nr_considered"][0]) * (step > 0)  # before the call it is that of an earlier one
+        rows = tables["considered"][1 : count + 1]
         path = rows["path"].copy()
         if step < self.steps:
             waits = (rows["new_pfn"] == 0) & ~np.isin(path, ENDS)
