@@ -29,6 +29,7 @@ STATES = {
     "page cache": Look(GREEN, "c", "\\\\\\"),
     "kernel": Look(DARK, "k", "", WHITE),
     "other": Look(LIGHT, "o", ".."),
+    "offline": Look(GREY, "x", "xxx"),
     "locked": Look(BLACK, "L", "", WHITE),
     "pinned": Look(PURPLE, "P", "xx"),
 }

@@ -8,8 +8,10 @@ from hypothesis.stateful import invariant, precondition, rule
 from machines import Checked, boot, changed, drain, expect_error, frames_of, free, frozen, paths, settle, writer
 from test_state_machine import Machine, index, pick
 
-from mmsim import Config, InvariantError, Kernel, OutOfMemory, Topology
+from mmsim import Config, InvariantError, Kernel, OutOfMemory, Topology, plots
 from mmsim.mm import mmzone, structs
+from mmsim.widgets import MigrationLab
+from mmsim.widgets.scene import FREE, OFFLINE
 
 SWAPPED, PINNED, UNLISTED = "swapped out", "retries exhausted", "on no LRU list"
 
@@ -255,6 +257,46 @@ def test_residency_has_the_column_only_where_there_are_any(kernel):
     assert kernel.residency().columns[-2:].tolist() == ["offline", "free"]
     row = kernel.frames().loc[5]
     assert (row["owner"], row["state"], row["flags"], row["count"]) == ("offline", "offline", "hwpoison", 0)
+
+
+def test_the_figure_shows_them():
+    kernel = boot(nodes=2, frames=64)
+    before = kernel.residency()
+    writer(kernel, 4)
+    kernel.offline([20, 21, 100])
+    ax = plots.residency(kernel, before)
+    assert ax.get_title("left") == "Page frames in use or offline, by node and owner"
+    assert "x  offline" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [bar.get_height() for bar in ax.containers[-1]] == [0, 0, 2, 1]
+    assert "offline 2, free 57" in plots.describe(ax)
+
+
+def test_the_lab_shows_them_as_they_are_at_each_step():
+    kernel = Kernel(Topology.ring(nodes=4, frames=64), swap_slots=64)
+    task, heap = writer(kernel, 12)
+    kernel.pin(task, heap[0])
+    kernel.offline([1, 2, 100, 101])  # frame 1 is pinned and stays
+    lab = MigrationLab(kernel)
+    for step in (0, lab.steps // 2, lab.steps):
+        looks = lab.stage.scene.cells(step)[0] & 15
+        assert np.flatnonzero(looks == OFFLINE).tolist() == [2, 100, 101]
+    scene = lab.stage.scene
+    assert (scene.cells(0)[1][2], chr(scene.cells(0)[1][100])) == (ord("x"), "x")
+    assert "node 1: 62 free, 2 offline" in scene.label(0)
+    assert scene.describe(0, 100) == "frame 100 on node 1: offline; flags hwpoison"
+    assert (OFFLINE, "x", "offline") in scene.legend
+    assert ",offline,offline," in lab.export("frames")
+    assert ">offline<" in lab.static_svg()
+    assert "no page yet" in lab._flow.value  # those of the call before are none of its own
+    with pytest.raises(ValueError, match="frame 100 is offline; choose a page that a task maps"):
+        scene.page_at(0, 100)
+
+
+def test_a_lab_without_any_does_not_name_them():
+    lab = MigrationLab()
+    assert "offline" not in lab.static_svg()
+    assert "offline" not in repr(lab)
+    assert FREE in lab.stage.scene.cells(0)[0]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sente
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
 MAX_ROWS = 8  # of short rows: more of them stand side by side
 LABEL = 7  # cells that the label of a row may take
-FIXED = ("shared", "page cache", "swap cache", "kernel", "other", "free")  # owners that are no tasks
+FIXED = ("shared", "page cache", "swap cache", "kernel", "other", "offline", "free")  # owners that are no tasks
 
 
 @drawing
@@ -39,7 +39,8 @@ def residency(kernel, before=None, *, ax=None):
     used = table.drop(columns="free").loc[:, lambda t: t.any()]
     looks = palette.owners(sorted(used, key=lambda c: FIXED.index(c) if c in FIXED else -1))
     nodes, n = after.index, len(tables)
-    ax = canvas(ax, max(5, 2.2 + 0.62 * n * len(nodes)), 3.8, "Page frames in use, by node and owner")
+    what = "in use or offline" if "offline" in used else "in use"
+    ax = canvas(ax, max(5, 2.2 + 0.62 * n * len(nodes)), 3.8, f"Page frames {what}, by node and owner")
     width = 0.84 / n
     x = np.concatenate([np.arange(len(nodes)) + (i - (n - 1) / 2) * (width + 0.03) for i in range(n)])
     base, top, labels = np.zeros(len(table), int), max(1, used.sum(axis=1).max()), []

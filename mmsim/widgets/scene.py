@@ -10,10 +10,10 @@ from .. import palette, results
 from ..mm import structs, trace
 from ..palette import Look
 
-FREE, MAPPED, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, SWAPPED, ZERO = range(8)
+FREE, MAPPED, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE, SWAPPED = range(8)
 NODE_0 = 8  # looks from here on: a present page, by node
-LOOKS = [palette.STATES[s] for s in ("free", "mapped", "swap cache", "page cache", "kernel", "other")]
-LOOKS += [palette.PATHS["swapped out"], Look(palette.LIGHT, "z"), *map(palette.node, range(len(palette.NODES)))]
+LOOKS = [palette.STATES[s] for s in ("free", "mapped", "swap cache", "page cache", "kernel", "other", "offline")]
+LOOKS += [palette.PATHS["swapped out"], *map(palette.node, range(len(palette.NODES)))]
 DIRTY = 1 << 4
 MARK = 5  # bits of a look from here on: 0, or 1 + a place in MARKS
 MARKS = {
@@ -28,7 +28,8 @@ LEGEND = (
     *((MAPPED + (i + 1 << MARK), "", text.replace("in a ", "").replace("under ", "")) for i, text in enumerate(MARKS)),
     (MAPPED + DIRTY, "", "dirty"),
 )  # fmt: skip
-STATE_NAMES = ("free", "mapped", "in the swap cache", "in the page cache", "of the kernel", "new or leaving")
+STATE_NAMES = ("free", "mapped", "in the swap cache", "in the page cache", "of the kernel", "new or leaving",
+               "offline")  # fmt: skip
 MAX_TASKS, MAX_CELLS = 3, 2400  # of which the pages are shown, and how many of them
 LABEL, TEXT, PAD, HEAD, GAP = 104, 6.3, 8, 20, 18  # px: label of a strip, a letter, and distances between things
 
@@ -48,7 +49,9 @@ class Scene:
         self.strips += [("swap slots", self.slots)] * (self.slots > 0)
         tasks = [(MAPPED, chr(self.letters[pid]), f"task {names[pid]}") for pid in pages]
         shared = [(MAPPED, palette.SHARED.letter, "shared")] * (len(names) > 1)
-        self.legend = [(FREE, "", "free"), *tasks, *shared, *LEGEND]
+        ends = (recording.at(step).tables["mem_map"] for step in (0, recording.steps))
+        offline = [(OFFLINE, "x", "offline")] * any(results.out_of_use(pages).any() for pages in ends)
+        self.legend = [(FREE, "", "free"), *offline, *tasks, *shared, *LEGEND]
 
     def geometry(self, width=1100):
         """Where everything goes on a stage of that width, in px: boxes, groups of cells, texts and the legend."""
@@ -78,6 +81,7 @@ class Scene:
         look[flags & structs.PG_swapcache != 0] = SWAP_CACHE
         look[flags & (structs.PG_slab | structs.PG_reserved) != 0] = KERNEL
         look[flags & structs.PG_free != 0] = FREE
+        look[results.out_of_use(pages)] = OFFLINE
         letter = np.array([ord(" "), *(ord(each.letter) for each in LOOKS[1:])], np.uint8)[look]
         for pid, own in self.letters.items():
             letter[(first == pid) & (look != KERNEL)] = own
@@ -180,7 +184,7 @@ def page_looks(ptes, swap_cache, pages):
     cached = np.zeros(len(ptes), bool)
     cached[swap] = swap_cache[ptes["value"][swap]] > 0
     look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
-    look[zero], letter[zero] = ZERO, ord("z")
+    look[zero], letter[zero] = OTHER, ord("z")
     return look, letter
 
 
