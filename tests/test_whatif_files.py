@@ -140,6 +140,11 @@ MISTAKES = [
     (TRIGGER, MBIND.replace("bind:1", "bind"), "trigger.mbind.policy is 'bind'", "needs a node"),
     (TRIGGER, '[trigger.mems]\ncpuset = "b"\nmems = 0', "trigger.mems.cpuset is 'b'", "There are: batch"),
     (TRIGGER, "[trigger.kernel]\nto = -1", "trigger.kernel.to is -1", "nodes 0 to 3"),
+    (TRIGGER, "[trigger.offline]\nnode = 1", "trigger.offline: .*'memory' is missing", "no default"),
+    (TRIGGER, '[trigger.offline]\nnode = 4\nmemory = 1', "trigger.offline.node is 4", "nodes 0 to 3"),
+    (TRIGGER, "[trigger.offline]\nnode = 1\nmemory = 0", "trigger.offline.memory is 0", "at least one page"),
+    (TRIGGER, '[trigger.offline]\nnode = 1\nstart = "1 MB"\nmemory = "3.5 MB"', "trigger.offline.memory is '3.5 MB'",
+     "at most what node 1 has from its page 256 on: 768 pages"),
     (TRIGGER, TRIGGER + '[report]\ntasks = ["jobs"]', "report.tasks is", "did you mean 'job'?"),
     (TRIGGER, TRIGGER + '[report]\nfigures = ["brake_even"]', "report.figures is", "did you mean 'break_even'?"),
     (TRIGGER, TRIGGER + "[grid]\npatches = 7", "grid is", "a list of values"),
@@ -166,7 +171,7 @@ def test_a_mistake_is_refused_with_its_repair(tmp_path, old, new, key, hint):
 
 
 def test_a_scenario_that_is_not_there(tmp_path):
-    with pytest.raises(ScenarioError, match=r"did you mean 'drain-a-node'\? There are: bind-a-hot-table"):
+    with pytest.raises(ScenarioError, match=r"did you mean 'drain-a-node'\? There are: bad-memory, bind-a-hot-table"):
         Scenario.load("drain-node")
     with pytest.raises(ScenarioError, match=r"none\.toml: No such file"):
         Scenario.load(tmp_path / "none.toml")
@@ -232,6 +237,17 @@ def test_every_trigger_moves_the_job(tmp_path, trigger, node, moved):
     job = next(task for task in run.kernel.tasks if task.name == "job")
     assert run.figures["direct"] == moved
     assert set(job.placement()) == ({0, node} if "mbind" in trigger else {node})
+
+
+def test_bad_memory_of_a_node_is_taken_out_of_use(tmp_path):
+    trigger = '[trigger.offline]\nnode = 1\nstart = "1 MB"\nmemory = "2 MB"'
+    run = load(tmp_path, GOOD.replace(TRIGGER, trigger).replace("node = 0", "node = 1")).run()
+    run.kernel.verify()
+    offline = run.kernel.frames().query("state == 'offline'").index
+    assert offline.tolist() == list(range(1024 + 256, 1024 + 768))
+    assert (run.figures["offline"], run.figures["returned"]) == (512, 0)
+    assert run.migrations[0].trigger == "offline"
+    assert run.figures["direct"] > 0
 
 
 def test_mbind_is_for_one_task_even_if_its_name_contains_another(tmp_path):

@@ -117,7 +117,14 @@ def in_kernel(kernel, _, how, tasks):
         yield kernel.migrate(task.pages()["pfn"].dropna(), how.to)
 
 
-TRIGGERS = {"migrate_pages": migrate_pages, "mbind": mbind, "attach": attach, "mems": mems, "kernel": in_kernel}
+def offline(kernel, _, how, tasks):  # noqa: ARG001
+    """The kernel takes a part of the memory of a node out of use."""
+    first = int(kernel.tables["zone"]["start"][how.node]) + how.start
+    yield kernel.offline(range(first, first + how.memory))
+
+
+TRIGGERS = {"migrate_pages": migrate_pages, "mbind": mbind, "attach": attach, "mems": mems, "kernel": in_kernel,
+            "offline": offline}  # fmt: skip
 
 
 def cpuset(kernel, name):

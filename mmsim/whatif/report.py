@@ -8,6 +8,7 @@ import numpy as np
 
 from ..mm import structs
 from ..mm.trace import PATHS
+from ..results import out_of_use
 
 FIGURES = {
     "in_use": "pages that the tasks were using",
@@ -19,6 +20,7 @@ FIGURES = {
     "faults_ns": "simulated time of these faults",
     "swap_written": "pages written to swap",
     "slots_held": "swap slots in use in the end",
+    "offline": "page frames that are out of use in the end",
     "packets_lost": "GFP_ATOMIC allocations that failed meanwhile, as those of network packets",
     "access_before": "mean ns of an access before the move",
     "access_after": "mean ns of an access after it",
@@ -71,7 +73,7 @@ def measure(kernel, trigger, tasks):
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
         "faults": faults, "faults_ns": first - after, "swap_written": int(counted["swap_write"]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
-        "packets_lost": int(counted["atomic_failures"]),
+        "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
         "access_before": before / pages if pages else math.nan, "access_after": after / pages if pages else math.nan,
         "break_even": (elapsed + first - after) / saved if saved > 0 else math.inf,
         "error": error,

@@ -229,6 +229,16 @@ def named(kind, several=False):
     return reference
 
 
+def module(value, world):
+    """Memory of a node that begins at `start`."""
+    node, start, pages = *(world[f"trigger.offline.{key}"] for key in ("node", "start")), size(value, world)
+    left = world["machine"].frames[node] - start
+    if not 0 < pages <= left:
+        most = f"what node {node} has from its page {start:,} on: {max(0, left):,} pages"
+        raise ValueError(f"it is at least one page, and at most {most}")
+    return pages
+
+
 def area(value, world):
     return named(f"task.{world['trigger.mbind.task']}.memory")(value, world)
 
@@ -338,6 +348,7 @@ TRIGGER = Table({  # one of these
     "attach": Key(Table({"task": TASKS, "cpuset": Key(named("cpuset"), REQUIRED)}), ()),
     "mems": Key(Table({"cpuset": Key(named("cpuset"), REQUIRED), "mems": Key(nodes, REQUIRED)}), ()),
     "kernel": Key(Table({"task": TASKS, "to": Key(node, REQUIRED)}), ()),
+    "offline": Key(Table({"node": Key(node, REQUIRED), "start": Key(size, 0), "memory": Key(module, REQUIRED)}), ()),
 }, make_trigger)  # fmt: skip
 
 SCENARIO = Table({
