@@ -4,10 +4,12 @@ import errno
 import functools
 
 import numpy as np
-import pandas as pd
 
+from .lazy import Lazy
 from .mm import structs, trace
 from .mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
+
+pd = Lazy("pandas")
 
 FLAG_NAMES = {
     name[3:]: getattr(structs, name) for name in vars(structs) if name.startswith("PG_") and name != "PG_free"
@@ -359,7 +361,8 @@ class Migration:
         ]
 
     def __repr__(self):
-        paths = ", ".join(f"{path} {n}" for path, n in self.paths.items()) or "no page considered"
+        counts = zip(trace.PATHS, self._counts, strict=True)  # not self.paths, which would wait for pandas
+        paths = ", ".join(f"{path} {n}" for path, n in counts if n) or "no page considered"
         return f"<Migration by {self.trigger}: {paths}; {counted(self.passes, 'pass')}, {self.elapsed / 1e6:.3f} ms>"
 
     def _repr_html_(self):

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
-
+from .lazy import Lazy
 from .mm.structs import MAX_NODES
+
+pd = Lazy("pandas")
 
 
 def _levels(nodes, *levels):

@@ -21,11 +21,36 @@ PINS = [
 ]
 
 
-def test_import_is_light():
-    heavy = {"matplotlib", "ipywidgets", "anywidget", "numba"}
-    code = f"import sys, mmsim; print(*sorted({heavy} & set(sys.modules)))"
+HEAVY = {"pandas", "networkx", "joblib", "tqdm", "matplotlib", "ipywidgets", "anywidget", "numba"}
+
+
+def loaded_by(code):
+    """Which of HEAVY some lines have loaded at their end, in an interpreter of their own."""
+    code += f"\nimport sys; print(*sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == []
+    return set(done.stdout.split())
+
+
+def test_import_is_light():
+    assert loaded_by("import mmsim") == set()
+
+
+def test_a_small_machine_is_built_migrated_and_checked_without_waiting_for_pandas():
+    assert (
+        loaded_by("""
+from mmsim import Kernel, Topology
+kernel = Kernel(Topology.uniform(nodes=2, frames=256))
+task = kernel.spawn("a")
+heap = task.mmap(4)
+task.touch(heap, write=True)
+task.migrate_pages(0, old=0, new=1)
+assert task.placement(heap) == [1] * 4
+assert "direct 4" in repr(kernel.last)
+kernel.verify()
+""")
+        == set()
+    )
+    assert loaded_by("import mmsim; mmsim.Kernel(mmsim.Topology.ring()).residency()") == {"pandas"}
 
 
 def test_readme_names_targets_that_exist():
