@@ -4,13 +4,17 @@ Each function of mmsim.mm gets a twin that numba types and lowers once; an entry
 is linked with all twins that it needs into one module, optimised as a whole, and kept on disk.
 """
 
+import contextlib
 import functools
+import gc
 import hashlib
 import importlib
 import os
 import pkgutil
 import shutil
+import subprocess
 import sys
+import threading
 import types as python_types
 from pathlib import Path
 
@@ -18,7 +22,9 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core.codegen import JITCodeLibrary, RuntimeLinker
-from numba.core.compiler import Compiler
+from numba.core.compiler import CompilerBase, PassManager
+from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
+from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 from numba.misc.appdirs import AppDirs
 from tqdm.auto import tqdm
 
@@ -38,6 +44,12 @@ NUMBERS = types.int64[::1]
 ARRAYS = {
     "faults": NUMBERS, "pfns": NUMBERS, "left_out": NUMBERS, "on": types.int32[::1], "owners": types.int64[:, ::1],
 }  # fmt: skip
+# Those of numba's passes that do something here; all others cost a sixth of the time.
+PASSES = (
+    TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference, PreLowerStripPhis,
+    NativeLowering, NoPythonBackend,
+)  # fmt: skip
+HELPED = (mempolicy.do_migrate_pages, mempolicy.do_mbind, mempolicy.migrate_frames)  # a Helper compiles these
 KEPT = 4  # caches on disk: this version's, and those of others that were used last
 
 
@@ -98,7 +110,7 @@ class Whole(JITCodeLibrary):
         super().finalize()
 
 
-class KernelCompiler(Compiler):
+class KernelCompiler(CompilerBase):
     """numba's compiler, which puts the code of each function into a Part or a Whole, and tells the progress bar."""
 
     bar = None
@@ -109,7 +121,47 @@ class KernelCompiler(Compiler):
         library = Part if self.state.flags.no_cpython_wrapper else Whole
         self.state.library = library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
         self.state.library.enable_object_caching()
-        return super().define_pipelines()
+        passes = PassManager("kernel")
+        for one in PASSES:
+            passes.add_pass(one, one.__name__)
+        passes.finalize()
+        return [passes]
+
+
+class Helper:
+    """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
+
+    def __init__(self):
+        self.pending = [function.__name__ for function in HELPED]
+        command = [sys.executable, "-m", __name__, *self.pending]
+        home = Path(__file__).parents[1]
+        self.process = subprocess.Popen(
+            command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
+
+    @staticmethod
+    def is_of_use(folder):
+        """Whether nothing of that is in the cache, and there is a processor to spare."""
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return folder and cpus > 1 and sys.executable and not any(folder.rglob("mempolicy.do_migrate_pages-*"))
+
+    def wait_for(self, function):
+        """Return when the function is in the cache, or when there is nothing to wait for."""
+        while function.__name__ in self.pending:
+            self.pending = self.pending[1:] if self.process.stdout.readline() else []
+
+
+@contextlib.contextmanager
+def no_garbage():
+    """While numba compiles, nearly all that it makes stays: looking for garbage would take a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def jit(function, names, **options):
@@ -159,10 +211,11 @@ def cache_folder(modules):
 
 
 @functools.cache
-def compile_kernel():
+def compile_kernel(helped=True):
     """A function that maps a plain kernel function to its compiled twin, to be called from Python."""
     modules = [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
     folder = cache_folder(modules)
+    helper = Helper() if helped and Helper.is_of_use(folder) else None
     shadows = {module.__name__: dict(vars(module)) for module in modules}
     twins = {
         function: jit(function, shadows[module.__name__], no_cpython_wrapper=True)
@@ -175,7 +228,7 @@ def compile_kernel():
 
     @functools.cache
     def entry(function):
-        with tqdm(
+        with no_garbage(), tqdm(
             desc="compiling the kernel for this machine, once", bar_format="{desc}: {n} functions{postfix}",
             delay=1, mininterval=0.5, leave=False,
         ) as bar:  # fmt: skip
@@ -186,13 +239,32 @@ def compile_kernel():
             finally:
                 numba.config.CACHE_DIR = before
             arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-            twin.compile((K(), *(ARRAYS.get(name, types.int64) for name in arguments)))
+            signature = (K(), *(ARRAYS.get(name, types.int64) for name in arguments))
+            if helper and function.__name__ in helper.pending:
+                bar.set_postfix_str(f"{function.__name__} in a second process")
+                helper.wait_for(function)
+            try:
+                twin.compile(signature)
+            except Exception:  # whatever numba makes of a damaged file in its cache
+                twin._cache.flush()
+                twin.compile(signature)
             twin.disable_compile()
         return twin
 
     return entry
 
 
+def main(names):
+    """Compile all entry points; or those of these names, for a Helper: tell each that is done, and end with it."""
+    if names:
+        threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()
+    entries = {function.__name__: function for function in ENTRIES}
+    for name in names or entries:
+        compile_kernel(helped=False)(entries[name])
+        if names:
+            sys.stdout.write(f"{name}\n")
+            sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    for function in ENTRIES:
-        compile_kernel()(function)
+    main(sys.argv[1:])
