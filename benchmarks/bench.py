@@ -20,12 +20,10 @@ import numpy as np
 from mmsim import Kernel, Topology
 
 SMALL = 4096  # pages of an interpreted job
-HEAVY = ("matplotlib", "ipywidgets", "numba")  # `import mmsim` must load none of them
-IMPORT = f"import sys, mmsim; print(*sorted(set({HEAVY}) & set(sys.modules)))"
 START = """
 from mmsim import Kernel, Topology
-task = Kernel(Topology.uniform(2, 256), compiled=True).spawn("job")
-task.touch(task.mmap(64), write=True)
+task = Kernel(Topology.uniform(2, 100_000), compiled=True).spawn("job")
+task.touch(task.mmap(1000), write=True)
 task.migrate_pages(0, 0, 1)
 """
 
@@ -110,27 +108,38 @@ def verified(pages):
     return time.process_time() - begin
 
 
-def seconds(code, **environment):
-    """How long a fresh interpreter takes for some lines, and what they print."""
-    begin = time.perf_counter()
-    answer = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, check=True, capture_output=True)
-    return time.perf_counter() - begin, answer.stdout.decode().split()
+def seconds(code, runs=1, **environment):
+    """(wall, CPU) seconds that a fresh interpreter takes for some lines, the least of several runs."""
+    taken = []
+    for _ in range(runs):
+        before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], env=os.environ | environment, check=True, capture_output=True)
+        wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append((wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
+    return tuple(map(min, zip(*taken, strict=True)))
 
 
 def starts():
-    """Seconds to import, to compile all that one migration needs, and to load it from the cache."""
-    (_, _), (bare, _), (imported, loaded) = seconds(IMPORT), seconds("import numpy, pandas"), seconds(IMPORT)
+    """Print and return what a session waits for: (wall, CPU) seconds of imports, a first compiled run, a later one."""
+    imports = {name: seconds(f"import {name}", runs=5) for name in ("numpy", "mmsim")}
     with tempfile.TemporaryDirectory() as folder:
-        cold, warm = (seconds(START, XDG_CACHE_HOME=folder)[0] for _ in range(2))
-    return {"numpy and pandas": bare, "mmsim": imported, "loaded": loaded, "first run": cold, "later runs": warm}
+        cold, warm = (seconds(START, runs, XDG_CACHE_HOME=folder) for runs in (1, 3))
+    start = {f"import {name}": took for name, took in imports.items()} | {"first run": cold, "later runs": warm}
+    print("seconds (of CPU time): " + ", ".join(f"{what} {t[0]:.2f} ({t[1]:.2f})" for what, t in start.items()))
+    print(f"import mmsim takes {imports['mmsim'][1] / imports['numpy'][1]:.1f} times the CPU time of import numpy")
+    return start
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, nargs="+", default=[1 << 16, 1 << 20, 1 << 22, 1 << 24])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--starts", action="store_true", help="only what a session waits for until it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args()
+    if args.starts:
+        starts()
+        return
     about = f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
     print(f"CPU time in ns a page, trace off, least of {args.runs} runs; x: times the floor.  {about}\n")
     print(f"{'':27}{'interpreted':>12}" + "".join(f"{pages:>18,}" for pages in args.pages) + "  bytes a frame")
@@ -146,8 +155,6 @@ def main():
     checks = {pages: verified(pages) for pages in args.pages}
     print("\nseconds to verify: " + ", ".join(f"{pages:,} pages {took:.2f}" for pages, took in checks.items()))
     start = starts()
-    print("seconds until it runs: " + ", ".join(f"{k} {v:.1f}" for k, v in start.items() if k != "loaded"))
-    print(f"`import mmsim` loads {', '.join(start['loaded']) or 'none'} of {', '.join(HEAVY)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory {peak:.1f} GB")
     if args.json:

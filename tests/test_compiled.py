@@ -114,26 +114,72 @@ print(kernel.k.mem_map[pfn].data)
 """
 
 
-@pytest.mark.full
-def test_the_cache_serves_what_is_unchanged_and_nothing_else(tmp_path):
-    package = shutil.copytree(Path(mmsim.__file__).parent, tmp_path / "mmsim")
+@pytest.fixture
+def fresh(tmp_path):
+    """Runs lines in a fresh process on a copy of the package, with a cache of its own: what they print."""
+    shutil.copytree(Path(mmsim.__file__).parent, tmp_path / "mmsim")
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment = os.environ | home | {"PYTHONPATH": str(tmp_path)}
 
+    def run(lines):
+        command = [sys.executable, "-c", lines]
+        options = {"env": environment, "cwd": tmp_path, "stdout": subprocess.PIPE, "text": True, "check": True}
+        return subprocess.run(command, **options).stdout
+
+    return run
+
+
+@pytest.mark.full
+def test_the_cache_serves_what_is_unchanged_and_nothing_else(fresh, tmp_path):
     def poison():
         """What a freed page holds; and the compiled code on disk."""
-        command = [sys.executable, "-c", FREE_A_PAGE]
-        answer = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-        return int(answer.stdout), {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb[ci]")}
+        return int(fresh(FREE_A_PAGE)), {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*put_page*.nb[ci]")}
 
     first, compiled = poison()
     assert poison() == (first, compiled)
     assert compiled
-    mmzone = package / "mm" / "mmzone.py"  # put_page() itself, in swap.py, stays as it is
+    mmzone = tmp_path / "mmsim/mm/mmzone.py"  # put_page() itself, in swap.py, stays as it is
     mmzone.write_text(mmzone.read_text().replace("page.data = POISON", "page.data = POISON - 6"))
     changed, more = poison()
     assert changed == first - 6
     assert compiled.items() < more.items()
+
+
+@pytest.mark.full
+def test_a_damaged_file_in_the_cache_is_replaced(fresh, tmp_path):
+    poison = fresh(FREE_A_PAGE)
+    good = {file: file.read_bytes() for file in tmp_path.rglob("*put_page*.nb[ci]")}
+    assert {file.suffix for file in good} == {".nbi", ".nbc"}
+    for damage in (b"", b"half", b"garbage" * 99):
+        for file, code in good.items():
+            file.write_bytes(code[: len(code) // 2] if damage == b"half" else damage)
+        assert fresh(FREE_A_PAGE) == poison
+        assert all(len(file.read_bytes()) > len(code) // 2 for file, code in good.items())
+
+
+MIGRATE = """
+import os
+os.sched_getaffinity = lambda pid: {0, 1}
+from mmsim import Kernel, Topology, compiled
+from mmsim.mm import mempolicy
+if BROKEN:
+    compiled.sys.executable = "/bin/false"
+kernel = Kernel(Topology.uniform(2, 256), compiled=True)
+task = kernel.spawn("job")
+task.touch(task.mmap(64), write=True)
+print(task.migrate_pages(0, 0, 1), end=" ")
+print(sum(compiled.compile_kernel()(mempolicy.do_migrate_pages).stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.full
+def test_a_second_process_compiles_what_migrates(fresh):
+    assert fresh("BROKEN = False" + MIGRATE) == "0 1\n"
+
+
+def test_where_the_second_process_fails_this_one_compiles(fresh):
+    assert fresh("BROKEN = True" + MIGRATE) == "0 0\n"
+    assert fresh("BROKEN = True" + MIGRATE) == "0 1\n"
 
 
 @pytest.mark.parametrize("compiled", [False, True])
