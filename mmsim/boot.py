@@ -16,6 +16,9 @@ def load_compiler(compiled, frames):
     """mmsim.compiled if a machine of so many frames runs compiled (True, False; None: by size), or None."""
     if compiled or (compiled is None and frames >= COMPILED_FROM):
         try:
+            from . import compile_cache
+
+            compile_cache.helper()  # begins while this process imports numba
             from . import compiled as compiler
 
             return compiler

@@ -1,4 +1,4 @@
-"""The kernel functions compiled by numba: the same source, some hundred times as fast (extra ``mmsim[fast]``).
+"""The kernel functions compiled by numba: the same source, some hundred times as fast (see docs/speed.md).
 
 Each function of mmsim.mm gets a twin that numba types and lowers once; an entry point, called from Python,
 is linked with all twins that it needs into one module, optimised as a whole, and kept on disk.
@@ -7,16 +7,10 @@ is linked with all twins that it needs into one module, optimised as a whole, an
 import contextlib
 import functools
 import gc
-import hashlib
-import importlib
 import os
-import pkgutil
-import shutil
-import subprocess
 import sys
 import threading
 import types as python_types
-from pathlib import Path
 
 import llvmlite.binding as llvm
 import numba
@@ -25,12 +19,11 @@ from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler import CompilerBase, PassManager
 from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
-from numba.misc.appdirs import AppDirs
 from tqdm.auto import tqdm
 
-from . import mm
+from . import compile_cache
 from .mm import cpuset, filemap, memory, memory_failure, mempolicy, mmap, mmzone, shmem, swap, swapoff, timer, vmscan
-from .numba_tables import LAYOUT, K, Tables as Tables
+from .numba_tables import K, Tables as Tables
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
 ENTRIES = (
@@ -49,8 +42,6 @@ PASSES = (
     TranslateByteCode, FixupArgs, IRProcessing, ReconstructSSA, NopythonTypeInference, PreLowerStripPhis,
     NativeLowering, NoPythonBackend,
 )  # fmt: skip
-HELPED = (mempolicy.do_migrate_pages, mempolicy.do_mbind, mempolicy.migrate_frames)  # a Helper compiles these
-KEPT = 4  # caches on disk: this version's, and those of others that were used last
 
 
 class Part(JITCodeLibrary):
@@ -128,30 +119,6 @@ class KernelCompiler(CompilerBase):
         return [passes]
 
 
-class Helper:
-    """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
-
-    def __init__(self):
-        self.pending = [function.__name__ for function in HELPED]
-        command = [sys.executable, "-m", __name__, *self.pending]
-        home = Path(__file__).parents[1]
-        self.process = subprocess.Popen(
-            command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
-
-    @staticmethod
-    def is_of_use(folder):
-        """Whether nothing of that is in the cache, and there is a processor to spare."""
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return folder and cpus > 1 and sys.executable and not any(folder.rglob("mempolicy.do_migrate_pages-*"))
-
-    def wait_for(self, function):
-        """Return when the function is in the cache, or when there is nothing to wait for."""
-        while function.__name__ in self.pending:
-            self.pending = self.pending[1:] if self.process.stdout.readline() else []
-
-
 @contextlib.contextmanager
 def no_garbage():
     """While numba compiles, nearly all that it makes stays: looking for garbage would take a tenth of the time."""
@@ -181,41 +148,12 @@ def jit(function, names, **options):
     return dispatcher
 
 
-def describe(value):
-    """All of a global of a kernel module that compiled code depends on, as text."""
-    if isinstance(value, python_types.FunctionType):
-        code = value.__code__
-        return repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
-    return repr(value) if isinstance(value, (int, tuple)) else ""
-
-
-def cache_folder(modules):
-    """The folder where numba may keep the code of these modules as they are now; None where none can be made.
-
-    numba itself would not notice that a function which an entry point calls has changed.
-    """
-    key = hashlib.sha256(f"{numba.__version__} {llvm.llvm_version_info} {sys.version} {LAYOUT}".encode())
-    for name in ("compiled.py", "numba_tables.py"):
-        key.update(Path(__file__).with_name(name).read_bytes())
-    for module in modules:
-        key.update("".join(f"{name} {describe(value)}" for name, value in sorted(vars(module).items())).encode())
-    folder = Path(AppDirs("mmsim", appauthor=False).user_cache_dir, f"kernel-{key.hexdigest()[:16]}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)
-        for old in sorted(folder.parent.glob("kernel-*"), key=os.path.getmtime)[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError:
-        return None
-    return folder
-
-
 @functools.cache
 def compile_kernel(helped=True):
     """A function that maps a plain kernel function to its compiled twin, to be called from Python."""
-    modules = [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
-    folder = cache_folder(modules)
-    helper = Helper() if helped and Helper.is_of_use(folder) else None
+    modules = compile_cache.kernel_modules()
+    folder = compile_cache.folder()
+    helper = compile_cache.helper() if helped else None
     shadows = {module.__name__: dict(vars(module)) for module in modules}
     twins = {
         function: jit(function, shadows[module.__name__], no_cpython_wrapper=True)
@@ -242,7 +180,7 @@ def compile_kernel(helped=True):
             signature = (K(), *(ARRAYS.get(name, types.int64) for name in arguments))
             if helper and function.__name__ in helper.pending:
                 bar.set_postfix_str(f"{function.__name__} in a second process")
-                helper.wait_for(function)
+                helper.wait_for(function.__name__)
             try:
                 twin.compile(signature)
             except Exception:  # whatever numba makes of a damaged file in its cache

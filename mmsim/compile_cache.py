@@ -1,0 +1,90 @@
+"""Where compiled kernel functions are kept on disk, and the second process that helps to compile them.
+
+All of this comes before numba is imported: the second process is to begin as early as it can.
+"""
+
+import functools
+import hashlib
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import threading
+import types
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from . import mm
+
+SOURCES = ("compiled.py", "numba_tables.py", "boot.py")  # what they make of a kernel function is part of the key
+HELPED = ("do_migrate_pages", "do_mbind", "migrate_frames")  # a Helper compiles these
+KEPT = 4  # caches on disk: this version's, and those of others that were used last
+
+
+def kernel_modules():
+    """The modules of the modelled kernel."""
+    return [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
+
+
+def describe(value):
+    """All of a global of a kernel module that compiled code depends on, as text."""
+    if isinstance(value, types.FunctionType):
+        code = value.__code__
+        return repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+    return repr(value) if isinstance(value, (int, tuple, np.dtype)) else ""
+
+
+@functools.cache
+def folder():
+    """The folder where numba may keep the code of the kernel as it is now; None where none can be made.
+
+    numba itself would not notice that a function which an entry point calls has changed.
+    """
+    try:
+        key = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {sys.version}".encode())
+        for name in SOURCES:
+            key.update(Path(__file__).with_name(name).read_bytes())
+        for module in kernel_modules():
+            key.update("".join(f"{name} {describe(value)}" for name, value in sorted(vars(module).items())).encode())
+        here = platformdirs.user_cache_path("mmsim", appauthor=False) / f"kernel-{key.hexdigest()[:16]}"
+        here.mkdir(parents=True, exist_ok=True)
+        os.utime(here)
+        for old in sorted(here.parent.glob("kernel-*"), key=os.path.getmtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except (OSError, RuntimeError, PackageNotFoundError):
+        return None
+    return here
+
+
+class Helper:
+    """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
+
+    def __init__(self):
+        self.pending = [*HELPED]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.compiled", *HELPED], cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
+
+    def wait_for(self, name):
+        """Return when the function of that name is in the cache, or when there is nothing to wait for."""
+        while name in self.pending:
+            self.pending = self.pending[1:] if self.process.stdout.readline() else []
+
+
+@functools.cache
+def helper():
+    """The Helper of this process; None if its work is in the cache, or there is no processor to spare for it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus < 2 or not sys.executable or not folder() or any(folder().rglob(f"mempolicy.{HELPED[0]}-*")):
+        return None
+    try:
+        return Helper()
+    except OSError:
+        return None
