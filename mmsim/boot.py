@@ -53,6 +53,7 @@ def boot_tables(topology, config, patches, slots, costs, events):
         "task": np.zeros(8, s.TASK),
         "cpuset": np.zeros(4, s.CPUSET),
         "mapping": np.zeros(4, s.MAPPING),
+        "sp_node": np.zeros(16, s.SP_NODE),
         "file_page": np.zeros(64, s.FILE_PAGE),
         "swap_map": np.zeros(slots + 1, np.int32),
         "swap_cache": np.zeros(slots + 1, np.int32),

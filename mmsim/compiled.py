@@ -27,11 +27,12 @@ from .numba_tables import K, Tables as Tables
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
 ENTRIES = (
-    mmap.new_vma, mmap.insert_vma, mmap.split_at, mmap.do_munmap, memory.touch_range, memory.get_user_pages,
-    memory.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mempolicy.do_mbind, mempolicy.do_migrate_pages,
-    mempolicy.migrate_frames, cpuset.cpuset_attach, cpuset.update_nodemask, swap.release_pages, swap.lru_add_drain_all,
-    swapoff.sys_swapoff, timer.schedule, timer.hold_locks, timer.wait_until, timer.cond_resched, vmscan.run_kswapd,
-    vmscan.evict_oldest, mmzone.walk_list, memory_failure.soft_offline_page,
+    mmap.new_vma, mmap.insert_vma, mmap.split_at, mmap.do_munmap, memory.touch_range, memory.make_pages_present,
+    memory.get_user_pages, memory.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mempolicy.do_mbind,
+    mempolicy.do_migrate_pages, mempolicy.migrate_frames, cpuset.cpuset_attach, cpuset.update_nodemask,
+    swap.release_pages, swap.lru_add_drain_all, swapoff.sys_swapoff, timer.add_timer, timer.hold_locks,
+    timer.wait_until, timer.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
+    memory_failure.soft_offline_page,
 )  # fmt: skip
 NUMBERS = types.int64[::1]
 ARRAYS = {

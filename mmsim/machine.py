@@ -24,7 +24,7 @@ PID_KERNEL, PID_KSWAPD = 0, 1
 TRACE_EVENTS = 1 << 16  # rows of the event ring
 _BUGS = {
     structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given page {page}, which has no mapping",
-    structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be unmapped, but without CONFIG_SWAP it has no swap entry",
+    structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be moved, but without CONFIG_SWAP it has no swap entry",
     structs.BUG_PAGE_STATE: "BUG: bad page state of page {page}",
     structs.BUG_COUNT: "BUG: page {page} or its swap entry lost a reference too many",
     structs.HANG_UNMAP: "the unmap loop for page {page} never ends: a locked vma maps it, and there is no way back",
@@ -130,6 +130,11 @@ class Kernel(Obstacles):
         self._grow("vma", rows)
         self._grow("anon_vma", rows + 1)
 
+    def _reserve_policies(self, task):
+        """Rows of k.sp_node for an mbind() by `task`: each of its vmas of shared memory may cut two ranges in two."""
+        shared = self.tables["mapping"]["fs"][task._vmas()["mapping"]] == structs.FS_TMPFS
+        self._grow("sp_node", int((self.tables["sp_node"]["mode"] != 0).sum()) + 3 * int(shared.sum()) + 1)
+
     def _reserve_ptes(self, pages):
         """A free run of `pages` rows in k.pte; its first row."""
         vmas = self.tables["vma"]
@@ -157,25 +162,25 @@ class Kernel(Obstacles):
         sys = self.k.sys
         sys.current = pid
         result = self._run(function, *args)
-        self._check_bug()
         if sys.kswapd_wanted:
             self._run(vmscan.run_kswapd, PID_KSWAPD)
         sys.current = PID_KERNEL
-        self._run(timer.cond_resched)
-        self._check_bug()
+        if sys.nr_timers:
+            self._run(timer.cond_resched)
         return result
 
     def _run(self, function, *args):
-        return self._compile(function)(self._arrays, *args) if self.compiled else function(self.k, *args)
+        """Run a kernel function; on a machine that stands still since a BUG() nothing runs any more."""
+        self._check_bug("this machine stands still, restore() a snapshot: ")
+        result = self._compile(function)(self._arrays, *args) if self.compiled else function(self.k, *args)
+        self._check_bug()
+        return result
 
-    def _check_bug(self):
-        sys = self.k.sys
-        code, page = int(sys.bug), int(sys.bug_page)
+    def _check_bug(self, since=""):
+        code, page = int(self.k.sys.bug), int(self.k.sys.bug_page)
         if code:
-            sys.bug = 0
-            sys.current = PID_KERNEL
             hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
-            raise (KernelHang if hang else KernelBug)(_BUGS[code].format(page=page))
+            raise (KernelHang if hang else KernelBug)(since + _BUGS[code].format(page=page))
 
     def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0, both=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
@@ -233,7 +238,7 @@ class Kernel(Obstacles):
         m = len(used)
         self._grow("mapping", m + 1)
         self._grow("file_page", base + pages)
-        self.tables["mapping"][m] = (fs, pages, base, 0, nameless)
+        self.tables["mapping"][m] = (fs, pages, base, 0, nameless, 0)
         self._book["files"][m] = name
         return m
 
@@ -241,7 +246,7 @@ class Kernel(Obstacles):
         """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes)."""
         return CpuSet.create(self, str(name), mems, memory_migrate, parent)
 
-    def migrate(self, pages, to, force=False):
+    def migrate(self, pages, to, force=False, new_pages=None):
         """Trigger D, an in-kernel caller: move page frames to a node.
 
         Parameters
@@ -252,14 +257,18 @@ class Kernel(Obstacles):
             The node that the new pages are asked from.
         force : bool
             Do not leave out what a locked or reserved vma maps: V1 may hang on those.
+        new_pages : int, optional
+            How many new pages the caller allocates at most; default: one for each page that it has isolated.  When
+            the list of new pages is empty, migrate_pages() stops (patch 3).
 
         Returns
         -------
         Migration
         """
         self._check_node(to, "to")
+        most = mempolicy.ALL_PAGES if new_pages is None else self._whole(new_pages, "new_pages", least=0)
         args = self._frames(pages, force)
-        self._migration("kernel", (), mempolicy.migrate_frames, *args, to, rows=len(args[0]) + 1)
+        self._migration("kernel", (), mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
         return self.last
 
     def offline(self, pages):

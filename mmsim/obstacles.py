@@ -81,7 +81,7 @@ class Obstacles:
         zone.irq_hold = hold
         waiting = self._timers()
         if period and not ((waiting["kind"] == timer.INTERRUPT) & (waiting["a"] == node)).any():
-            self._run(timer.schedule, self.clock + period, timer.INTERRUPT, node, 0, 0)
+            self._run(timer.add_timer, self.clock + period, timer.INTERRUPT, node, 0, 0)
 
     def reclaim(self, pages, node=None):
         """Memory pressure: evict `pages` pages, oldest first, of one node or of all in turn; how many were evicted."""

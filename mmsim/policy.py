@@ -4,6 +4,7 @@ import errno
 from dataclasses import dataclass
 from itertools import groupby
 
+from .mm.structs import MAX_NODES
 from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
 
 MODES = {"default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE}
@@ -21,7 +22,7 @@ def format_nodes(mask):
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ends) or "none"
 
 
-def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
+def parse_nodes(spec, nr_nodes, allowed=None, name="nodes", absent=False):
     """The bit mask that a node set names.
 
     Parameters
@@ -34,6 +35,8 @@ def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
         Bit mask of the nodes that the caller's cpuset allows: "all", and what "+" counts in.
     name : str
         The argument's name, for the message.
+    absent : bool
+        Take nodes that the machine does not have, too, as long as a node set has room for them.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def parse_nodes(spec, nr_nodes, allowed=None, name="nodes"):
         except (TypeError, AttributeError):
             raise TypeError(f"{name} is {spec!r}; {_FORMS}") from None
     for n in nodes:
-        if not 0 <= n < nr_nodes:
+        if not 0 <= n < (MAX_NODES if absent else nr_nodes):
             raise _einval(f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
     return sum(1 << n for n in set(nodes))
 
@@ -125,27 +128,30 @@ class Policy:
         return cls("interleave", nodes)
 
     def resolve(self, nr_nodes, allowed):
-        """What the kernel keeps: (mode, home node or -1, mask of nodes); the mask is restricted to `allowed`.
+        """What the kernel keeps: (mode, home node or -1, mask of nodes), as asked for (mpol_check_policy).
 
-        Raises OSError (EINVAL) for an empty set where nodes are needed, or a set where none may be.
+        `allowed`: what "all" and "+" count in.  Raises OSError (EINVAL) for an empty set where nodes are needed, or a
+        set where none may be.
         """
-        asked = parse_nodes(self.nodes, nr_nodes, allowed, "policy")
-        mask, mode, home = asked & allowed, MODES[self.mode], -1
-        if mode == MPOL_DEFAULT and asked:
-            raise _einval(f"policy: default takes no nodes, but {format_nodes(asked)} was given")
+        mask, mode = parse_nodes(self.nodes, nr_nodes, allowed, "policy"), MODES[self.mode]
+        if mode == MPOL_DEFAULT and mask:
+            raise _einval(f"policy: default takes no nodes, but {format_nodes(mask)} was given")
         if mode in (MPOL_BIND, MPOL_INTERLEAVE) and not mask:
-            raise _einval(f"policy: {self.mode} needs a node among the allowed ones ({format_nodes(allowed)})")
-        if mode == MPOL_PREFERRED and asked:
-            if not mask:
-                raise _einval(f"policy: preferred node {format_nodes(asked)} is not allowed by the cpuset")
-            home = mask_nodes(mask)[0]
-        return mode, home, mask
+            there = format_nodes(allowed)
+            raise _einval(f"policy: {self.mode} needs a node, but none was given; the allowed ones are {there}")
+        return mode, mask_nodes(mask)[0] if mode == MPOL_PREFERRED and mask else -1, mask
 
     def __str__(self):
         nodes = self.nodes
         if isinstance(nodes, (list, tuple, set, frozenset, range)):
             nodes = format_nodes(sum(1 << n for n in set(nodes))) if len(nodes) else ""
         return self.mode if nodes in ("", None) else f"{self.mode}:{nodes}"
+
+
+def check_policy(policy):
+    """TypeError for what is no Policy."""
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy is {policy!r}; make one with Policy.bind() and its like")
 
 
 def policy_of(row):

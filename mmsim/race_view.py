@@ -38,7 +38,7 @@ def places(race):
         vma, page = k.vma[v], k.mem_map[page_behind(k, pid, start)]
         present = pte.flags & structs.PTE_PRESENT
         settled = present or not page.flags & structs.PG_locked
-        lost = settled and page.data > 0 and page.data != memory.expected_data(k, vma, start, pte)
+        lost = settled and page.data > 0 and page.data != memory.expected_data(k, vma, start, pte, page)
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
         if present:
             holds = f"page {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"
@@ -78,14 +78,17 @@ def frames(race, also=()):
             uses.append(f"swap cache, entry {page.private}" if slot == pfn else f"its slot has gone to page {slot}")
         if uses and page.data > 0:
             identity = (page.mapping, page.index) if page.mapping < 0 and len(kernel.tasks) == 1 else page.data
-            holders[identity].append(len(rows))
+            known = pfn in owners or pfn in cached or (slot == pfn and k.swap_map[page.private] > 1)
+            holders[identity].append((len(rows), page.data, known))
         state = "free" if free else "old page, out of every cache" if page.data > 0 else "new page, still empty"
         rows.append({
             "page": pfn, "node": page.node, "contents": f"write {page.data}" if page.data > 0 else "–",
             "used as": "; ".join(uses) or state, "lock": race.holders.get(pfn, "–"),
             "references": 0 if free else page.count, "wrong": "an orphan" * (slot == 0),
         })  # fmt: skip
-    for same in (same for same in holders.values() if len(same) > 1):
-        for i in same:
+    for same in holders.values():
+        newest = max(data for _, data, _ in same)  # what a copy-on-write has left behind is no harm
+        live = [i for i, data, known in same if known or data == newest]
+        for i in live if len(live) > 1 else ():
             rows[i]["wrong"] = "two frames hold the one page"
     return pd.DataFrame(rows)

@@ -173,10 +173,15 @@ class Scene:
         self.note("after")
 
     def maps(self):
-        """Note what numa_maps says about the mapping."""
-        lines = self.task.numa_maps().splitlines()
-        inside = [x for x in lines if self.heap.start <= int(x.split()[0], 16) // 4096 < self.heap.stop]
-        self.facts |= maps_facts(inside)
+        """Note what numa_maps says about the mapping; of the partner's, the policies."""
+        self.facts |= maps_facts(self.lines(self.task))
+        if self.partner:
+            self.facts["partner policies"] = maps_facts(self.lines(self.partner))["policies"]
+
+    def lines(self, task):
+        """The lines of numa_maps about the mapping."""
+        lines = task.numa_maps().splitlines()
+        return [x for x in lines if self.heap.start <= int(x.split()[0], 16) // 4096 < self.heap.stop]
 
     def look(self):
         """Note what else the record has, in the order in which it was read there."""
@@ -218,6 +223,7 @@ def own_memory(scene):
         scene.kernel.pin(task, heap[i])
     if sharing.startswith("fork"):
         scene.partner = task.fork("partner")
+        scene.partner.touch(range(heap.start, heap.stop))  # fork copies no ptes of shared mappings
         if "child wrote pages 0-3" in sharing:
             scene.partner.touch(range(heap.start, heap.start + 4), write=True)
     elif sharing.startswith("same process"):

@@ -247,6 +247,17 @@ def access_cost(kernel, task, start, end):
     return float(total / count) if count else float("nan")
 
 
+def governing(kernel, task, vma, address):
+    """The row that holds the policy of an address: of its shared object, of its vma, or of the task."""
+    file, ranges = kernel.tables["mapping"][vma["mapping"]], kernel.tables["sp_node"]
+    if file["fs"] != structs.FS_TMPFS:
+        return vma if vma["mode"] else task._row
+    index, n = vma["vm_pgoff"] + address - vma["vm_start"], file["policy"]
+    while n and not ranges["start"][n] <= index < ranges["end"][n]:
+        n = ranges["next"][n]
+    return ranges[n] if n else task._row
+
+
 def numa_maps(kernel, task):
     """One line a vma: address, policy, then how many of its pages are what, and on which node."""
     from .policy import policy_of
@@ -270,7 +281,7 @@ def numa_maps(kernel, task):
             "writeback": np.count_nonzero(flags & structs.PG_writeback),
         }
         active = np.count_nonzero(flags & structs.PG_active)
-        policy = str(policy_of(vma if vma["mode"] else task._row)).replace("preferred", "prefer")
+        policy = str(policy_of(governing(kernel, task, vma, int(vma["vm_start"])))).replace("preferred", "prefer")
         words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", policy]
         if vma["mapping"]:
             words.append(f"file={kernel._book['files'][int(vma['mapping'])]}")
@@ -385,4 +396,7 @@ def last_of_each(rows):
     stayed &= ~np.isin(last["path"], [trace.PATH_SWAPPED, trace.PATH_FREED])
     last["new_pfn"][stayed] = last["old_pfn"][stayed]
     last["old_pfn"] = rows["old_pfn"][first]
+    most = np.zeros(len(from_end), rows["passes"].dtype)
+    np.maximum.at(most, number, rows["passes"][::-1])
+    last["passes"] = most[number[::-1][first]]
     return last

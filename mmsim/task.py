@@ -10,8 +10,8 @@ from .results import counted, os_error
 from .errors import OutOfMemory
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
-from .ranges import Range, builtin_range, task_range
-from .policy import Policy, format_nodes, parse_nodes, policy_of
+from .ranges import Range, task_range
+from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
 
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
 _CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
@@ -135,7 +135,7 @@ class Task:
         kernel._book["ranges"][f"{self.pid}:{start}"] = str(name) if name else ""
         result = Range(self, start, pages)
         if locked:
-            self.touch(result, write=bool(writable))
+            self._populate(start, start + pages)
         return result
 
     def _free_address(self, pages, at):
@@ -162,22 +162,25 @@ class Task:
             if at < kernel.clock:
                 raise ValueError(f"at is {at}, but the clock already says {kernel.clock}")
             kernel._grow("timer", kernel.k.sys.nr_timers + SPARE_TIMERS)
-            kernel._run(timer.schedule, int(at), timer.MUNMAP, self.pid, start, end)
+            kernel._run(timer.add_timer, int(at), timer.MUNMAP, self.pid, start, end)
             return
         self._call(mmap.do_munmap, self.pid, start, end)
 
     def mlock(self, range):
         """Lock pages in memory: they are faulted in, and their vma is not migratable any more."""
-        for vma in self._set_locked(range, structs.VM_LOCKED):
-            inside = builtin_range(int(vma["vm_start"]), int(vma["vm_end"]))
-            self.touch(inside, write=bool(vma["vm_flags"] & structs.VM_WRITE))
+        start, end = self._set_locked(range, structs.VM_LOCKED)
+        self._populate(start, end)
 
     def munlock(self, range):
         """Undo mlock."""
         self._set_locked(range, 0)
 
+    def _populate(self, start, end):
+        """Fault the pages of [start, end) in without using them, as mlock() does."""
+        self._check_faults(self._call(memory.make_pages_present, self.pid, start, end), "fault in", start, end)
+
     def _set_locked(self, range, flag):
-        """Set or clear VM_LOCKED in a range; the rows of its vmas."""
+        """Set or clear VM_LOCKED in a range: (start, end)."""
         start, end = task_range(self, range)
         self._kernel._reserve_vmas(4)
         self._call(mmap.split_at, self.pid, start)
@@ -185,7 +188,7 @@ class Task:
         vmas = self._kernel.tables["vma"]
         inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
         vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
-        return np.sort(vmas[inside], order="vm_start")
+        return start, end
 
     def touch(self, range, write=False):
         """Read or write every page of a range once.
@@ -264,12 +267,17 @@ class Task:
         """Set the policy of the task, for pages that it will allocate."""
         self._policy_call("set_mempolicy")
         row = self._row
-        row["mode"], row["home"], row["nodes"] = self._resolve(policy)
+        mode, home, nodes = self._resolve(policy)
+        if outside := nodes & ~int(row["mems_allowed"]):
+            allowed = format_nodes(int(row["mems_allowed"]))
+            raise os_error("EINVAL", f"policy: the cpuset of {self.name} allows nodes {allowed} only, "
+                                     f"not {format_nodes(outside)}")  # fmt: skip
+        row["mode"], row["home"], row["nodes"] = mode, home, nodes
         row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
 
     def _resolve(self, policy):
-        if not isinstance(policy, Policy):
-            raise TypeError(f"policy is {policy!r}; make one with Policy.bind() and its like")
+        """(mode, home, nodes) of a policy as the kernel keeps it."""
+        check_policy(policy)
         return policy.resolve(self._kernel.topology.nodes, int(self._row["mems_allowed"]))
 
     def get_mempolicy(self, page=None):
@@ -283,7 +291,7 @@ class Task:
         vma = self._kernel._vma(self, start)
         if vma is None:
             raise os_error("EFAULT", f"page: {start:#x} of {self.name} is not mapped")
-        return policy_of(vma if vma["mode"] else self._row)
+        return policy_of(results.governing(self._kernel, self, vma, start))
 
     def mbind(self, range, policy, move=False, move_all=False, strict=False):
         """Set the policy of a range; trigger A: `move` (MPOL_MF_MOVE) or `move_all` migrates misplaced pages.
@@ -296,20 +304,22 @@ class Task:
         """
         self._policy_call("mbind")
         start, end = task_range(self, range, mapped=False)
-        if end < start or start < 0:
-            raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
-        mode, home, nodes = self._resolve(policy)
+        check_policy(policy)
         if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
             raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
+        if end < start or start < 0:
+            raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
         if start == end:
             return
+        mode, home, nodes = self._resolve(policy)
         flags = mempolicy.MPOL_MF_MOVE * bool(move) | mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
         if policy.mode == "default":
             flags |= mempolicy.MPOL_MF_DISCONTIG_OK
         elif strict:
             flags |= mempolicy.MPOL_MF_STRICT
         self._kernel._reserve_vmas(4)
-        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, nodes, flags)
+        self._kernel._reserve_policies(self)
+        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
         result = self._kernel._migration("mbind", [self.pid], *call, pid=self.pid)
         if result == -structs.EFAULT:
             raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.name}")
@@ -335,9 +345,10 @@ class Task:
         self._policy_call("migrate_pages")
         kernel = self._kernel
         allowed = int(self._row["mems_allowed"])
-        source = parse_nodes(old, kernel.topology.nodes, allowed, "old")
-        target = parse_nodes(new, kernel.topology.nodes, allowed, "new")
+        source = parse_nodes(old, kernel.topology.nodes, allowed, "old", absent=True)
+        target = parse_nodes(new, kernel.topology.nodes, allowed, "new", absent=True)
         other = self._permitted(pid, target)
+        self._check_pairs(source, target)
         call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
         result = kernel._migration("migrate_pages", [other.pid], *call, pid=self.pid, both=source & target)
         if result < 0:
@@ -359,10 +370,23 @@ class Task:
         if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
             owner = f"{other.name} belongs to uid {other.uid}"
             raise os_error("EPERM", f"pid: {owner}, and {self.name} lacks CAP_SYS_ADMIN")
-        if not admin and target & ~int(it["mems_allowed"]):
-            allowed = format_nodes(int(it["mems_allowed"]))
-            raise os_error("EPERM", f"new: the cpuset of {other.name} allows nodes {allowed} only")
+        asks_cpuset = 5 in kernel.patches  # before, a macro stood in for the cpuset of the target
+        allowed = int(it["mems_allowed"]) if asks_cpuset else (1 << kernel.topology.nodes) - 1
+        if not admin and target & ~allowed:
+            who = f"the cpuset of {other.name} allows" if asks_cpuset else "this machine has"
+            only = f"{who} nodes {format_nodes(allowed)} only"
+            raise os_error("EPERM", f"new: {only}, and {self.name} lacks CAP_SYS_ADMIN")
         return other
+
+    def _check_pairs(self, source, target):
+        """EINVAL if memory would go to a node that the machine does not have; Linux crashed there until 2.6.23."""
+        every = (1 << self._kernel.topology.nodes) - 1
+        if 5 in self._kernel.patches:
+            for node in mask_nodes(source & every):
+                to = mempolicy.node_remap(node, source, target)
+                if not every >> to & 1:
+                    raise os_error("EINVAL", f"new: memory of node {node} would go to node {to}; "
+                                             f"this machine has the nodes {format_nodes(every)}")  # fmt: skip
 
     # -- what can be seen
 

@@ -23,6 +23,7 @@ def verify(kernel):
     check_swap(tables, found)
     check_references(kernel, found)
     check_page_cache(tables)
+    check_shared_policies(tables)
     demand(found.reached, "a pte maps it that its reverse map does not reach")
     check_locks(tables, kernel.k.sys)
     check_contents(tables, found)
@@ -79,9 +80,10 @@ def in_reverse_map(tables, used, present):
 
 
 def expected(tables, used):
-    """What was written last to each virtual page in use: by its task, or to the file where the task wrote nothing."""
+    """What was written last to each virtual page in use: by its task, or to the file whose page it is."""
     vmas, maps, written = tables["vma"], tables["mapping"], used["wrote"].copy()
-    from_file = (vmas["mapping"][used["vma"]] > 0) & (written == 0)
+    from_file = used["flags"] & structs.PTE_PRESENT != 0
+    from_file[from_file] = tables["mem_map"]["mapping"][used["value"][from_file]] > 0
     vma = used["vma"][from_file]
     slot = used["address"][from_file] + (vmas["vm_pgoff"] - vmas["vm_start"] + maps["base"][vmas["mapping"]])[vma]
     written[from_file] = tables["file_page"]["wrote"][slot]
@@ -245,6 +247,20 @@ def check_page_cache(tables):
     holds[cached] = files["pfn"][maps["base"][pages["mapping"][cached]] + pages["index"][cached]] == cached
     demand(holds, "names a mapping whose page cache holds another page or none")
     demand((files["pfn"] == 0) | (files["entry"] == 0), "is in the page cache and in swap at once", "file page")
+
+
+def check_shared_policies(tables):
+    """The ranges of a shared policy lie inside their file, in order; each row belongs to one file, or is free."""
+    ranges, maps = tables["sp_node"], tables["mapping"]
+    found = np.zeros(len(ranges), bool)
+    for m in np.flatnonzero(maps["policy"]):
+        n, end = int(maps["policy"][m]), 0
+        while n:
+            row = ranges[n]
+            if found[n] or not end <= row["start"] < row["end"] <= maps["pages"][m]:
+                raise InvariantError(f"shared policy {n}: its range does not fit into file {m}")
+            found[n], end, n = True, row["end"], int(row["next"])
+    demand(found == (ranges["mode"] != 0), "belongs to no file, or is free and linked", "shared policy")
 
 
 def check_locks(tables, sys):

@@ -3,7 +3,7 @@
 from math import isqrt
 
 import pytest
-from machines import Checked, boot, drain, free, writer
+from machines import Checked, boot, drain, free, states, writer
 
 from mmsim import OutOfMemory, Policy, Topology
 from mmsim.mm import page_alloc, structs
@@ -306,3 +306,29 @@ def test_interrupts_walk_the_zonelist_too():
     kernel.wait(5_000)
     assert kernel.vmstat()["atomic_failures"] == 0
     assert free(kernel, 1) == 64 - 5
+
+
+def test_frames_that_reclaim_finds_in_pagevecs_are_progress():
+    """A round that evicts nothing may free frames all the same: those that only a pagevec held."""
+    kernel = boot(nodes=1, frames=64, swap_slots=0)
+    task = kernel.spawn("a")
+    gone = task.mmap(6, shared=True)
+    task.touch(gone, write=True)
+    task.munmap(gone)
+    heap = task.mmap(64)
+    with pytest.raises(OutOfMemory):
+        task.touch(heap, write=True)
+    assert (states(task, heap)["present"], free(kernel, 0)) == (59, 4)
+
+
+def test_what_the_trace_says_where_there_is_no_memory():
+    bind = "no page on any node that the policy allows"  # BIND's zonelist is of no node
+    for policy, text in ((Policy.bind("0-1"), bind), (None, "no page for node 1")):
+        kernel = boot(frames=64, swap_slots=0)
+        task = kernel.spawn("a", node=1)
+        heap = task.mmap(128)
+        if policy:
+            task.mbind(heap, policy)
+        with pytest.raises(OutOfMemory):
+            task.touch(heap, write=True)
+        assert text in kernel.events()["text"].tolist()

@@ -11,9 +11,12 @@ from mmsim.configs import (
     TRIGGERS,
     answer,
     answers,
+    as_sent,
     config_matrix,
     configuration,
     image_sizes,
+    pull,
+    small_machine,
     symbols,
 )  # fmt: skip
 from mmsim.plots.picture import Picture
@@ -28,7 +31,7 @@ def matrix():
 def test_the_matrix_has_every_configuration_once(matrix):
     assert len(matrix) == 32
     assert not matrix.duplicated(list(OPTIONS)).any()
-    assert list(matrix.columns) == [*OPTIONS, "MIGRATION", "symbols", *TRIGGERS]
+    assert list(matrix.columns) == [*OPTIONS, "MIGRATION", "symbols", *TRIGGERS, "V1 as sent"]
 
 
 def test_migration_is_derived(matrix):
@@ -51,6 +54,30 @@ def test_patch_1_changes_no_answer_where_migration_is_on(patches):
     server = configuration(*MACHINES["NUMA server"])
     assert set(answers(server, patches).values()) == {"0, 4 swapped out"}
     assert answer(configuration("SMP", "SWAP"), patches, "D") == ("-ENOSYS" if patches else "0, 4 swapped out")
+
+
+@pytest.mark.parametrize("patches", range(8))
+def test_without_swap_a_list_of_new_pages_decides_between_a_count_and_a_bug(patches):
+    """swap_page() leaves a page without a mapping alone: eleven passes, and B and D count it.  With a list: BUG."""
+    no_swap = configuration("NUMA", "DISCONTIGMEM", "SMP")
+    counted = {"A": "0, none moved", "B": "4, none moved", "C": "0, none moved", "D": "4, none moved"}
+    with_a_list = "ABCD" if patches >= 5 else "D" if patches >= 3 else ""
+    assert answers(no_swap, patches) == counted | dict.fromkeys(with_a_list, "BUG()")
+    kernel, task, heap = small_machine(no_swap, patches)
+    if not with_a_list:
+        pull(kernel, task, heap, "B")
+        assert (kernel.last.passes, kernel.last.retried, task.placement(heap)) == (11, 4, [0] * 4)
+
+
+def test_which_kernels_could_not_be_built_as_v1_was_sent(matrix):
+    """kernel.md 9: with patch 4 a kernel without SWAP does not link, with patch 6 one without MIGRATION not compile."""
+    sent = matrix["V1 as sent"]
+    assert (sent != "builds").sum() == 18
+    assert ((sent == "does not compile") == ~matrix["MIGRATION"]).all()
+    assert ((sent == "does not link") == (matrix["MIGRATION"] & ~matrix["SWAP"])).all()
+    every = [configuration(*(name for name in OPTIONS if line[name])) for _, line in matrix.iterrows()]
+    failed = [sum(as_sent(config, n) != "builds" for config in every) for n in range(8)]
+    assert failed == [0, 0, 0, 0, 16, 16, 18, 18]
 
 
 def test_symbols_say_why_not():
@@ -125,6 +152,10 @@ def test_all_seven_patches(widget):
     widget.others.value = True
     assert "remove_from_swap" in widget.symbols.value
     assert widget.triggers.value.count("0, 4 moved") == 4
+    assert "As the patches were sent" not in widget.line.value
+    widget.options["SWAP"].value = False
+    assert "As the patches were sent, this kernel does not link" in widget.line.value
+    assert widget.triggers.value.count("BUG()") == 4
 
 
 def test_what_it_shows_is_what_the_matrix_says(widget, matrix):

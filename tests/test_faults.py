@@ -7,6 +7,7 @@ import pytest
 from machines import boot, frames_of, free, settle, slots, states, writer
 
 from mmsim import Faults, OutOfMemory
+from mmsim.mm import structs
 
 NONE = Faults(0, 0, 0, 0)
 
@@ -188,8 +189,9 @@ def test_fork_leaves_shared_mappings_writable():
     heap = parent.mmap(4, shared=True)
     parent.touch(heap, write=True)
     child = parent.fork()
-    assert child.touch(range(heap.start, heap.stop), write=True) == NONE
-    assert parent.touch(heap) == NONE
+    # without an anon_vma no pte is copied: faults will fill them as well (2.6.14)
+    assert child.touch(range(heap.start, heap.stop), write=True) == minor(4)
+    assert child.touch(range(heap.start, heap.stop), write=True) == parent.touch(heap, write=True) == NONE
     assert frames_of(child) == frames_of(parent)
 
 
@@ -203,14 +205,75 @@ def test_fork_before_the_first_touch_shares_nothing():
     assert not set(frames_of(parent)) & set(frames_of(child))
 
 
-def test_zero_pages_survive_a_fork():
+@pytest.mark.parametrize("written", [0, 1])
+def test_zero_pages_survive_a_fork_where_the_vma_has_an_anon_vma(written):
     kernel = boot()
     parent = kernel.spawn("a")
-    heap = parent.mmap(4)
+    heap = parent.mmap(4 + written)
     parent.touch(heap)
+    parent.touch(heap[4:], write=True)
     child = parent.fork()
-    assert states(child) == {"zero": 4}
-    assert child.touch(range(heap.start, heap.stop), write=True) == copied(4)
+    assert states(child, range(heap.start, heap.start + 4)) == {"zero" if written else "none": 4}
+    faults = child.touch(range(heap.start, heap.start + 4), write=True)
+    assert faults == (copied(4) if written else minor(4))
+
+
+def test_a_page_whose_lock_is_held_is_copied_not_reused():
+    kernel = boot()
+    task, heap = writer(kernel, 2)
+    kernel.migrate(frames_of(task), to=1)  # the new ptes are write-protected
+    kernel.hold_lock(task, heap[0], kernel.clock + 10**6)
+    assert task.touch(heap, write=True) == Faults(0, 0, 1, 1)
+    assert task.placement(heap) == [0, 1]
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_pinned_page_keeps_its_slot_when_its_last_pte_goes(pinned):
+    kernel = boot()
+    task, heap = writer(kernel, 4)
+    kernel.reclaim(4)
+    task.touch(heap)
+    assert slots(kernel) == 4
+    if pinned:
+        kernel.pin(task, heap[:3])
+    task.munmap(heap)
+    assert slots(kernel) == 3 * pinned
+
+
+def test_mlock_uses_no_page():
+    kernel = boot()
+    task, heap = writer(kernel, 4)
+    kernel.migrate(frames_of(task, heap[:2]), to=1)  # old and write-protected
+    child = task.fork()
+    writes = kernel.k.sys.writes
+    task.munlock(heap)
+    kernel.reclaim(0)
+    reader = child.mmap(2, kernel.file("f", 2), writable=False)
+    child.touch(reader)
+    kernel.migrate(frames_of(child, reader), to=1)
+    child.touch(reader)
+    vmas = kernel.tables["vma"]
+    (row,) = vmas[(vmas["vm_mm"] == child.pid) & (vmas["mapping"] > 0)]
+    ptes = kernel.tables["pte"][row["pte_base"] + reader.start :][:2]
+    ptes["flags"] &= ~structs.PTE_YOUNG
+    child.mlock(reader)
+    assert not (ptes["flags"] & structs.PTE_YOUNG).any()
+    task.mlock(heap)  # where the vma is writable this is a write fault: copy-on-write is broken
+    assert kernel.k.sys.writes == writes
+    assert not set(frames_of(task, heap)) & set(frames_of(child))
+    task.touch(heap)
+    assert kernel.vmstat()["stale_reads"] == 0
+
+
+def test_a_locked_private_copy_of_a_file_keeps_what_it_saw():
+    kernel = boot()
+    task, other = kernel.spawn("a"), kernel.spawn("b")
+    file = kernel.file("f", 2)
+    mine = task.mmap(2, file, locked=True)
+    other.write(file)
+    task.touch(mine)
+    kernel.verify()
+    assert kernel.vmstat()["stale_reads"] == 0
 
 
 # -- swap

@@ -35,6 +35,14 @@ def test_every_errno_is_answered():
     assert set(table["answer"][table["pages moved"] == 7]) == {0, 1, "EIO"}
 
 
+def test_references_are_counted_with_a_pte_for_each_process():
+    """fork() copies no ptes of a file that was never written privately: each child must have used the page."""
+    for seed in range(1, 25):
+        question = ask(lesson06.expected_references, seed)
+        users, nr_refs = int(question.text.split()[0]), int(question.rule.split("nr_refs = ")[1][0])
+        assert question.answer == users + nr_refs
+
+
 def test_questions_of_lesson_05_reach_every_answer():
     assert {ask(lesson05.new_page, seed).answer for seed in range(40)} == {0, 1, 2, 3}
     assert {ask(lesson05.stays, seed).answer for seed in range(40)} == {"direct", "not collected", "retries exhausted"}

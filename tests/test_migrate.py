@@ -1,9 +1,10 @@
 """Migration and its obstacles: where each page ends, why, and that the others move all the same."""
 
+import numpy as np
 import pytest
-from machines import boot, drain, frames_of, free, paths, settle, slots, states, writer
+from machines import boot, drain, expect_error, frames_of, free, paths, settle, slots, states, writer
 
-from mmsim import Config, KernelBug, KernelHang, Policy, Topology
+from mmsim import Config, KernelBug, KernelHang, Policy, Topology, scenes
 from mmsim.mm import buffer, structs, trace
 
 N = 8
@@ -261,15 +262,18 @@ def test_vmas_that_are_not_migratable(flag):
     assert task.placement(other) == [0] * 4
 
 
-def test_a_reserved_first_vma_hides_the_whole_task():
-    """check_range() answers -EACCES at once, and migrate_pages() does not look at its answer."""
-    kernel = boot()
+@pytest.mark.parametrize(("patches", "seen"), [(0, False), ((1, 3), False), (4, False), (5, True), (7, True)])
+def test_a_reserved_first_vma_hides_the_whole_task_until_patch_5(patches, seen):
+    """check_range() answers -EACCES at once, and migrate_pages() does not look at its answer (ia64: every process)."""
+    kernel = boot(patches=patches)
     task = kernel.spawn("a")
     task.touch(task.mmap(4, flags=["reserved"]), write=True)
     heap = task.mmap(N)
     task.touch(heap, write=True)
     assert move(kernel, task) == 0
-    assert task.placement(heap) == [0] * N
+    assert task.placement(heap) == [1 if seen else 0] * N
+    with expect_error("EACCES", "reserved"):
+        task.mbind(None, Policy.bind(0), move=True)
 
 
 def test_a_careful_kernel_leaves_locked_frames_alone():
@@ -302,9 +306,74 @@ def test_the_endless_unmap_loop():
     before = kernel.snapshot()
     with pytest.raises(KernelHang, match="never ends"):
         kernel.migrate(frames, to=1, force=True)
+    stands = kernel.snapshot().tables
+    assert "putback_lru_pages" not in set(kernel.events()["function"])  # nobody is there to do it
+    with pytest.raises(KernelHang, match=r"stands still, restore\(\) a snapshot"):
+        kernel.wait(10)
+    assert all(np.array_equal(stands[name], table) for name, table in kernel.tables.items())
     kernel.restore(before)
     kernel.verify()
     assert kernel.migrate(frames, to=1).skipped == 2
+
+
+@pytest.mark.parametrize("trigger", "BD")
+def test_the_unmap_loop_ends_if_the_locker_unmaps(trigger):
+    """Between two rounds the kernel calls schedule(): time passes, and others run."""
+    kernel = boot()
+    task, other = kernel.spawn("owner"), kernel.spawn("locker")
+    file = kernel.file("f", 4)
+    mine, theirs = task.mmap(4, file, shared=True), other.mmap(4, file, shared=True, locked=True)
+    task.touch(mine)
+    kernel.interrupts(0, period=1_000, hold=10_000)  # what goes on for ever does not end the loop
+    begin = kernel.clock
+    other.munmap(theirs, at=begin + 50_000)
+    if trigger == "B":
+        assert task.migrate_pages(0, 0, 1) == 0
+    else:
+        kernel.migrate(frames_of(task), to=1, force=True)
+    assert kernel.last.moved == 4
+    assert kernel.clock > begin + 50_000
+    assert other.pages().empty
+
+
+def test_a_locker_that_unmaps_something_else_does_not_help():
+    kernel = boot()
+    task, other = kernel.spawn("owner"), kernel.spawn("locker")
+    file = kernel.file("f", 4)
+    mine, theirs = task.mmap(4, file, shared=True), other.mmap(4, file, shared=True, locked=True)
+    task.touch(mine)
+    other.munmap(theirs[:2], at=kernel.clock + 50_000)
+    with pytest.raises(KernelHang):
+        task.migrate_pages(0, 0, 1)
+
+
+def test_the_list_of_new_pages_runs_empty():
+    """An in-kernel caller that allocates fewer pages than it has isolated: migrate_pages() stops."""
+    kernel = boot()
+    task, heap = writer(kernel, N)
+    result = kernel.migrate(frames_of(task), to=1, new_pages=3)
+    assert (result.returned, result.moved) == (0, 3)
+    assert paths(kernel) == {"direct": 3, "retries exhausted": N - 3}
+    assert set(result.stayed["reason"]) == {"no new page was left on the list"}
+    assert task.placement(heap) == [1] * 3 + [0] * (N - 3)
+    assert "the list of new pages is empty: stop" in set(kernel.events()["text"])
+    with expect_error(ValueError, "new_pages is -1"):
+        kernel.migrate(frames_of(task), to=1, new_pages=-1)
+
+
+def test_the_fallback_that_really_swaps_a_page_out():
+    """Pass 3 finds the buffers in the journal and falls back to swap_page(); while that unmaps, the journal commits."""
+    kernel, frames = scenes.journal_commit()
+    kernel.migrate(frames, to=1)
+    kernel.verify()
+    assert paths(kernel) == {"swapped out": 1}
+    assert 4 <= kernel.last.passes < 11
+    assert trace.FALL_BACK in kernel.tables["event"]["code"]
+    assert "page cache" not in kernel.residency()
+    kernel, frames = scenes.journal_commit(patches=(1, 3))
+    kernel.wait(10**6)  # a moment later the buffers are free in the first pass
+    kernel.migrate(frames, to=1)
+    assert paths(kernel) == {"direct": 1}
 
 
 def test_a_task_whose_pages_another_one_locks_hangs_the_caller():
@@ -334,7 +403,7 @@ def test_no_free_slot_is_a_permanent_failure():
     assert reasons(kernel) == {"no free swap slot": N - 5}
     assert set(kernel.last.stayed["error"]) == {"-ENOMEM"}
     task.touch(heap)
-    assert task.placement(heap) == [1] * 5 + [0] * 3
+    assert task.placement(heap) == [0] * 3 + [1] * 5  # the highest addresses come first
 
 
 def test_no_swap_at_all():
@@ -353,14 +422,32 @@ def test_one_slot_is_enough_for_the_whole_series():
     assert task.placement(heap) == [1] * 50
 
 
-@pytest.mark.parametrize("patches", [0, (1, 3), 7])
-def test_without_config_swap_it_is_a_bug(patches):
+@pytest.mark.parametrize(
+    ("patches", "trigger", "dies"),
+    [
+        *[(patches, trigger, False) for patches in (0, 1, 2) for trigger in "BD"],
+        *[(patches, "B", False) for patches in ((1, 3), 3, 4)], *[(patches, "D", True) for patches in ((1, 3), 3, 4)],
+        *[(patches, trigger, True) for patches in (5, 7) for trigger in "ABD"],
+    ],
+)  # fmt: skip
+def test_without_config_swap(patches, trigger, dies):
+    """Without a target list swap_page() leaves a page without a mapping alone: eleven passes, and it is counted."""
     kernel = boot(config=Config(swap=False), patches=patches)
     task, heap = writer(kernel, N)
+    pull = {
+        "A": lambda: task.mbind(heap, Policy.bind(1), move=True),
+        "B": lambda: task.migrate_pages(0, 0, 1), "D": lambda: kernel.migrate(frames_of(task), to=1).returned,
+    }[trigger]  # fmt: skip
     before = kernel.snapshot()
-    with pytest.raises(KernelBug, match="CONFIG_SWAP"):
-        move(kernel, task)
-    kernel.restore(before)
+    if dies:
+        with pytest.raises(KernelBug, match="CONFIG_SWAP"):
+            pull()
+        kernel.restore(before)
+    else:
+        assert pull() == N
+        assert paths(kernel) == {"retries exhausted": N}
+        assert kernel.last.passes == 11
+        assert task.placement(heap) == [0] * N
     assert task.touch(heap, write=True) == (0, 0, 0, 0)
 
 
@@ -438,7 +525,7 @@ def test_a_page_that_is_unmapped_while_migration_sleeps():
     kernel.hold_lock(task, heap[0], kernel.clock + 10**6)  # migration sleeps on this one in pass 3
     kernel.hold_lock(task, heap[5], kernel.clock + 10**5)  # and this one has come no further by then
     task.munmap(heap[4:6], at=kernel.clock + 5 * 10**5)
-    assert move(kernel, task) == 0
+    assert kernel.migrate(frames_of(task), to=1).returned == 0
     result = paths(kernel)
     assert result == {"direct": N - 1, "freed from under us": 1}
     assert kernel.last.pages.set_index("page").loc[heap.start + 5, "path"] == "freed from under us"
@@ -451,9 +538,40 @@ def test_freed_pages_under_the_baseline_go_to_swap_and_vanish():
     task, heap = writer(kernel, N)
     kernel.hold_lock(task, heap[0], kernel.clock + 10**6)
     task.munmap(heap[4:6], at=kernel.clock + 10)
-    assert move(kernel, task) == 0
+    assert kernel.migrate(frames_of(task), to=1).returned == 0
     assert paths(kernel) == {"swapped out": N}
     assert slots(kernel) == N - 2
+
+
+@pytest.mark.parametrize("trigger", "ABC")
+def test_an_munmap_of_the_same_mm_waits_until_the_call_has_ended(trigger):
+    """A, B and C hold the mmap_sem of the target; only D can meet an munmap in between."""
+    kernel = boot()
+    task, heap = writer(kernel, N)
+    kernel.hold_lock(task, heap[0], kernel.clock + 10**6)
+    group = kernel.cpuset("g", 1, memory_migrate=True)
+    task.munmap(heap[4:6], at=kernel.clock + 10)
+    if trigger == "A":
+        task.mbind(heap, Policy.bind(1), move=True)
+    elif trigger == "B":
+        task.migrate_pages(0, 0, 1)
+    else:
+        group.attach(task)
+    assert paths(kernel) == {"direct": N}
+    kernel.wait(10**6)
+    assert len(task.pages()) == N - 2
+
+
+def test_an_munmap_of_another_mm_does_not_wait():
+    kernel = boot()
+    task, heap = writer(kernel, N)
+    other, theirs = writer(kernel, 2, name="other")
+    kernel.hold_lock(task, heap[0], kernel.clock + 10**6)
+    other.munmap(theirs, at=kernel.clock + 10)
+    seen = []
+    with kernel.watch(lambda: seen.append(len(other.pages()))):
+        move(kernel, task)
+    assert {2, 0} == set(seen)
 
 
 def test_frames_that_are_free_already():
@@ -499,7 +617,7 @@ def test_everything_at_once_and_every_page_in_one_path():
     task, heap = writer(kernel, 60)
     child = task.fork()
     task.mlock(heap[:5])
-    kernel.pin(child, range(heap.start + 10, heap.start + 15))
+    kernel.pin(child, range(heap.start + 50, heap.start + 55))  # the highest addresses come first, and get the slots
     kernel.hold_lock(child, range(heap.start + 20, heap.start + 25), kernel.clock + 10**6)
     child.munmap(range(heap.start + 30, heap.start + 35))
     file = kernel.file("f", 10, fs="xfs-meta")

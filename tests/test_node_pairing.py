@@ -75,6 +75,16 @@ def test_a_cycle_is_broken_at_the_last_moving_pair_and_its_pages_move_twice():
     assert (first["old_node"], first["new_node"]) == (2, 2)
 
 
+def test_of_a_page_that_moved_twice_the_larger_number_of_passes_counts():
+    kernel, task, heap = spread(3)
+    locked = heap.start + 8  # on node 2, so that it moves in the first pair and in the second
+    kernel.hold_lock(task, range(locked, locked + 1), kernel.clock + 100_000)
+    assert task.migrate_pages(0, {0, 1, 2}, {1, 2}) == 0
+    passes = kernel.last.pages.set_index("page")["passes"]
+    assert passes.loc[locked] == kernel.last.passes == 4  # pass 3 waited for the lock; the second visit took one pass
+    assert set(passes.drop(locked)) == {1}
+
+
 def test_a_long_tail_into_a_cycle_keeps_a_record_of_every_page():
     kernel, task, heap = spread(8)
     for old, new in (("0-7", "0-2"), ("all", "5-7"), ("0-6", "1,3"), ("1-7", "0,2,4,6"), ("all", "3")):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from machines import Checked, boot, changed, drain, expect_error, frames_of, free, frozen, paths, settle, writer
@@ -422,12 +421,9 @@ class BadMemory(Machine):
 
 
 TestBadMemory = BadMemory.TestCase
-TestBadMemory.settings = settings(max_examples=60)
-
 
 
 def test_compiled_it_does_the_same():
-    pytest.importorskip("numba", reason="a compiled machine needs numba: pip install 'mmsim[fast]'")
     from test_compiled import BothSpeeds
 
     for patches in (0, 3, 7):

@@ -104,25 +104,44 @@ def test_a_full_node_is_passed_over(policy, node, placement):
     assert task.placement(heap) == placement
 
 
-def test_task_interleave_is_round_robin():
+def test_task_interleave_goes_by_the_place_of_the_page():
+    """The record of real kernels agrees: the order of the touches does not count where there is a vma."""
     _, task, heap = newcomer(nodes=4, pages=7, node=2, policy=Policy.interleave("0,1,3"))
-    for i in (5, 0, 1, 6, 2, 3, 4):  # the order of the touches counts, not the place
+    for i in (5, 0, 1, 6, 2, 3, 4):
         task.touch(heap[i], write=True)
-    order = [task.placement(heap)[i] for i in (5, 0, 1, 6, 2, 3, 4)]
-    assert order == [0, 1, 3, 0, 1, 3, 0]
+    assert task.placement(heap) == [(0, 1, 3)[(heap.start + i) % 3] for i in range(7)]
 
 
-def test_each_task_has_its_own_round():
-    kernel = boot(nodes=2)
+def test_pages_touched_out_of_order():
+    _, task, heap = newcomer(nodes=4, pages=8, node=0, policy=Policy.interleave("0-3"))
+    for i in (0, 4, 1, 5):
+        task.touch(heap[i], write=True)
+    assert [task.placement(heap)[i] for i in (0, 4, 1, 5)] == [0, 0, 1, 1]
+
+
+def test_page_cache_of_ordinary_files_goes_round_robin_and_each_task_has_its_own_round():
+    kernel = boot(nodes=3)
     one, two = (kernel.spawn(name) for name in "ab")
-    heaps = []
+    mappings = []
     for task in (one, two):
-        task.set_mempolicy(Policy.interleave("all"))
-        heaps.append(task.mmap(4))
-    for i in range(4):
-        one.touch(heaps[0][i], write=True)
-        two.touch(heaps[1][i], write=True)
-    assert one.placement() == two.placement() == [0, 1, 0, 1]
+        task.set_mempolicy(Policy.interleave("0,2"))
+        mappings.append(task.mmap(4, kernel.file(f"of {task.name}", 4)))
+    for i in (3, 0, 2, 1):  # the order of the reads counts, not the place
+        one.touch(mappings[0][i])
+        two.touch(mappings[1][i])
+    assert [one.placement(mappings[0])[i] for i in (3, 0, 2, 1)] == [0, 2, 0, 2]
+    assert two.placement() == one.placement()
+
+
+def test_tmpfs_goes_by_the_page_of_the_file_whoever_touches_it():
+    kernel = boot(nodes=3)
+    file = kernel.file("f", 8, fs="tmpfs")
+    task = kernel.spawn("a")
+    task.set_mempolicy(Policy.interleave("1-2"))
+    task.write(file, 3, 2)
+    task.touch(task.mmap(4, file, offset=4, shared=True))
+    kernel.spawn("reader").touch(reader := kernel.tasks[-1].mmap(8, file, shared=True))
+    assert kernel.tasks[-1].placement(reader)[3:] == [2, 1, 2, 1, 2]
 
 
 def test_vma_interleave_goes_by_offset():
@@ -202,8 +221,8 @@ def test_a_policy_on_an_untouched_range_splits_and_keeps_it():
 # -- cpusets limit them all
 
 
-def confined(mems):
-    kernel, task, heap = newcomer(nodes=4, pages=4)
+def confined(mems, node=0):
+    kernel, task, heap = newcomer(nodes=4, pages=4, node=node)
     kernel.cpuset("c", mems).attach(task)
     return task, heap
 
@@ -214,12 +233,17 @@ def test_default_spills_to_the_nearest_allowed_node():
     assert task.placement(heap) == [2] * 4
 
 
-def test_masks_are_cut_to_the_allowed_nodes():
+@pytest.mark.parametrize("policy", [Policy.interleave("0-2"), Policy.bind("0-1"), Policy.preferred(0)])
+def test_set_mempolicy_takes_no_node_outside_the_cpuset(policy):
+    """The cpuset patches of 3 November 2005; 2.6.25 began to cut the set instead."""
+    task, _ = confined("2-3")
+    with expect_error("EINVAL", "the cpuset of a allows nodes 2-3 only, not 0"):
+        task.set_mempolicy(policy)
+    assert task.get_mempolicy() == Policy.default()
+
+
+def test_a_task_policy_inside_the_cpuset():
     task, heap = confined("2-3")
-    task.set_mempolicy(Policy.interleave("0-2"))
-    assert task.get_mempolicy() == Policy.interleave((2,))
-    with expect_error("EINVAL", "policy"):
-        task.set_mempolicy(Policy.bind("0-1"))
     task.set_mempolicy(Policy.bind("all"))
     assert task.get_mempolicy() == Policy.bind((2, 3))
     task.set_mempolicy(Policy.interleave("+1"))
@@ -227,10 +251,29 @@ def test_masks_are_cut_to_the_allowed_nodes():
     assert task.placement(heap) == [3] * 4
 
 
-def test_a_preferred_node_outside_is_refused():
-    task, _ = confined("2-3")
-    with expect_error("EINVAL", "not allowed"):
-        task.set_mempolicy(Policy.preferred(0))
+@pytest.mark.parametrize(
+    ("policy", "nodes"),
+    [
+        (Policy.preferred(1), {2}),  # the zonelist of node 1, as far as the cpuset allows it
+        (Policy.bind((0, 1)), {3}),  # none of its nodes is allowed: as DEFAULT, where the task runs
+        (Policy.bind((1, 2)), {2}),
+        (Policy.interleave((0, 1, 2, 3)), {2, 3}),
+    ],
+)
+def test_mbind_takes_nodes_outside_the_cpuset_and_allocation_obeys_both(policy, nodes):
+    task, heap = confined("2-3", node=3)
+    task.mbind(heap, policy)
+    assert task.get_mempolicy(heap[0]) == policy
+    task.touch(heap, write=True)
+    assert set(task.placement(heap)) == nodes
+
+
+def test_misfits_are_those_of_the_mask_as_it_was_given():
+    task, heap = confined("0-1")
+    task.touch(heap, write=True)
+    task.mbind(heap, Policy.bind("0,3"), move=True, strict=True)  # node 0 is in the mask: nothing to do
+    with expect_error("EIO", "strict"):
+        task.mbind(heap, Policy.bind("2-3"), strict=True)
 
 
 def test_interleave_of_a_vma_stays_inside():

@@ -90,7 +90,8 @@ def test_a_page_that_was_freed_meanwhile():
         kernel.hold_lock(task, heap[5], kernel.clock + 10**5)
         task.munmap(heap[5], at=kernel.clock + 5 * 10**5)
 
-    kernel, _task, _heap, old = moved(prepare=prepare)
+    # triggers A to C hold the mmap_sem: there the munmap would wait
+    kernel, _task, _heap, old = moved(trigger="D", prepare=prepare)
     assert story(kernel, old[5])[-4:] == ["migrate_pages", "unmap_vmas", "migrate_pages", "putback_lru_pages"]
     assert kernel.events()["text"].str.contains("freed from under us").sum() == 1
 

@@ -324,7 +324,7 @@ def writeback_without_a_write(scene):
 def a_write_without_writeback(scene):
     scene.kernel.k.sys.in_flight += 1
     pfn = frames_of(scene.task, scene.mapped[0])[0]
-    timer.schedule(scene.kernel.k, scene.kernel.clock + 10, timer.IO_DONE, pfn, 0, 0)
+    timer.add_timer(scene.kernel.k, scene.kernel.clock + 10, timer.IO_DONE, pfn, 0, 0)
 
 
 @rule("number of writes under way")

@@ -7,7 +7,7 @@ from .structs import (
 )
 from .pagemap import add_to_page_cache, file_page, find_get_page
 from .swap import get_page, lru_cache_add, put_page
-from .timer import lock_page, schedule, unlock_page, wait_until, COMMIT
+from .timer import add_timer, lock_page, unlock_page, wait_until, COMMIT
 from .trace import FAULT_FILE_HIT, FAULT_FILE_MISS, trace
 
 JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file system commits it
@@ -73,7 +73,7 @@ def mark_buffers_dirty(k, pfn, fs):
     page.private |= BH_Dirty
     if fs == FS_EXT3_JOURNALLED:
         if not page.private & BH_JBD:
-            schedule(k, k.sys.clock + JOURNAL_COMMIT, COMMIT, pfn, 0, 0)
+            add_timer(k, k.sys.clock + JOURNAL_COMMIT, COMMIT, pfn, 0, 0)
         page.private |= BH_JBD
 
 

@@ -7,14 +7,14 @@ from .page_alloc import alloc_page_vma
 from .rmap import page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
-    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_FAULTING, PG_reserved, PG_swapcache, PG_uptodate,
+    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_locked, PG_reserved, PG_swapcache, PG_uptodate,
     PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
     VM_WRITE,
 )
-from .swap import get_page, lru_cache_add_active, put_page
+from .swap import get_page, lru_add_drain, lru_cache_add_active, put_page
 from .swap_state import lookup_swap_cache, read_swap_cache
 from .swapfile import (
-    drop_unused_swap_page, exclusive_swap_page, remove_exclusive_swap_page, swap_duplicate, swap_free,
+    free_swap_cache, exclusive_swap_page, remove_exclusive_swap_page, swap_duplicate, swap_free,
     vm_swap_full,
 )
 from .timer import cond_resched, lock_page, unlock_page
@@ -41,16 +41,30 @@ def touch_range(k, mm, start, end, write, faults):
     return 0
 
 
+def make_pages_present(k, mm, start, end):
+    """mlock: fault every page of [start, end) in, for writing where the vma allows it: 0, -EFAULT or -ENOMEM.
+
+    Nothing is accessed: a pte that is fit already stays old.
+    """
+    for address in range(start, end):
+        v = find_vma(k, mm, address)
+        if not v or k.vma[v].vm_start > address:
+            return -EFAULT
+        kind = fault_in(k, v, address, k.vma[v].vm_flags & VM_WRITE)
+        if kind < 0:
+            return kind
+        cond_resched(k)
+    return 0
+
+
 def get_user_pages(k, mm, start, end, times, pfns):
     """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page."""
     for address in range(start, end):
         pfn = follow_page(k, mm, address)
         while pfn < 0:
-            v = find_vma(k, mm, address)
-            result = touch(k, mm, address, 1 if v and k.vma[v].vm_flags & VM_WRITE else 0)
+            result = make_pages_present(k, mm, address, address + 1)
             if result < 0:
                 return result
-            cond_resched(k)
             pfn = follow_page(k, mm, address)
         k.mem_map[pfn].count += times
         pfns[address - start] = pfn
@@ -71,21 +85,29 @@ def touch(k, mm, address, write):
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address or (write and not k.vma[v].vm_flags & VM_WRITE):
         return -EFAULT
+    kind = fault_in(k, v, address, write)
+    if kind >= 0:
+        vma = k.vma[v]
+        access(k, vma, address, k.pte[vma.pte_base + address], write)
+    return kind
+
+
+def fault_in(k, v, address, write):
+    """Fault until the pte allows an access: the kind of fault, or an errno."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     kind = 0
-    task = k.task[mm]
+    task = k.task[vma.vm_mm]
     while not pte.flags & PTE_PRESENT or (write and not pte.flags & PTE_RW):
-        task.flags |= PF_FAULTING
+        task.flags |= PF_MMAP_SEM
         result = handle_mm_fault(k, v, address, write)
-        task.flags &= ~PF_FAULTING
+        task.flags &= ~PF_MMAP_SEM
         if result < 0 and result != -EAGAIN:
             return result
         kind = max(kind, result) if result > 0 else kind
     if kind:
         k.sys.clock += k.costs.minor
         k.vmstat[VM_MINOR + kind - 1] += 1
-    access(k, vma, address, pte, write)
     return kind
 
 
@@ -95,7 +117,7 @@ def access(k, vma, address, pte, write):
     page = k.mem_map[pte.value]
     k.sys.clock += k.costs.access * k.distance[node][page.node] // 10
     pte.flags |= PTE_YOUNG
-    if page.data != expected_data(k, vma, address, pte):
+    if page.data != expected_data(k, vma, address, pte, page):
         k.vmstat[VM_STALE_READS] += 1
     if write:
         pte.flags |= PTE_DIRTY
@@ -107,9 +129,9 @@ def access(k, vma, address, pte, write):
             pte.wrote = page.data
 
 
-def expected_data(k, vma, address, pte):
-    """What the page at `address` must hold: the task's own last write, else what its file was given, else zeroes."""
-    if pte.wrote or not vma.mapping:
+def expected_data(k, vma, address, pte, page):
+    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
+    if page.mapping < 0 or not vma.mapping:
         return pte.wrote
     return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
 
@@ -161,7 +183,7 @@ def do_file_page(k, v, address, write):
     vma = k.vma[v]
     index = vma.vm_pgoff + address - vma.vm_start
     if k.mapping[vma.mapping].fs == FS_TMPFS:
-        pfn, read = shmem_getpage(k, vma.mapping, index, v, address)
+        pfn, read = shmem_getpage(k, vma.mapping, index)
     else:
         pfn, read = filemap_nopage(k, vma.mapping, index)
     if pfn < 0:
@@ -173,6 +195,7 @@ def do_file_page(k, v, address, write):
         if new:
             k.mem_map[new].data = k.mem_map[pfn].data
             map_new_anon_page(k, v, address, new)
+            pte.wrote = k.mem_map[pfn].data
         put_page(k, pfn)
         if not new:
             return -ENOMEM
@@ -202,6 +225,7 @@ def do_swap_page(k, v, address, write):
         result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
         if result <= 0:
             return result if result else -EAGAIN
+        lru_add_drain(k)  # as swapin_readahead() ends: a pagevec's reference would keep the page in the swap cache
         trace(k, SWAP_MISS, pfn, 0, entry)
         kind = MAJOR
     result = do_swap_page_locked(k, v, address, write, pfn, entry)
@@ -262,25 +286,30 @@ def do_wp_page(k, v, address):
     source = page.node
     k.sys.clock += k.costs.copy * k.distance[source][k.mem_map[new].node] // 10
     map_new_anon_page(k, v, address, new)
+    if page.mapping > 0:
+        pte.wrote = page.data
     trace(k, WP_COPY, old, new, 0)
     if not page.flags & PG_reserved:
         page_remove_rmap(k, old)
         put_page(k, old)
         if page.flags & PG_swapcache:
-            drop_unused_swap_page(k, old)
+            free_swap_cache(k, old)
     put_page(k, old)
     return COPIED
 
 
 def page_is_exclusive(k, page, pfn):
-    """True if a page is anonymous and no other pte, present or swapped out, refers to it (can_share_swap_page)."""
-    if page.mapping >= 0 or page.mapcount != 1:
+    """True if a page is anonymous, and no other pte, present or swapped out, refers to it (can_share_swap_page).
+
+    A page whose lock is held is not waited for: it counts as shared.
+    """
+    if page.mapping >= 0 or page.mapcount != 1 or page.flags & PG_locked:
         return False
     return not page.flags & PG_swapcache or exclusive_swap_page(k, pfn)
 
 
 def dup_mmap(k, parent, child, pte_base):
-    """fork: copy all vmas of a task, with their ptes; the child's ptes are laid out from row `pte_base` on."""
+    """fork: copy all vmas of a task, and the ptes of those with an anon_vma; the child's begin at row `pte_base`."""
     v = k.task[parent].mmap
     while v:
         vma = k.vma[v]
@@ -291,8 +320,9 @@ def dup_mmap(k, parent, child, pte_base):
         copy.pte_base = pte_base - vma.vm_start
         pte_base += vma.vm_end - vma.vm_start
         insert_vma(k, new)
-        for address in range(vma.vm_start, vma.vm_end):
-            copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
+        if vma.anon_vma:  # else faults will fill the child's ptes as well
+            for address in range(vma.vm_start, vma.vm_end):
+                copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
         v = vma.vm_next
     trace(k, FORKED, 0, 0, child)
 

@@ -4,7 +4,7 @@ In 2005 this was a plan: the text of V1 names it as something that may be built 
 since 2.6.33 (soft_offline_page), and taken whole ranges away since 2.6.24 (offline_pages).  Here it stands on V1.
 """
 
-from .mempolicy import collect, migrate_pages_to
+from .mempolicy import ALL_PAGES, collect, migrate_pages_to
 from .mmzone import list_del, list_empty, work_list
 from .structs import PAGELIST, PG_free, PG_hwpoison
 from .trace import (
@@ -29,8 +29,10 @@ def soft_offline_page(k, pfns, owners, left_out):
                 c.path = PATH_SKIPPED
                 c.reason = R_VMA
             else:
-                collect(k, owners[i][0], owners[i][1], pfn, pages)
-    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1)
+                collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1, ALL_PAGES)
+    if k.sys.bug:
+        return 0
     putback_lru_pages(k, pages)
     busy = settle(k)
     return left if left < 0 else busy

@@ -2,16 +2,16 @@
 
 from .migrate import migrate_pages
 from .mmap import find_vma, split_at
-from .mmzone import list_add_tail, list_del, list_empty, work_list
-from .page_alloc import alloc_page_vma, alloc_pages, count_nodes, nth_node
+from .mmzone import list_add, list_add_tail, list_del, list_empty, work_list
+from .page_alloc import alloc_page_vma, alloc_pages, count_nodes, mpol_set_shared_policy, nth_node
 from .structs import (
-    EACCES, EFAULT, EIO, ENOMEM, GFP_HIGHUSER, NEWLIST, PAGELIST, PG_reserved, PTE_PRESENT,
-    VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED, VM_WRITE,
+    EACCES, EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM, PG_reserved,
+    PTE_PRESENT, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED, VM_WRITE,
 )
 from .swap import put_page
 from .trace import (
     CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
-    R_NO_MEMORY, R_NOT_LRU, R_SHARED, R_VMA, VMA_SKIPPED, conclude, consider, trace,
+    R_NO_MEMORY, R_NOT_LRU, R_SHARED, R_VMA, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace,
 )
 from .vmscan import isolate_lru_page, putback_lru_pages
 
@@ -22,6 +22,7 @@ MPOL_MF_DISCONTIG_OK = 1 << 3  # internal: holes between vmas are no error
 MPOL_MF_INVERT = 1 << 4  # internal: collect what is on the nodes instead of what is not
 MOVE_FLAGS = MPOL_MF_MOVE | MPOL_MF_MOVE_ALL
 END_OF_MEMORY = 1 << 30  # behind the last virtual page
+ALL_PAGES = 1 << 30  # a list has never so many
 
 
 def vma_migratable(vma):
@@ -29,56 +30,71 @@ def vma_migratable(vma):
     return not vma.vm_flags & VM_NOT_MIGRATABLE
 
 
-def check_vmas(k, mm, start, end, flags):
-    """The vmas of a range as check_range() wants them: 0, -EFAULT for a hole, -EACCES for a reserved first one.
+def check_vma(k, v, before, end, flags):
+    """What check_range() says to a vma before it looks at its pages: 0, or -EFAULT for a hole before or behind it.
 
-    A hole at the head of the range goes unnoticed, as in 2005.
+    `before`: the vma before this one in the range.  A hole at the head of the range goes unnoticed, and one at its tail
+    with another vma behind it, as in 2005.
     """
-    v = find_vma(k, mm, start)
-    if not v:
+    vma = k.vma[v]
+    if flags & MPOL_MF_DISCONTIG_OK:
+        return 0
+    if not vma.vm_next and vma.vm_end < end:
         return -EFAULT
-    if k.vma[v].vm_flags & VM_RESERVED:
-        return -EACCES
-    while v and k.vma[v].vm_start < end:
-        vma = k.vma[v]
-        hole = vma.vm_end < end and (not vma.vm_next or k.vma[vma.vm_next].vm_start != vma.vm_end)
-        if hole and not flags & MPOL_MF_DISCONTIG_OK:
-            return -EFAULT
-        v = vma.vm_next
+    if before and k.vma[before].vm_end < vma.vm_start:
+        return -EFAULT
     return 0
 
 
-def check_range(k, mm, start, end, nodes, flags, pages):
-    """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given.
+def check_vmas(k, first, end, flags):
+    """check_vma() of every vma from `first` on that begins before `end`: 0, or -EFAULT."""
+    error = 0
+    before = 0
+    v = first
+    while v and k.vma[v].vm_start < end and not error:
+        error = check_vma(k, v, before, end, flags)
+        before = v
+        v = k.vma[v].vm_next
+    return error
 
-    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Returns the number
-    of misfits that lie in vmas that are not migratable; -EFAULT or -EACCES where the vmas are not as they should be;
-    -EIO for a misfit when there is no list (0).
+
+def check_range(k, mm, start, end, nodes, flags, pages):
+    """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given (not 0).
+
+    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, so
+    that the highest address comes first.  Returns the number of misfits that lie in vmas that are not migratable;
+    -EFAULT or -EACCES where the vmas are not as they should be; -EIO for a misfit when there is no list.
     """
-    error = check_vmas(k, mm, start, end, flags)
-    if error and pages:
-        return error
+    first = find_vma(k, mm, start)
+    if not first:
+        return -EFAULT
+    if k.vma[first].vm_flags & VM_RESERVED and not (k.patch[5] and flags & MPOL_MF_DISCONTIG_OK):
+        return -EACCES
+    if pages and check_vmas(k, first, end, flags):  # V1 notices it on its way, and puts back what it had collected
+        return -EFAULT
     stuck = 0
-    v = find_vma(k, mm, start)
+    before = 0
+    v = first
     while v and k.vma[v].vm_start < end:
         vma = k.vma[v]
+        if check_vma(k, v, before, end, flags):
+            return -EFAULT
         migratable = vma_migratable(vma)
         if flags & MPOL_MF_STRICT or flags & MOVE_FLAGS:
             for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
                 pte = k.pte[vma.pte_base + address]
                 if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
                     if not pages:
-                        if flags & MPOL_MF_STRICT or migratable:  # a hole behind this page is never reached
-                            seen = address + 1 if vma.vm_next else end
-                            return check_vmas(k, mm, start, seen, flags) or -EIO
-                    elif migratable:
+                        return -EIO
+                    if migratable:
                         migrate_page_add(k, vma, address, pte.value, pages, flags)
                     else:
                         stuck += 1
                         skip(k, vma, address, pte.value, R_VMA)
                         trace(k, VMA_SKIPPED, pte.value, 0, 0)
+        before = v
         v = vma.vm_next
-    return error or stuck
+    return stuck
 
 
 def misfit(k, pfn, nodes, flags):
@@ -113,13 +129,13 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
     collect(k, vma.vm_mm, address, pfn, pages)
 
 
-def collect(k, mm, address, pfn, pages):
-    """Isolate one page onto a list, and open its record."""
+def collect(k, mm, address, pfn, behind):
+    """Isolate one page, put it on a list right behind the page or head `behind`, and open its record."""
     isolated = isolate_lru_page(k, pfn)
     row = consider(k, mm, address, pfn)
     c = k.considered[row]
     if isolated == 1:
-        list_add_tail(k, pfn, pages)
+        list_add(k, pfn, behind)
         k.mem_map[pfn].row = row
     elif isolated == 0:
         c.path = PATH_SKIPPED
@@ -145,14 +161,14 @@ def file_is_ours(k, m, mm):
 
 def free_pages_of(k, head):
     """Give the pages of a list, which nobody has used, back to their zones."""
-    while not list_empty(k, head):
+    while not list_empty(k, head) and not k.sys.bug:
         pfn = k.mem_map[head].next
         list_del(k, pfn)
         put_page(k, pfn)
 
 
-def migrate_pages_to(k, pages, v, start, dest):
-    """Allocate one new page for each page of a list, then migrate (patch 5).
+def migrate_pages_to(k, pages, v, start, dest, most):
+    """Allocate one new page for each page of a list, but no more than `most`, then migrate (patch 5).
 
     By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`; on its own for -1.
     Returns the number of pages not moved, or -ENOMEM: nothing has moved then.
@@ -160,7 +176,7 @@ def migrate_pages_to(k, pages, v, start, dest):
     new_pages = work_list(k, NEWLIST)
     n = 0
     pfn = k.mem_map[pages].next
-    while pfn != pages:
+    while pfn != pages and n < most:
         if v:
             new = alloc_page_vma(k, v, start + n)
         else:
@@ -180,11 +196,11 @@ def migrate_pages_to(k, pages, v, start, dest):
     return left
 
 
-def migrate_frames(k, pfns, owners, left_out, dest):
+def migrate_frames(k, pfns, owners, left_out, dest, most):
     """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
 
     `owners`: a task and address that map each frame, for the record; `left_out`: 1 for those that the caller
-    passes over.  Returns the number of pages not moved, or -ENOMEM.
+    passes over; `most`: how many new pages it allocates at most.  Returns the number of pages not moved, or -ENOMEM.
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
@@ -194,8 +210,8 @@ def migrate_frames(k, pfns, owners, left_out, dest):
             c.path = PATH_SKIPPED
             c.reason = R_VMA
         elif not k.mem_map[pfn].row:
-            collect(k, owners[i][0], owners[i][1], pfn, pages)
-    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest)
+            collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
     putback_lru_pages(k, pages)
     return left
 
@@ -218,7 +234,7 @@ def migrate_to_node(k, mm, source, dest, flags):
     check_range(k, mm, 0, END_OF_MEMORY, 1 << source, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
     left = 0
     if not list_empty(k, pages):
-        left = migrate_pages_to(k, pages, 0, 0, dest)
+        left = migrate_pages_to(k, pages, 0, 0, dest, ALL_PAGES)
     putback_lru_pages(k, pages)
     return left
 
@@ -234,13 +250,13 @@ def node_remap(node, source, target):
 def nodes_remap(nodes, source, target):
     """Every node of a set, remapped."""
     result = 0
-    for node in range(62):
+    for node in range(MAX_NODES):
         if nodes >> node & 1:
             result |= 1 << node_remap(node, source, target)
     return result
 
 
-def next_pair(k, left, source, target):
+def next_pair(left, source, target):
     """The pair of nodes to migrate next: (node, its target), or (-1, -1).
 
     The first one whose target is not itself waiting to be emptied: memory leaves a node before
@@ -248,7 +264,7 @@ def next_pair(k, left, source, target):
     """
     s = -1
     d = -1
-    for node in range(k.sys.nr_nodes):
+    for node in range(MAX_NODES):  # also those that the machine does not have: they are in nobody's way
         if left >> node & 1:
             to = node_remap(node, source, target)
             if to != node:
@@ -264,18 +280,28 @@ def do_migrate_pages(k, mm, source, target, flags):
 
     Without patch 5: swap out what is on a node of `source` and not of `target`.
     """
-    if not k.patch[5]:
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
+    if k.patch[5]:
+        left = migrate_node_sets(k, mm, source, target, flags)
+    else:
         pages = work_list(k, PAGELIST)
         nodes = source & ~target
         check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
         left = 0 if list_empty(k, pages) else migrate_pages(k, pages, 0)
         putback_lru_pages(k, pages)
-        return left
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return left
+
+
+def migrate_node_sets(k, mm, source, target, flags):
+    """The loop of do_migrate_pages() over pairs of nodes (patch 5): pages not moved, or an errno."""
     waiting = source
     busy = 0
-    while waiting:
-        s, d = next_pair(k, waiting, source, target)
-        if s < 0 or k.sys.bug:
+    while waiting and not k.sys.bug:
+        s, d = next_pair(waiting, source, target)
+        if s < 0:
             break
         waiting &= ~(1 << s)
         trace(k, NODE_PAIR, 0, 0, 256 * s + d)
@@ -286,40 +312,55 @@ def do_migrate_pages(k, mm, source, target, flags):
     return busy
 
 
-def set_vma_policy(k, mm, start, end, mode, home, nodes):
-    """Split the vmas at the ends of a range and give those inside a policy (mbind_range)."""
+def mbind_range(k, mm, start, end, mode, home, nodes):
+    """Split the vmas at the ends of a range and give those inside a policy; that of tmpfs belongs to the object."""
     split_at(k, mm, start)
     split_at(k, mm, end)
     v = find_vma(k, mm, start)
     changed = 0
     while v and k.vma[v].vm_start < end:
         vma = k.vma[v]
-        vma.mode = mode
-        vma.home = home
-        vma.nodes = nodes
+        if k.mapping[vma.mapping].fs == FS_TMPFS:
+            size = vma.vm_end - vma.vm_start
+            mpol_set_shared_policy(k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes)
+            trace(k, SHARED_POLICY_SET, 0, 0, size)
+        else:
+            vma.mode = mode
+            vma.home = home
+            vma.nodes = nodes
         changed += 1
         v = vma.vm_next
     trace(k, POLICY_SET, 0, 0, changed)
 
 
-def do_mbind(k, mm, start, end, mode, home, nodes, wanted, flags):
+def do_mbind(k, mm, start, end, mode, home, nodes, flags):
     """mbind(2) after its arguments were checked: 0 or an errno.
 
-    `wanted`: the nodes on which the pages may be.  With STRICT alone a misfit is -EIO, and nothing
+    `nodes` are those of the policy, and where the pages may be.  With STRICT alone a misfit is -EIO, and nothing
     changes.  With MOVE or MOVE_ALL the misfits are migrated to where the new policy allocates.
     """
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
     pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
-    stuck = check_range(k, mm, start, end, wanted, flags, pages)
-    if stuck < 0:
-        return stuck
-    set_vma_policy(k, mm, start, end, mode, home, nodes)
-    left = 0
-    if pages and not list_empty(k, pages):
-        if k.patch[5]:
-            left = migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1)
-        else:
-            left = migrate_pages(k, pages, 0)
-        left = 1 if not list_empty(k, pages) else 0
-    if pages:
-        putback_lru_pages(k, pages)
-    return -EIO if flags & MPOL_MF_STRICT and (left or stuck) else 0
+    result = check_range(k, mm, start, end, nodes, flags, pages)
+    if result >= 0:
+        mbind_range(k, mm, start, end, mode, home, nodes)
+        if pages:
+            result += move_misfits(k, mm, start, pages)
+        result = -EIO if flags & MPOL_MF_STRICT and result else 0
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return result
+
+
+def move_misfits(k, mm, start, pages):
+    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left."""
+    if list_empty(k, pages):
+        return 0
+    if k.patch[5]:
+        migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1, ALL_PAGES)  # -ENOMEM is not reported
+    else:
+        migrate_pages(k, pages, 0)
+    left = 0 if list_empty(k, pages) else 1
+    putback_lru_pages(k, pages)
+    return left

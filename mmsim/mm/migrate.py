@@ -12,13 +12,13 @@ from .pagemap import file_page
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import SWAP_SUCCESS, page_mapping, remove_from_swap, try_to_unmap
 from .structs import (
-    BUG_NO_MAPPING, BUG_NO_SWAP, EAGAIN, EIO, ENOMEM, FAILED, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC,
-    HANG_UNMAP, MOVED, PF_SWAPWRITE, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
-    PG_private, PG_referenced, PG_swapcache, PG_uptodate, PG_writeback, SWAPPER_SPACE, VM_MIGRATED,
+    BUG_NO_MAPPING, BUG_NO_SWAP, EAGAIN, EIO, ENOMEM, FAILED, GFP_KERNEL, HANG_UNMAP, MOVED, PF_SWAPWRITE,
+    PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk, PG_private, PG_referenced, PG_swapcache,
+    PG_uptodate, PG_writeback, SWAPPER_SPACE, VM_MIGRATED,
 )
 from .swap import get_page, put_page
 from .swap_state import add_to_swap
-from .timer import cond_resched, lock_page, trylock_page, unlock_page, wait_on_page
+from .timer import cond_resched, lock_page, schedule, trylock_page, unlock_page, wait_on_page
 from .trace import (
     BUFFERS_MOVED, COPIED, FALL_BACK, FREED, FS_REFUSES, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED,
     NEW_PAGE, PASS, PATH_BUFFERS, PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SWAPPED,
@@ -56,6 +56,8 @@ def migrate_pages(k, pages, to):
             trace(k, PASS, 0, 0, pass_)
             retry, failures = migrate_pass(k, pages, to, failed, moved, pass_)
             nr_failed += failures
+    if k.sys.bug:
+        return 0
     finish_lists(k, pages, failed, moved)
     k.sys.migration_pass = -1
     if not swapwrite:
@@ -73,7 +75,9 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
         cond_resched(k)
         if to and list_empty(k, to):
             trace(k, LIST_EMPTY, 0, 0, 0)
-            because(k, pfn, R_LIST_EMPTY)
+            while pfn != pages:
+                because(k, pfn, R_LIST_EMPTY)
+                pfn = k.mem_map[pfn].next
             break
         result = unmap_and_move(k, pfn, to, moved, pass_)
         if result == -EAGAIN:
@@ -90,7 +94,7 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
 def finish_lists(k, pages, failed, moved):
     """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
     pfn = k.mem_map[pages].next
-    while pfn != pages and not k.sys.bug:  # after a BUG() nothing is decided any more
+    while pfn != pages:
         conclude(k, k.mem_map[pfn].row, PATH_RETRIED, EAGAIN)
         pfn = k.mem_map[pfn].next
     list_splice_tail(k, failed, pages)
@@ -119,6 +123,8 @@ def unmap_and_move(k, pfn, to, moved, pass_):
     trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
     lock_page(k, new)
     result, locked = move_to_new_page(k, new, pfn)
+    if k.sys.bug:
+        return 0
     if result == 0:
         finish_move(k, new, pfn, moved)
         return 0
@@ -156,17 +162,13 @@ def lock_for_migration(k, pfn, pass_):
 
 
 def prepare_anonymous(k, pfn):
-    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0.
-
-    Patch 7: migration may wait for the memory that this takes.
-    """
+    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0."""
     page = k.mem_map[pfn]
     if page.mapping >= 0 or page.flags & PG_swapcache:
         return 1
-    if not k.sys.has_swap:  # without CONFIG_SWAP there is nothing to call; BUG() follows
+    if not k.sys.has_swap:  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
         return 1
-    gfp = GFP_KERNEL if k.patch[7] else GFP_ATOMIC | GFP_NOMEMALLOC
-    return add_to_swap(k, pfn, gfp)
+    return add_to_swap(k, pfn, GFP_KERNEL)
 
 
 def evict(k, pfn):
@@ -312,7 +314,7 @@ def replace_page(k, new, pfn):
     """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
 
     The old page is unmapped again and again until no pte is left: a young pte costs one round
-    more, a locked vma of another process makes the loop endless.
+    more; while a locked vma of another process maps the page the loop goes on, for ever if that one stays.
     """
     page = k.mem_map[pfn]
     target = k.mem_map[new]
@@ -332,12 +334,14 @@ def replace_page(k, new, pfn):
     target.mapping = page.mapping
     get_page(k, new)
     trace(k, REPLACED, pfn, new, page.private)
-    rounds = page.mapcount + 1
+    young = page.mapcount  # each pte costs one round at most for being young
     while page.mapcount and try_to_unmap(k, pfn) != SWAP_SUCCESS:
-        rounds -= 1
-        if rounds < 0:
-            bug(k, HANG_UNMAP, pfn)
-            return -EAGAIN
+        young -= 1
+        if young < 0:
+            if not schedule(k):
+                bug(k, HANG_UNMAP, pfn)
+                return -EAGAIN
+            young = page.mapcount
     put_page(k, pfn)
     return 0
 

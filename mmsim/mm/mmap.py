@@ -1,9 +1,9 @@
 """Address spaces (mm/mmap.c): the vmas of a task, and unmapping their pages (unmap_vmas of mm/memory.c)."""
 
-from .structs import PG_dirty, PG_reserved, PG_swapcache, PTE_DIRTY, PTE_PRESENT, PTE_SWAP
+from .structs import PG_dirty, PG_reserved, PTE_DIRTY, PTE_PRESENT, PTE_SWAP
 from .pagemap import truncate
-from .swap import put_page
-from .swapfile import drop_unused_swap_page, free_swap_and_cache
+from .swap import lru_add_drain, put_page
+from .swapfile import free_swap_cache, free_swap_and_cache
 from .rmap import page_remove_rmap
 from .trace import PAGE_GONE, trace
 
@@ -131,6 +131,7 @@ def split_at(k, mm, address):
 
 def do_munmap(k, mm, start, end):
     """Unmap [start, end): the pages lose their ptes, the swap entries a user, the vmas go."""
+    lru_add_drain(k)  # a pagevec's reference would keep a page in the swap cache
     split_at(k, mm, start)
     split_at(k, mm, end)
     v = find_vma(k, mm, start)
@@ -167,6 +168,5 @@ def zap_pte(k, pte):
         page.flags |= PG_dirty
     trace(k, PAGE_GONE, value, 0, 0)
     page_remove_rmap(k, value)
-    if page.flags & PG_swapcache:
-        drop_unused_swap_page(k, value)
+    free_swap_cache(k, value)
     put_page(k, value)

@@ -5,9 +5,9 @@ Which zonelist is walked is the memory policy's choice: alloc_page_vma() of mm/m
 
 from .mmzone import rmqueue, zone_mark
 from .structs import (
-    GFP_HIGHUSER, GFP_NOMEMALLOC, GFP_WAIT, PF_MEMALLOC, PG_slab, VM_FALLBACK, VM_SLAB_PAGES, RADIX_NODES,
+    FS_TMPFS, GFP_HIGHUSER, GFP_NOMEMALLOC, GFP_WAIT, PF_MEMALLOC, PG_slab, VM_FALLBACK, VM_SLAB_PAGES, RADIX_NODES,
 )
-from .trace import ALLOC_FAILED, ALLOC_FALLBACK, SLAB_PAGE, trace
+from .trace import ALLOC_FAILED, ALLOC_FALLBACK, BIND_FAILED, SLAB_PAGE, trace
 
 ANY_NODE = -1  # node mask with all bits set
 MPOL_DEFAULT, MPOL_PREFERRED, MPOL_BIND, MPOL_INTERLEAVE = range(4)
@@ -58,7 +58,7 @@ def alloc_pages(k, gfp, zonelist, allowed):
         wakeup_kswapd(k, zonelist, allowed)
         pfn = alloc_pages_slow(k, gfp, zonelist, allowed)
     if not pfn:
-        trace(k, ALLOC_FAILED, 0, 0, zonelist)
+        trace(k, ALLOC_FAILED if zonelist < k.sys.nr_nodes else BIND_FAILED, 0, 0, zonelist)
     elif zonelist < k.sys.nr_nodes and k.mem_map[pfn].node != zonelist:
         k.vmstat[VM_FALLBACK] += 1
         trace(k, ALLOC_FALLBACK, pfn, 0, zonelist)
@@ -72,11 +72,11 @@ def alloc_pages_slow(k, gfp, zonelist, allowed):
         return pfn
     if k.task[k.sys.current].flags & PF_MEMALLOC:
         return 0 if gfp & GFP_NOMEMALLOC else take_reserve(k, zonelist, allowed)
-    while gfp & GFP_WAIT and try_to_free_pages(k, zonelist, allowed):
-        pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)
-        if pfn:
-            return pfn
-    return 0
+    freed = gfp & GFP_WAIT
+    while freed and not pfn:
+        freed = try_to_free_pages(k, zonelist, allowed)
+        pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)  # also pages that only a pagevec still held
+    return pfn
 
 
 def nth_node(nodes, n):
@@ -97,49 +97,125 @@ def count_nodes(nodes):
     return n
 
 
-def policy_node(k, mode, home):
-    """The node that a policy asks: its zonelist is walked.  nr_nodes stands for BIND's ascending list."""
-    if mode == MPOL_BIND:
-        return k.sys.nr_nodes
-    if mode == MPOL_PREFERRED and home >= 0:
-        return home
-    return k.task[k.sys.current].node
-
-
 def interleave_nodes(task):
-    """The next node of a task's round robin."""
+    """The next node of a task's round robin, for pages that are allocated without an address."""
     node = task.il_next
-    if not task.nodes >> node & 1:
-        node = nth_node(task.nodes, 0)
-    task.il_next = node + 1
-    while task.il_next < 63 and not task.nodes >> task.il_next & 1:
-        task.il_next += 1
-    if task.il_next == 63:
-        task.il_next = nth_node(task.nodes, 0)
+    following = task.nodes >> (node + 1)
+    task.il_next = nth_node(following, 0) + node + 1 if following else nth_node(task.nodes, 0)
     return node
 
 
-def alloc_page_vma(k, v, address):
-    """Allocate a user page as the policy of vma `v` says, else that of the current task (v = 0: only that).
+def mpol_shared_policy_lookup(k, m, index):
+    """The row of k.sp_node that governs page `index` of a tmpfs file (mm/mempolicy.c); 0: none does."""
+    n = k.mapping[m].policy
+    while n and k.sp_node[n].end <= index:
+        n = k.sp_node[n].next
+    return n if n and k.sp_node[n].start <= index else 0
 
-    Returns the pfn, or 0 without memory.
+
+def mpol_set_shared_policy(k, m, start, end, mode, home, nodes):
+    """Give pages [start, end) of a tmpfs file a policy, whoever maps them (mm/mempolicy.c).
+
+    What was set for some of them before is cut off; DEFAULT leaves nothing in its place.
+    """
+    split_shared_policy(k, m, start)
+    split_shared_policy(k, m, end)
+    before = 0
+    n = k.mapping[m].policy
+    while n and k.sp_node[n].start < end:
+        following = k.sp_node[n].next
+        if k.sp_node[n].start < start:
+            before = n
+        else:
+            k.sp_node[n].mode = MPOL_DEFAULT
+        n = following
+    if mode != MPOL_DEFAULT:
+        n = new_sp_node(k, start, end, n, mode, home, nodes)
+    if before:
+        k.sp_node[before].next = n
+    else:
+        k.mapping[m].policy = n
+
+
+def split_shared_policy(k, m, index):
+    """Make `index` a border between the ranges of a shared policy, if one of them lies across it."""
+    n = mpol_shared_policy_lookup(k, m, index)
+    if n and k.sp_node[n].start < index:
+        node = k.sp_node[n]
+        node.next = new_sp_node(k, index, node.end, node.next, node.mode, node.home, node.nodes)
+        node.end = index
+
+
+def new_sp_node(k, start, end, following, mode, home, nodes):
+    """A row of k.sp_node for a range and its policy, linked to the one behind it; the machine keeps enough of them."""
+    n = 1
+    while k.sp_node[n].mode != MPOL_DEFAULT:
+        n += 1
+    node = k.sp_node[n]
+    node.start = start
+    node.end = end
+    node.next = following
+    node.mode = mode
+    node.home = home
+    node.nodes = nodes
+    return n
+
+
+def get_shared_policy(k, m, index):
+    """The policy that governs page `index` of a tmpfs file: (mode, home, nodes); its own, else the current task's."""
+    n = mpol_shared_policy_lookup(k, m, index)
+    if n:
+        policy = k.sp_node[n]
+        return policy.mode, policy.home, policy.nodes
+    task = k.task[k.sys.current]
+    return task.mode, task.home, task.nodes
+
+
+def get_vma_policy(k, v, address):
+    """The policy that governs an address: (mode, home, nodes).
+
+    That of the object for tmpfs and shared memory, else that of vma `v`; where there is none, or v is 0, that of the
+    current task.
+    """
+    if v:
+        vma = k.vma[v]
+        if vma.mapping and k.mapping[vma.mapping].fs == FS_TMPFS:
+            return get_shared_policy(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)
+        if vma.mode != MPOL_DEFAULT:
+            return vma.mode, vma.home, vma.nodes
+    task = k.task[k.sys.current]
+    return task.mode, task.home, task.nodes
+
+
+def alloc_page_policy(k, mode, home, nodes, offset):
+    """Allocate a user page as a policy says, for page `offset` of an object; below 0: for no address in particular.
+
+    BIND of whose nodes the cpuset allows none is treated as DEFAULT.  Returns the pfn, or 0 without memory.
     """
     task = k.task[k.sys.current]
     allowed = task.mems_allowed
-    vma = k.vma[v]
-    if v and vma.mode != MPOL_DEFAULT:
-        if vma.mode == MPOL_INTERLEAVE:
-            offset = vma.vm_pgoff + address - vma.vm_start
-            zonelist = nth_node(vma.nodes, offset % count_nodes(vma.nodes))
-        else:
-            zonelist = policy_node(k, vma.mode, vma.home)
-        if vma.mode == MPOL_BIND:
-            allowed &= vma.nodes
-    else:
-        zonelist = interleave_nodes(task) if task.mode == MPOL_INTERLEAVE else policy_node(k, task.mode, task.home)
-        if task.mode == MPOL_BIND:
-            allowed &= task.nodes
+    zonelist = task.node
+    if mode == MPOL_INTERLEAVE:
+        zonelist = nth_node(nodes, offset % count_nodes(nodes)) if offset >= 0 else interleave_nodes(task)
+    elif mode == MPOL_BIND and allowed & nodes:
+        zonelist = k.sys.nr_nodes
+        allowed &= nodes
+    elif mode == MPOL_PREFERRED and home >= 0:
+        zonelist = home
     return alloc_pages(k, GFP_HIGHUSER, zonelist, allowed)
+
+
+def alloc_page_vma(k, v, address):
+    """Allocate a user page for an address of vma `v`; v = 0: for none, as the current task says (mm/mempolicy.c)."""
+    mode, home, nodes = get_vma_policy(k, v, address)
+    offset = k.vma[v].vm_pgoff + address - k.vma[v].vm_start if v else -1
+    return alloc_page_policy(k, mode, home, nodes, offset)
+
+
+def shmem_alloc_page(k, m, index):
+    """Allocate page `index` of a tmpfs file, by the policy that governs it (mm/shmem.c)."""
+    mode, home, nodes = get_shared_policy(k, m, index)
+    return alloc_page_policy(k, mode, home, nodes, index)
 
 
 def radix_node_alloc(k, gfp):

@@ -1,5 +1,6 @@
 """The page cache as a table (include/linux/pagemap.h): file pages by mapping and index."""
 
+from .page_alloc import MPOL_DEFAULT, mpol_set_shared_policy
 from .swap import get_page, put_page
 from .swapfile import free_swap_and_cache
 
@@ -35,7 +36,8 @@ def remove_from_page_cache(k, pfn):
 
 
 def truncate(k, m):
-    """Give up the pages and the noted swap entries of a file that nobody maps any more (shmem_delete_inode)."""
+    """Give up pages, noted swap entries and policy of a file that nobody maps any more (shmem_delete_inode)."""
+    mpol_set_shared_policy(k, m, 0, k.mapping[m].pages, MPOL_DEFAULT, -1, 0)
     for index in range(k.mapping[m].pages):
         note = k.file_page[file_page(k, m, index)]
         if note.pfn:

@@ -1,7 +1,7 @@
 """tmpfs and shared anonymous memory (mm/shmem.c): file pages that live in the page cache or in swap."""
 
 from .filemap import write_file_page
-from .page_alloc import alloc_page_vma
+from .page_alloc import shmem_alloc_page
 from .structs import (
     EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, PG_writeback,
 )
@@ -35,7 +35,7 @@ def shmem_writepage(k, pfn):
     return 1
 
 
-def shmem_getpage(k, m, index, v, address):
+def shmem_getpage(k, m, index):
     """The page at `index` of a tmpfs file, with a reference: (pfn, 1 if it was read from swap), or (-ENOMEM, 0).
 
     Looks in the page cache, then at the noted swap entry, and fills a hole with a new page.
@@ -48,11 +48,11 @@ def shmem_getpage(k, m, index, v, address):
             return pfn, read
         entry = k.file_page[file_page(k, m, index)].entry
         if not entry:
-            pfn = shmem_fill_hole(k, m, index, v, address)
+            pfn = shmem_fill_hole(k, m, index)
             return (pfn, 0) if pfn else (-ENOMEM, 0)
         pfn = lookup_swap_cache(k, entry)
         if not pfn:
-            pfn = alloc_page_vma(k, v, address)
+            pfn = shmem_alloc_page(k, m, index)
             if not pfn:
                 return -ENOMEM, 0
             lock_page(k, pfn)
@@ -114,9 +114,9 @@ def orphan_swap_page(k, pfn):
     get_page(k, pfn)
 
 
-def shmem_fill_hole(k, m, index, v, address):
+def shmem_fill_hole(k, m, index):
     """A new page of zeroes for a page that nobody wrote yet; 0 without memory."""
-    pfn = alloc_page_vma(k, v, address)
+    pfn = shmem_alloc_page(k, m, index)
     if pfn:
         k.mem_map[pfn].flags |= PG_uptodate
         add_to_page_cache(k, pfn, m, index)
@@ -128,7 +128,7 @@ def shmem_fill_hole(k, m, index, v, address):
 def shmem_file_write(k, m, first, pages):
     """write(2) on whole pages of a tmpfs file: 0, or -ENOMEM."""
     for index in range(first, first + pages):
-        pfn, _ = shmem_getpage(k, m, index, 0, 0)
+        pfn, _ = shmem_getpage(k, m, index)
         if pfn < 0:
             return pfn
         lock_page(k, pfn)

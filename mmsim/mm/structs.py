@@ -57,7 +57,7 @@ PF_MEMALLOC = 1 << 0  # reclaiming: may use the last reserve
 PF_SWAPWRITE = 1 << 1  # may write to a congested device
 PF_KTHREAD = 1 << 2  # has no address space
 PF_DEAD = 1 << 3
-PF_FAULTING = 1 << 4  # in a page fault: it holds mmap_sem, so its vmas stay
+PF_MMAP_SEM = 1 << 4  # its mmap_sem is held, by a fault or a migration: its vmas stay
 
 # GFP masks (include/linux/gfp.h)
 GFP_WAIT = 1 << 0  # __GFP_WAIT: the caller may sleep
@@ -134,7 +134,15 @@ TASK = _dtype(
     mode="i4", home="i4", il_next="i4",
     nodes="i8", mems_allowed="i8",
 )  # fmt: skip
-MAPPING = _dtype(fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4")  # address_space, host inode included
+MAPPING = _dtype(  # address_space, host inode included
+    fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4",
+    policy="i4",  # tmpfs: the first row of its shared policy in k.sp_node, or 0
+)  # fmt: skip
+SP_NODE = _dtype(
+    start="i4", end="i4", next="i4",  # pages of the object; next range of the same object, by offset
+    mode="i4", home="i4",  # as in VMA; mode MPOL_DEFAULT: a free row
+    nodes="i8",
+)  # fmt: skip
 FILE_PAGE = _dtype(pfn="i4", entry="i4", disk="i4", wrote="i4")  # page cache; tmpfs's noted swap entry; contents
 CPUSET = _dtype(parent="i4", memory_migrate="i4", mems="i8")
 TIMER = _dtype(time="i8", kind="i4", a="i4", b="i4", c="i4")
@@ -177,6 +185,7 @@ class Tables(NamedTuple):
     task: Any  # TASK by pid
     cpuset: Any  # CPUSET
     mapping: Any  # MAPPING
+    sp_node: Any  # SP_NODE: the memory policies of tmpfs files and shared memory, by range
     file_page: Any  # FILE_PAGE, from mapping.base on
     swap_map: Any  # int by entry: users
     swap_cache: Any  # int by entry: page in the swap cache, 0 = none

@@ -89,6 +89,12 @@ def lru_cache_add_active(k, pfn):
     pagevec_add(k, 2 * k.task[k.sys.current].node + 1, pfn)
 
 
+def lru_add_drain(k):
+    """Drain the pagevecs of this CPU."""
+    drain_pagevec(k, 2 * k.task[k.sys.current].node)
+    drain_pagevec(k, 2 * k.task[k.sys.current].node + 1)
+
+
 def lru_add_drain_all(k):
     """Drain the pagevecs of every CPU."""
     for which in range(2 * k.sys.nr_nodes):

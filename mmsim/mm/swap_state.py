@@ -2,7 +2,7 @@
 
 from .page_alloc import radix_node_alloc
 from .page_io import swap_readpage
-from .structs import ENOMEM, PG_dirty, PG_swapcache, PG_uptodate, RADIX_KEYS
+from .structs import ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, RADIX_KEYS
 from .swap import get_page, lru_cache_add_active, put_page
 from .swapfile import get_swap_page, swap_duplicate, swap_free
 from .timer import unlock_page
@@ -33,9 +33,10 @@ def enter_swap_cache(k, pfn, entry):
 def add_to_swap(k, pfn, gfp):
     """Give a locked anonymous page a swap entry and put it into the swap cache: 1, or 0 if it fails.
 
-    Patch 7 added `gfp`: with GFP_KERNEL the radix tree node may be waited for.  A page that
+    Patch 7 added `gfp`: with GFP_KERNEL the radix tree node may be waited for; before, it never was.  A page that
     entered needs writing, so it is dirty.
     """
+    gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC
     entry = get_swap_page(k)
     if not entry:
         because(k, pfn, R_NO_SLOT)

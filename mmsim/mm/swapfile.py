@@ -74,26 +74,26 @@ def exclusive_swap_page(k, pfn):
 
 
 def remove_exclusive_swap_page(k, pfn):
-    """Take a locked page out of the swap cache if one pte maps it and no other names its entry; 1 if so."""
+    """Take a locked page out of the swap cache if only that and one other hold it and no pte has its entry: 1, or 0."""
     page = k.mem_map[pfn]
     if not page.flags & PG_swapcache or page.flags & PG_writeback:
         return 0
-    if page.mapcount != 1 or not exclusive_swap_page(k, pfn):
+    if page.count != 2 or not exclusive_swap_page(k, pfn):
         return 0
     delete_from_swap_cache(k, pfn)
     return 1
 
 
 def free_swap_and_cache(k, entry):
-    """A pte gives up its swap entry; a page that only the swap cache still holds goes too."""
+    """A pte gives up its swap entry; a page that nobody but the swap cache holds then goes too, if it is unlocked."""
     swap_free(k, entry)
-    if k.swap_map[entry] == 1 and k.swap_cache[entry]:
-        drop_unused_swap_page(k, k.swap_cache[entry])
-
-
-def drop_unused_swap_page(k, pfn):
-    """free_swap_cache(): remove a page from the swap cache that no pte maps, names or writes; if it is unlocked."""
-    page = k.mem_map[pfn]
-    if page.flags & PG_swapcache and not page.flags & (PG_locked | PG_writeback) and page.mapcount == 0:
-        if exclusive_swap_page(k, pfn):
+    pfn = k.swap_cache[entry]
+    if k.swap_map[entry] == 1 and pfn and not k.mem_map[pfn].flags & (PG_locked | PG_writeback):
+        if k.mem_map[pfn].count == 1 or vm_swap_full(k):
             delete_from_swap_cache(k, pfn)
+
+
+def free_swap_cache(k, pfn):
+    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller (mm/swap_state.c)."""
+    if not k.mem_map[pfn].flags & PG_locked:
+        remove_exclusive_swap_page(k, pfn)

@@ -7,7 +7,7 @@ sleep: in `cond_resched`, and in every wait.  Timers are a binary heap by time.
 from .mmap import do_munmap
 from .page_alloc import ANY_NODE, get_page_from_freelist, wakeup_kswapd
 from .structs import (
-    BH_JBD, GFP_ATOMIC, HANG_LOCK, PF_FAULTING, PG_locked, PG_private, PG_slab, PG_writeback,
+    BH_JBD, GFP_ATOMIC, HANG_LOCK, PF_MMAP_SEM, PG_locked, PG_private, PG_slab, PG_writeback,
     VM_ATOMIC_FAILURES, VM_INTERRUPTS,
 )
 from .swap import get_page, put_page
@@ -15,10 +15,10 @@ from .trace import ATOMIC_FAILED, bug, trace
 
 IO_DONE, UNLOCK, INTERRUPT, PACKET_DONE, COMMIT, MUNMAP = range(6)
 NR_REQUESTS = 128  # writes that a device queues before the writer must wait
-MMAP_SEM_WAIT = 10_000  # ns until an munmap that met a fault under way looks again
+MMAP_SEM_WAIT = 10_000  # ns until an munmap that found the mmap_sem held looks again
 
 
-def schedule(k, time, kind, a, b, c):
+def add_timer(k, time, kind, a, b, c):
     """Let `kind` happen at `time` with arguments a, b, c; the order of equal times is the heap's, always the same."""
     i = k.sys.nr_timers
     k.sys.nr_timers = i + 1
@@ -83,8 +83,8 @@ def run_timer(k):
         if k.mem_map[a].flags & PG_private:
             k.mem_map[a].private &= ~BH_JBD
     elif kind == MUNMAP:
-        if k.task[a].flags & PF_FAULTING:
-            schedule(k, k.sys.clock + MMAP_SEM_WAIT, MUNMAP, a, b, c)
+        if k.task[a].flags & PF_MMAP_SEM:
+            add_timer(k, k.sys.clock + MMAP_SEM_WAIT, MUNMAP, a, b, c)
         else:
             do_munmap(k, a, b, c)
 
@@ -94,7 +94,7 @@ def interrupt(k, node, time):
     zone = k.zone[node]
     if not zone.irq_period:
         return
-    schedule(k, time + zone.irq_period, INTERRUPT, node, 0, 0)
+    add_timer(k, time + zone.irq_period, INTERRUPT, node, 0, 0)
     k.vmstat[VM_INTERRUPTS] += 1
     pfn = get_page_from_freelist(k, node, ANY_NODE, GFP_ATOMIC, True)
     if not pfn:
@@ -102,7 +102,7 @@ def interrupt(k, node, time):
         pfn = get_page_from_freelist(k, node, ANY_NODE, GFP_ATOMIC, False)
     if pfn:
         k.mem_map[pfn].flags |= PG_slab
-        schedule(k, time + zone.irq_hold, PACKET_DONE, pfn, 0, 0)
+        add_timer(k, time + zone.irq_hold, PACKET_DONE, pfn, 0, 0)
     else:
         k.vmstat[VM_ATOMIC_FAILURES] += 1
         trace(k, ATOMIC_FAILED, 0, 0, node)
@@ -120,6 +120,19 @@ def wait_until(k, time):
         run_timer(k)
     if time > k.sys.clock:
         k.sys.clock = time
+
+
+def schedule(k):
+    """Give the CPU away until somebody unmaps something (kernel/sched.c): 1; or 0 if nobody is left who could."""
+    begins = -1
+    for i in range(k.sys.nr_timers):
+        t = k.timer[i]
+        if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM and (begins < 0 or t.time < begins):
+            begins = t.time
+    if begins < 0:
+        return 0
+    wait_until(k, max(begins, k.sys.clock))
+    return 1
 
 
 def wait_on_page(k, pfn, flag):
@@ -143,7 +156,7 @@ def hold_locks(k, pfns, until):
     for i in range(len(pfns)):
         k.mem_map[pfns[i]].flags |= PG_locked
         get_page(k, pfns[i])
-        schedule(k, until, UNLOCK, pfns[i], 0, 0)
+        add_timer(k, until, UNLOCK, pfns[i], 0, 0)
 
 
 def trylock_page(k, pfn):
@@ -176,7 +189,7 @@ def start_writeback(k, pfn, done):
         run_timer(k)
     k.mem_map[pfn].flags |= PG_writeback
     k.sys.in_flight += 1
-    schedule(k, done, IO_DONE, pfn, 0, 0)
+    add_timer(k, done, IO_DONE, pfn, 0, 0)
 
 
 def congested(k):

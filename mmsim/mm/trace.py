@@ -34,6 +34,7 @@ WP_REUSE = event("do_wp_page", 0, "write to a protected pte: page {page} is ours
 WP_COPY = event("do_wp_page", 0, "copy-on-write: page {page} is copied to page {new}")
 ALLOC_FALLBACK = event("__alloc_pages", 0, "asked node {arg}, but page {page} comes from a fallback node")
 ALLOC_FAILED = event("__alloc_pages", 0, "no page for node {arg}")
+BIND_FAILED = event("__alloc_pages", 0, "no page on any node that the policy allows")
 ATOMIC_FAILED = event("__alloc_pages", 0, "an interrupt on node {arg} gets no page: a packet is lost")
 DIRECT_RECLAIM = event("try_to_free_pages", 0, "low memory: a round of direct reclaim freed {arg} page{s}")
 KSWAPD = event("balance_pgdat", 0, "kswapd freed {arg} page{s}")
@@ -85,6 +86,9 @@ CALLER_LIST = event("in_kernel_caller", 0, "{arg} new page{s} {are} allocated") 
 BUFFERS_MOVED = event("buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}")
 FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO")
 POLICY_SET = event("mbind_range", 0, "the policy of {arg} vma{s} is set")
+SHARED_POLICY_SET = event(
+    "mpol_set_shared_policy", 0, "{arg} page{s} of shared memory get the policy, for all who map them"
+)
 CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of pid {arg} change")
 FORKED = event("copy_page_range", 0, "pid {arg} shares the pages of its parent")
 PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
@@ -114,8 +118,8 @@ REASONS = (
 
 
 def trace(k, code, page, new_page, arg):
-    """Append an event to the ring; costs one test where there is no trace."""
-    if not k.sys.tracing:
+    """Append an event to the ring; costs one test where there is no trace.  After a BUG nothing happens any more."""
+    if not k.sys.tracing or k.sys.bug:
         return
     e = k.event[k.sys.nr_events % len(k.event)]
     k.sys.nr_events += 1

@@ -5,14 +5,14 @@ from .pagemap import remove_from_page_cache
 from .mmzone import list_add_tail, list_del, list_empty, work_list, zone_list
 from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, page_referenced, try_to_unmap
 from .structs import (
-    ACTIVE, EAGAIN, GFP_ATOMIC, GFP_NOMEMALLOC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty,
+    ACTIVE, EAGAIN, GFP_ATOMIC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty,
     PG_lru, PG_private, PG_referenced, PG_swapcache, PG_writeback, SHRINK, SWAPPER_SPACE,
     VM_DIRECT_RECLAIM, VM_EVICTED, VM_KSWAPD, VM_RECLAIMED,
 )
 from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
 from .swap_state import add_to_swap
 from .swapfile import delete_from_swap_cache
-from .timer import congested, congestion_wait, trylock_page, unlock_page, wait_on_page
+from .timer import cond_resched, congested, congestion_wait, trylock_page, unlock_page, wait_on_page
 from .trace import (
     DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, R_CONGESTED,
     R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace,
@@ -55,7 +55,7 @@ def move_to_lru(k, pfn):
 
 def putback_lru_pages(k, head):
     """Give all pages of a list back to the LRU; one that only the isolation kept alive is freed by it."""
-    while not list_empty(k, head):
+    while not list_empty(k, head) and not k.sys.bug:
         pfn = k.mem_map[head].next
         list_del(k, pfn)
         trace(k, PUT_BACK, pfn, 0, 0)
@@ -104,10 +104,11 @@ def remove_mapping(k, mapping, pfn):
 def swap_page(k, pfn):
     """Evict an isolated, locked page: 0 and its frame is free, or -EAGAIN.  It is unlocked either way (patch 0)."""
     page = k.mem_map[pfn]
-    if page.mapcount and try_to_unmap(k, pfn) != SWAP_SUCCESS:
+    mapping = page_mapping(page)
+    if page.mapcount and mapping and try_to_unmap(k, pfn) != SWAP_SUCCESS:
         unlock_page(k, pfn)
         return -EAGAIN
-    mapping = page_mapping(page)
+    cond_resched(k)  # unmapping from many processes takes its time: a journal may have been committed meanwhile
     if page.flags & PG_dirty:
         answer = pageout(k, pfn, mapping)
         if answer == PAGE_SUCCESS:
@@ -138,7 +139,7 @@ def shrink_page(k, pfn):
         unlock_page(k, pfn)
         return PAGE_ACTIVATE
     if page.mapping < 0 and not page.flags & PG_swapcache:
-        if not k.sys.has_swap or not add_to_swap(k, pfn, GFP_ATOMIC | GFP_NOMEMALLOC):
+        if not k.sys.has_swap or not add_to_swap(k, pfn, GFP_ATOMIC):
             unlock_page(k, pfn)
             return PAGE_ACTIVATE
     if page.mapcount:

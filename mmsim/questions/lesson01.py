@@ -7,7 +7,7 @@ from ..configs import MACHINES, OPTIONS, TRIGGERS, answer, answers, configuratio
 from ..lessons import Question
 
 IN, OUT = "in the image", "left out"
-ANSWERS = ("0, 4 moved", "0, 4 swapped out", "0, none moved", "-ENOSYS", "BUG()")
+ANSWERS = ("0, 4 moved", "0, 4 swapped out", "0, none moved", "4, none moved", "-ENOSYS", "BUG()")
 
 
 def compiled_in(rng):
@@ -39,14 +39,18 @@ def trigger_answer(rng):
             "`CONFIG_NUMA` is off, and mm/mempolicy.c with its system calls is compiled only with NUMA."
             if key != "D" else "`CONFIG_MIGRATION` is n, so there is no `migrate_pages()` to call."
         )  # fmt: skip
-    elif right == "BUG()":
-        rule = "the code is there, but without `SWAP` `try_to_unmap()` has no swap entry to put into the page table."
+    elif not swap:
+        rule = "the code is there, but a page gets no swap entry without `SWAP`: `swap_page()` leaves it alone. " + (
+            "`mbind()` does not count the pages that stay." if key == "A" else "The answer counts the pages that stay."
+        )  # fmt: skip
     else:
         rule = "`migrate_pages()` is in the image, and before patch 3 all it can do is `swap_page()`."
     return Question(
         f"A {machine} ({', '.join(f'`{name}`' for name in on) or 'no option'}), patch 1 and no other. "
         f"Trigger {key}, {TRIGGERS[key]}, is to move four anonymous pages. What does it answer?",
-        right, f"Rule: {rule}", ANSWERS, {"0, 4 moved": "To move pages directly takes patch 3."},
+        right, f"Rule: {rule}", ANSWERS,
+        {"0, 4 moved": "To move pages directly takes patch 3.",
+         "BUG()": "That takes a list of new pages, and so patch 3."},
         ("Is the code that the trigger calls in this image at all?", "If it is: can it do anything but swap out?"),
     )  # fmt: skip
 

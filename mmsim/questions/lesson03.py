@@ -224,7 +224,7 @@ def freed_meanwhile(rng):  # noqa: ARG001
         "an munmap after the page was isolated, and before pass 0 comes to it",
         "Rule: isolated and unmapped, the page has one reference left, that of the migration, and `page_count` 1 means "
         "done. In one line: `a.munmap(page, at=kernel.clock + 1)`. From pass 0 on the swap cache holds a reference, "
-        "too: the page outlives its owner, and is moved for nobody.",
+        "too: the page outlives its owner, and is moved for nobody. (With A, B and C the munmap waits for the call.)",
         wrong={(lambda *_: None): "moves",
                (lambda kernel, a, page: a.munmap(page, at=kernel.clock + 40_000)): "moves for nobody"},
         hints=("`a.munmap(page, at=time)` unmaps not now but at that time, as another thread of `a` would.",

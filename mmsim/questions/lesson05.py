@@ -129,7 +129,7 @@ def new_page(rng):
         kernel.cpuset("job", "0-1", memory_migrate=True).attach(task)
         task.cpuset.mems = "2-3"
         call = "It is in a cpuset with the nodes 0 and 1, whose `mems` become 2 and 3, with `memory_migrate`."
-        why = "policies are rebound: 0 becomes 2, 1 becomes 3. Default: the allowed node nearest to the process."
+        why = "its policy is rebound: 0 becomes 2, 1 becomes 3. Default: the allowed node nearest to the process."
     else:
         task.migrate_pages(0, "0-1", "2-3")
         call, why = "It calls `migrate_pages` for itself, from 0 and 1 to 2 and 3.", "the call changes no policy."

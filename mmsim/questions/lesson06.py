@@ -107,7 +107,7 @@ def expected_references(rng):
     users, kind = rng.randint(1, 4), rng.choice(["ext3", "nfs", "heap"])
     kernel, task = shelf(systems=[kind] if kind != "heap" else [], heap=kind == "heap", each=1)
     for _ in range(users - 1):
-        task.fork()
+        task.fork().touch(None)  # a file page is mapped by no child before it is used
     pfn = int(task.pages()["pfn"].iloc[0])
     seen = []
     with kernel.watch(lambda: seen.append(kernel.k.mem_map[pfn].count)):

@@ -58,9 +58,10 @@ def nothing_to_reclaim(patches=7, trace=False):
     topology = Topology.uniform(nodes=2, frames=frames)
     kernel = Kernel(topology, patches=patches, swap_slots=2 * frames, trace=trace)
     job, file = kernel.spawn("job"), kernel.file("data", files, "nfs")
+    anonymous = job.mmap(heap, name="heap")  # below the file: the list of pages to move begins at the highest address
     job.write(file)
     job.touch(job.mmap(files, file=file, name="data"))
-    job.touch(job.mmap(heap, name="heap"), write=True)
+    job.touch(anonymous, write=True)
     for node, room in enumerate((1, files + heap + 1)):
         zone, locker = kernel.tables["zone"][node], kernel.spawn(f"locker {node}", node=node, uid=0)
         locker.mmap(int(zone["free"] - zone["pages_low"]) - room, locked=True)
@@ -122,9 +123,9 @@ def what_stays(rng):
     else:
         why = "the migration needs its slab page before the interrupts have taken the reserve"
     return Question(
-        f"Two full nodes, {'under interrupt load' if load else 'without any interrupts'}. A job of {first} clean file "
-        f"pages and {SMALL['anonymous']} anonymous ones moves to node 1, in this order. The kernel has "
-        f"{'all seven patches' if patches == 7 else 'the patches 1 to 6'}. How many pages fail for good?",
+        f"Two full nodes, {'under interrupt load' if load else 'without any interrupts'}. A job moves to node 1, first "
+        f"{first} clean file pages, which have the higher addresses, then {SMALL['anonymous']} anonymous ones. The "
+        f"kernel has {'all seven patches' if patches == 7 else 'the patches 1 to 6'}. How many pages fail for good?",
         failed, f"Rule: {why}.", (0, SMALL["anonymous"], SMALL["anonymous"] + first),
         {SMALL["anonymous"] + first: "File pages need no swap entry."},
         ("Which pages need a swap entry, and so a radix tree node?",
@@ -179,8 +180,8 @@ def without_the_patch(rng):  # noqa: ARG001
         if not callable(move_job):
             return "Give a function `move_job(kernel, job, heap)`."
         kernel, job = small(WITHOUT)
-        end = job.pages().index[-1] + 1
-        heap = range(end - size, end)
+        start = job.pages().index[0]
+        heap = range(start, start + size)
         move_job(kernel, job, heap)
         if 0 in kernel.tables["zone"]["irq_period"]:
             return "The interrupts must go on."

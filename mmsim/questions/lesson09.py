@@ -117,7 +117,7 @@ def agrees(rng):
         "seven patches, do the same?",
         SAME if verdicts().loc[case.id, "verdict"] == "agree" else OTHER, f"Rule: {rule_of(case)}.", (SAME, OTHER),
         hints=("Go through the table of station 4: is one of its lines about this case?",
-               "Node sets of different size, shared pages, locked pages, BIND with two nodes: these are the frequent "
+               "Node sets of different size, shared pages, locked pages, INTERLEAVE with MOVE: these are the frequent "
                "ones."),
     )  # fmt: skip
 

@@ -54,6 +54,8 @@ def start_task(kernel, plan, sets):
     for number in range(plan.children):
         child = task.fork(f"{plan.name}/{number + 1}")
         for start, area in zip(task._vmas()["vm_start"].tolist(), plan.memory, strict=True):
+            if area.file or area.shared:  # fork copies no ptes of these
+                child.touch(range(start, start + area.size))
             if not area.shared:
                 child.touch(range(start, start + round(plan.copied * area.size)), write=True)
     for one in kernel.tasks:

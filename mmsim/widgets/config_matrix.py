@@ -4,12 +4,13 @@ from html import escape
 
 import ipywidgets as W
 
-from ..configs import OPTIONS, TRIGGERS, answers, configuration, symbols
+from ..configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
 from .parts import STYLE, Plain, Status
 
 MEANING = {
     "-ENOSYS": "no such call in this kernel",
     "BUG()": "an anonymous page has no swap entry to go to: the kernel stops",
+    "4, none moved": "the pages stay: each is tried eleven times, then counted",
     "none moved": "the call works, but migrates nothing here",
     "swapped out": "evicted; the next touch reads the page back",
     "moved": "in new frames now",
@@ -71,7 +72,9 @@ class ConfigMatrix(Plain, W.VBox):
         else:
             derived = "<b>There is no CONFIG_MIGRATION</b>: without patch 1 every kernel compiles the migration code"
         said = "; ".join(f"{key} answers {text}" for key, text in self.answers.items())
-        self.line.value = (f"<p>{derived}. The image holds {there} of {of} functions of page migration."
+        built = as_sent(config, patches)
+        sent = "" if built == "builds" else f" As the patches were sent, this kernel {built}; the model mends that."
+        self.line.value = (f"<p>{derived}. The image holds {there} of {of} functions of page migration.{sent}"
                            f"<span class=unseen>{said}</span></p>")  # fmt: skip
         rows = "".join(
             f"<tr><td><s><code>{n}()</code></s></td><td>✗ {why}</td></tr>" if why

@@ -8,6 +8,7 @@ from collections import defaultdict
 
 from ..mm import trace
 
+TAKEN_UP = (trace.LOCKED, trace.LOCK_BUSY, trace.LOCK_WAIT, trace.WRITEBACK_BUSY, trace.WRITEBACK_WAIT)
 START, END, BETWEEN = (-1,), (float("inf"),), 99  # BETWEEN comes after every pass
 
 
@@ -16,7 +17,7 @@ def moments(recording):
     order, now, found = {}, (0, BETWEEN, 0), [START]
     rows = zip(recording.events[["code", "arg", "pass_"]].tolist(), recording.hands[1:], strict=False)
     for (code, arg, pass_), (page, _) in rows:
-        if code == trace.ISOLATED:
+        if code in TAKEN_UP and pass_ >= 0:
             order.setdefault(page, len(order))
         lists = now[0] + (code == trace.PASS and arg == 0)
         pass_ = pass_ if pass_ >= 0 else BETWEEN

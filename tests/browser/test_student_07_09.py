@@ -56,7 +56,7 @@ def test_lesson_09_predict_run_and_check(open_notebook):
     expect(said(asked)).to_contain_text("The model answers 1 3 2 3 1 3 2 3 1 3 2 3. Rule: Sets of different size")
     asked = cell(page, REAL, "predict-agrees")
     button(asked, "○ something else").click()
-    expect(said(asked)).to_contain_text("✓ Right. Rule: V1 puts back the ptes of anonymous pages only")
+    expect(said(asked)).to_contain_text("✓ Right. Rule: With MOVE, V1 gives INTERLEAVE's nodes to the pages")
     button(asked, "Another one (seed 6)").click()
     expect(said(asked)).to_be_empty()
     expect(output(cell(page, REAL, "own-here"))).to_contain_text("Not here: " if one_node() else "Ready. Nodes: [0, 1")
