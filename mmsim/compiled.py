@@ -62,6 +62,10 @@ class Part(JITCodeLibrary):
     def add_linking_library(self, library):
         self._linking_libraries.append(library)
 
+    def add_ir_module(self, ir_module):
+        """Its code as LLVM reads it; numba would check and optimise it here, and again with the whole."""
+        self._final_module = llvm.parse_assembly(str(ir_module))
+
     def needs(self):
         """The parts that it calls.  Where a function was still being compiled (recursion), numba says so by a name."""
         names = {*recursive_calls(self._final_module).values()}
