@@ -90,7 +90,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
                         migrate_page_add(k, vma, address, pte.value, pages, flags)
                     else:
                         stuck += 1
-                        skip(k, vma, address, pte.value, R_VMA)
+                        skip(k, mm, address, pte.value, R_VMA)
                         trace(k, VMA_SKIPPED, pte.value, 0, 0)
         before = v
         v = vma.vm_next
@@ -106,10 +106,9 @@ def misfit(k, pfn, nodes, flags):
     return inside if flags & MPOL_MF_INVERT else not inside
 
 
-def skip(k, vma, address, pfn, reason):
+def skip(k, mm, address, pfn, reason):
     """Write down that a page was not collected, and why."""
-    row = consider(k, vma.vm_mm, address, pfn)
-    c = k.considered[row]
+    c = k.considered[consider(k, mm, address, pfn)]
     c.path = PATH_SKIPPED
     c.reason = reason
 
@@ -123,7 +122,7 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
     if page.row:
         return  # collected already, through another mapping
     if not flags & MPOL_MF_MOVE_ALL and page.mapping > 0 and not file_is_ours(k, page.mapping, vma.vm_mm):
-        skip(k, vma, address, pfn, R_SHARED)
+        skip(k, vma.vm_mm, address, pfn, R_SHARED)
         trace(k, NOT_COLLECTED, pfn, 0, 0)
         return
     collect(k, vma.vm_mm, address, pfn, pages)
@@ -206,9 +205,7 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     for i in range(len(pfns)):
         pfn = pfns[i]
         if left_out[i]:
-            c = k.considered[consider(k, owners[i][0], owners[i][1], pfn)]
-            c.path = PATH_SKIPPED
-            c.reason = R_VMA
+            skip(k, owners[i][0], owners[i][1], pfn, R_VMA)
         elif not k.mem_map[pfn].row:
             collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
