@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, fields
 
+from .arguments import shown, whole, yes_no
+
+MOST_COST = 10**10  # ns, ten seconds for a page: sums of costs stay far below 63 bits
+
 
 @dataclass(frozen=True)
 class Config:
@@ -12,6 +16,10 @@ class Config:
     discontigmem: bool = False
     smp: bool = True
     swap: bool = True
+
+    def __post_init__(self):
+        for field in fields(self):
+            object.__setattr__(self, field.name, yes_no(getattr(self, field.name), field.name))
 
     @property
     def migration(self):
@@ -58,9 +66,8 @@ class Costs:
 
     def __post_init__(self):
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 0:
-                raise ValueError(f"costs: {field.name} is {value!r}; it is a time in ns, an int, 0 or more")
+            value = whole(getattr(self, field.name), f"costs: {field.name}", 0, MOST_COST, "ns", no_number=ValueError)
+            object.__setattr__(self, field.name, value)
 
     @classmethod
     def preset(cls, name):
@@ -81,6 +88,6 @@ class Costs:
         =============  ==========  ==========  ================================================================
         """
         presets = {"altix-2005": cls(), "two-socket": cls(100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}
-        if name not in presets:
-            raise ValueError(f"preset: no costs {name!r}; there are {', '.join(presets)}")
+        if not isinstance(name, str) or name not in presets:
+            raise ValueError(f"preset: no costs {shown(name)}; there are {', '.join(presets)}")
         return presets[name]

@@ -1,36 +1,34 @@
 """CpuSet: a group of tasks that is confined to some nodes (trigger C)."""
 
-from dataclasses import dataclass
-
+from .arguments import yes_no
+from .doors import door
+from .handles import Handle, own
 from .mm.cpuset import cpuset_attach, update_nodemask
 from .policy import format_nodes, parse_nodes
 from .results import counted, os_error
 from .task import Task
 
 
-@dataclass(unsafe_hash=True, repr=False)
-class CpuSet:
+class CpuSet(Handle):
     """A cpuset; make one with `Kernel.cpuset`.  `mems` and `memory_migrate` are assignable."""
 
-    _kernel: object
-    _number: int
-
-    name = property(lambda self: self._kernel._book["cpusets"][self._number], doc="The name that it was given.")
-    _row = property(lambda self: self._kernel.tables["cpuset"][self._number])
+    __slots__ = ()
+    kind, made_by, _table = "cpusets", "kernel.cpuset()", "cpuset"
+    settable = ("mems", "memory_migrate")
 
     @classmethod
     def create(cls, kernel, name, mems, memory_migrate, parent):
         """A new cpuset below `parent`."""
-        if parent is not None and not isinstance(parent, cls):
-            raise TypeError(f"parent is {parent!r}; it is a cpuset, or None for the root")
-        above = parent._number if parent else 0
+        above = 0 if parent is None else own(kernel, parent, cls, "parent")._number
         mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
         check_subset(kernel, mask, above)
+        for other in cpusets_of(kernel):
+            if other.name == name and other._row["parent"] == above:
+                raise os_error("EEXIST", f"name: there is a cpuset {name} there already, with mems {other.mems}")
         number = len(kernel._book["cpusets"])
         kernel._grow("cpuset", number + 1)
-        kernel.tables["cpuset"][number] = (above, bool(memory_migrate), mask)
-        kernel._book["cpusets"][number] = name
-        return cls(kernel, number)
+        kernel.tables["cpuset"][number] = (above, memory_migrate, mask)
+        return kernel._register(cls, number, name)
 
     @property
     def mems(self):
@@ -38,6 +36,7 @@ class CpuSet:
         return format_nodes(int(self._row["mems"])).replace("none", "")
 
     @mems.setter
+    @door
     def mems(self, mems):
         kernel = self._kernel
         mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
@@ -46,7 +45,7 @@ class CpuSet:
         check_subset(kernel, mask, int(self._row["parent"]))
         if not mask and self.tasks:
             raise os_error("ENOSPC", f"mems is empty, but {self.name} has {counted(len(self.tasks), 'task')}")
-        for child in (CpuSet(kernel, number) for number in kernel._book["cpusets"] if number):
+        for child in cpusets_of(kernel):
             if child._row["parent"] == self._number and int(child._row["mems"]) & ~mask:
                 raise os_error("EBUSY", f"mems: the child cpuset {child.name} has {child.mems}")
         pids, both = [t.pid for t in self.tasks], int(self._row["mems"]) & mask
@@ -58,19 +57,20 @@ class CpuSet:
         return bool(self._row["memory_migrate"])
 
     @memory_migrate.setter
+    @door
     def memory_migrate(self, value):
-        self._row["memory_migrate"] = bool(value)
+        self._row["memory_migrate"] = yes_no(value, "memory_migrate")
 
     @property
     def tasks(self):
         """The tasks attached to it."""
+        self._check_exists()
         return [t for t in self._kernel.tasks if t._row["cpuset"] == self._number]
 
+    @door
     def attach(self, task):
         """Move a task here; if `memory_migrate` is set, its memory comes along."""
-        if not isinstance(task, Task):
-            raise TypeError(f"task is {task!r}; make one with kernel.spawn()")
-        if not task.alive:
+        if not own(self._kernel, task, Task, "task").alive:
             raise os_error("ESRCH", f"task: {task!r} does not live")
         if not int(self._row["mems"]):
             raise os_error("ENOSPC", f"cpuset {self.name} has no nodes; give it mems first")
@@ -78,8 +78,15 @@ class CpuSet:
         self._kernel._migration("cpuset", [task.pid], cpuset_attach, task.pid, self._number, both=both)
 
     def __repr__(self):
+        if not self.exists:
+            return f"<CpuSet {self.name}, which is no more>"
         migrate = ", memory_migrate" if self.memory_migrate else ""
         return f"<CpuSet {self.name}: mems {self.mems or 'none'}{migrate}, {counted(len(self.tasks), 'task')}>"
+
+
+def cpusets_of(kernel):
+    """The cpusets of a machine, but for the root."""
+    return [CpuSet(kernel, number) for number in kernel._book["cpusets"] if number]
 
 
 def check_subset(kernel, mask, parent):

@@ -17,5 +17,9 @@ class KernelHang(MMSimError):
     """The kernel loops, or sleeps, for ever; the machine is left as it stands then."""
 
 
+class BrokenOff(MMSimError):
+    """A call was ended half-way, by ctrl-C or by an observer; nothing more happens until restore()."""
+
+
 class OutOfMemory(MMSimError):
     """A user fault found no memory: the OOM killer would run now."""

@@ -1,7 +1,6 @@
 """File: something in a file system that tasks can map and write."""
 
-from dataclasses import dataclass
-
+from .handles import Handle
 from .mm import structs
 from .results import counted
 
@@ -12,16 +11,13 @@ FS_NAMES = {
 }  # fmt: skip
 
 
-@dataclass(unsafe_hash=True, repr=False)
-class File:
+class File(Handle):
     """A file; make one with `Kernel.file`, map it with `Task.mmap`, write it with `Task.write`."""
 
-    _kernel: object
-    _number: int
+    __slots__ = ()
+    kind, made_by, _table = "files", "kernel.file()", "mapping"
 
-    name = property(lambda self: self._kernel._book["files"][self._number], doc="The name that it was given.")
     pages = property(lambda self: int(self._row["pages"]), doc="Its size, in pages.")
-    _row = property(lambda self: self._kernel.tables["mapping"][self._number])
 
     @property
     def fs(self):
@@ -29,4 +25,6 @@ class File:
         return next(name for name, fs in FS_NAMES.items() if fs == self._row["fs"])
 
     def __repr__(self):
+        if not self.exists:
+            return f"<File {self.name}, which is no more>"
         return f"<File {self.name}: {counted(self.pages, 'page')} on {self.fs}>"

@@ -8,20 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from . import results, verify
+from .arguments import END_OF_TIME, one_node, page_frames, shown, text, whole, yes_no
 from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
-from .errors import KernelBug, KernelHang
+from .doors import Doorkeeper, door
+from .errors import BrokenOff, KernelBug, KernelHang
 from .files import FS_NAMES, File
 from .mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .patches import parse_patches
-from .ranges import page_frames
 from .task import Task, capabilities
 from .topology import Topology
 
 PID_KERNEL, PID_KSWAPD = 0, 1
 TRACE_EVENTS = 1 << 16  # rows of the event ring
+MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
 _BUGS = {
     structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given page {page}, which has no mapping",
     structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be moved, but without CONFIG_SWAP it has no swap entry",
@@ -29,12 +31,15 @@ _BUGS = {
     structs.BUG_COUNT: "BUG: page {page} or its swap entry lost a reference too many",
     structs.HANG_UNMAP: "the unmap loop for page {page} never ends: a locked vma maps it, and there is no way back",
     structs.HANG_LOCK: "sleeping on page {page}, but nobody will ever wake us",
+    structs.BROKEN_OFF: "a call was broken off half-way",
 }
+_ERRORS = {structs.HANG_UNMAP: KernelHang, structs.HANG_LOCK: KernelHang, structs.BROKEN_OFF: BrokenOff}
 
 
 class Snapshot(NamedTuple):
     """The whole state of a machine at one time; give it to `Kernel.restore`."""
 
+    about: dict
     tables: dict
     book: dict
     last: object
@@ -77,31 +82,41 @@ class Kernel(Obstacles):
 
     def __init__(self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True):
         if not isinstance(topology, Topology):
-            raise TypeError(f"topology is {topology!r}; make one with Topology.uniform(), .ring() or .from_matrix()")
+            raise TypeError(f"topology is {shown(topology)}; make one with Topology.uniform() or .from_matrix()")
         if not isinstance(config, Config):
-            raise TypeError(f"config is {config!r}; make one with Config()")
+            raise TypeError(f"config is {shown(config)}; make one with Config()")
         if not isinstance(costs, Costs):
-            raise TypeError(f"costs is {costs!r}; make them with Costs() or Costs.preset()")
-        if not hasattr(swap_slots, "__index__") or swap_slots < 0:
-            raise ValueError(f"swap_slots is {swap_slots!r}; it is a number of pages, 0 or more")
-        if not hasattr(trace, "__index__") or trace < 0:
-            raise ValueError(f"trace is {trace!r}; it is True, False, or how many events are kept")
+            raise TypeError(f"costs is {shown(costs)}; make them with Costs() or Costs.preset()")
+        swap_slots = whole(swap_slots, "swap_slots", 0, MOST_ROWS, "pages", no_number=ValueError)
+        if not isinstance(trace, bool):
+            trace = whole(trace, "trace", least=0, most=MOST_ROWS, what="events that are kept, or True or False")
+        if compiled is not None:
+            compiled = yes_no(compiled, "compiled")
         self.topology = topology
         self.config = config
         self.patches = parse_patches(patches)
         self.costs = costs
         self.last = None
         self._observer = None
+        self._doorkeeper = Doorkeeper()
+        self._births, self._running = 0, False
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
-                      "ranges": {}, "pinned": {}, "pins": {}}  # fmt: skip
+                      "born": {}, "ranges": {}, "pinned": {}, "pins": {}}  # fmt: skip
         compiler = load_compiler(compiled, sum(topology.frames))
         self.compiled = compiler is not None
-        if compiler:
-            self._compile, self._headers = compiler.compile_kernel(), compiler.Tables
         slots = swap_slots if config.swap else 0
+        self._compile = compiler.compile_kernel() if compiler else None
+        self._headers = compiler.Tables if compiler else None
+        self.tables, self.k, self._arrays = {}, None, None
         events = TRACE_EVENTS * (not compiler) if trace is True else int(trace)
         self.tables = boot_tables(topology, config, self.patches, slots, costs, events)
         self._bind()
+
+    def __setattr__(self, name, value):
+        """A misspelt name is an error: attributes are those that a machine is made with."""
+        if hasattr(self, "_arrays") and not hasattr(self, name):
+            raise AttributeError(f"{name}: a Kernel has no such attribute that could be set")
+        object.__setattr__(self, name, value)
 
     # -- the tables and the calls into them
 
@@ -118,8 +133,12 @@ class Kernel(Obstacles):
         """See to it that a table has at least `rows` rows; it doubles where it is too small."""
         old = self.tables[name]
         if len(old) < rows:
-            new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), old.dtype)
+            try:
+                new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), old.dtype)
+            except MemoryError:
+                raise results.os_error("ENOMEM", f"this computer has no room for {rows:,} rows of {name}") from None
             new[: len(old)] = old
+            self._doorkeeper.begun = True
             self.tables[name] = new
             self._bind()
 
@@ -172,15 +191,28 @@ class Kernel(Obstacles):
     def _run(self, function, *args):
         """Run a kernel function; on a machine that stands still since a BUG() nothing runs any more."""
         self._check_bug("this machine stands still, restore() a snapshot: ")
-        result = self._compile(function)(self._arrays, *args) if self.compiled else function(self.k, *args)
+        if self._running:
+            raise RuntimeError("a kernel function is running: who observes it must not change the machine")
+        run, tables = (self._compile(function), self._arrays) if self.compiled else (function, self.k)
+        self._doorkeeper.begun = self._running = True
+        try:
+            result = run(tables, *args)
+        except BaseException:
+            self._broken_off()
+            raise
+        finally:
+            self._running = False
         self._check_bug()
         return result
+
+    def _broken_off(self):
+        """From now on the machine stands still: something ended a call half-way."""
+        self.k.sys.bug = self.k.sys.bug or structs.BROKEN_OFF
 
     def _check_bug(self, since=""):
         code, page = int(self.k.sys.bug), int(self.k.sys.bug_page)
         if code:
-            hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
-            raise (KernelHang if hang else KernelBug)(since + _BUGS[code].format(page=page))
+            raise _ERRORS.get(code, KernelBug)(since + _BUGS[code].format(page=page))
 
     def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0, both=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
@@ -204,14 +236,15 @@ class Kernel(Obstacles):
 
     # -- what a machine is asked to do
 
+    @door
     def spawn(self, name, node=0, uid=1000, caps=(), kernel_thread=False):
         """Start a task on the CPU of a node.
 
         `uid` 0 has every capability; `caps` names others, as in ``("CAP_SYS_ADMIN",)``.
         """
-        self._check_node(node)
-        uid = self._whole(uid, "uid", least=0)
-        bits = capabilities(caps, uid)
+        name, node = text(name, "name"), one_node(node, self.topology.nodes)
+        uid = whole(uid, "uid", least=0, most=structs.MAX_UID)
+        bits, kernel_thread = capabilities(caps, uid), yes_no(kernel_thread, "kernel_thread")
         pid = len(self._book["tasks"])
         self._grow("task", pid + 1)
         row = self.tables["task"][pid]
@@ -221,16 +254,22 @@ class Kernel(Obstacles):
         row["home"] = -1
         row["mems_allowed"] = (1 << self.topology.nodes) - 1
         row["flags"] = structs.PF_KTHREAD if kernel_thread else 0
-        self._book["tasks"][pid] = str(name)
-        return Task(self, pid)
+        return self._register(Task, pid, name)
 
+    @door
     def file(self, name, pages, fs="ext3"):
         """Make a file of `pages` pages on a file system: ext2 ext3 ext3-journalled xfs xfs-meta nfs reiserfs tmpfs."""
-        if fs not in FS_NAMES:
-            raise ValueError(f"fs is {fs!r}; it is one of {', '.join(FS_NAMES)}")
-        if not hasattr(pages, "__index__") or pages < 1:
-            raise ValueError(f"pages is {pages!r}; a file has at least one page")
-        return File(self, self._new_mapping(str(name), int(pages), FS_NAMES[fs], nameless=0))
+        if text(fs, "fs") not in FS_NAMES:
+            raise ValueError(f"fs is {shown(fs)}; it is one of {', '.join(FS_NAMES)}")
+        pages = whole(pages, "pages", least=1, most=MOST_ROWS, what="pages")
+        return self._new_mapping(text(name, "name"), pages, FS_NAMES[fs], nameless=0)
+
+    def _register(self, kind, number, name):
+        """A handle for what has got its row in the tables."""
+        self._births += 1  # restore() does not take it back: a number may come again, with another thing behind it
+        self._book["born"][f"{kind.kind} {number}"] = self._births
+        self._book[kind.kind][number] = name
+        return kind(self, number)
 
     def _new_mapping(self, name, pages, fs, nameless):
         used = self.tables["mapping"][: len(self._book["files"]) + 2]
@@ -239,13 +278,14 @@ class Kernel(Obstacles):
         self._grow("mapping", m + 1)
         self._grow("file_page", base + pages)
         self.tables["mapping"][m] = (fs, pages, base, 0, nameless, 0)
-        self._book["files"][m] = name
-        return m
+        return self._register(File, m, name)
 
+    @door
     def cpuset(self, name, mems, memory_migrate=False, parent=None):
         """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes)."""
-        return CpuSet.create(self, str(name), mems, memory_migrate, parent)
+        return CpuSet.create(self, text(name, "name"), mems, yes_no(memory_migrate, "memory_migrate"), parent)
 
+    @door
     def migrate(self, pages, to, force=False, new_pages=None):
         """Trigger D, an in-kernel caller: move page frames to a node.
 
@@ -265,12 +305,15 @@ class Kernel(Obstacles):
         -------
         Migration
         """
-        self._check_node(to, "to")
-        most = mempolicy.ALL_PAGES if new_pages is None else self._whole(new_pages, "new_pages", least=0)
-        args = self._frames(pages, force)
+        to = one_node(to, self.topology.nodes, "to")
+        most = mempolicy.ALL_PAGES
+        if new_pages is not None:
+            most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
+        args = self._frames(pages, yes_no(force, "force"))
         self._migration("kernel", (), mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
         return self.last
 
+    @door
     def offline(self, pages):
         """Bad memory: empty page frames, as trigger D does, and take them out of use. No page gets them ever again.
 
@@ -302,9 +345,10 @@ class Kernel(Obstacles):
         mapper, locked = results.mappers(self)
         return pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64)
 
+    @door
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
-        self.call(timer.wait_until, self.clock + self._whole(ns, "ns", least=0))
+        self.call(timer.wait_until, self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock))
 
     # -- what can be seen
 
@@ -342,11 +386,16 @@ class Kernel(Obstacles):
         """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
         verify.verify(self)
 
-    @contextmanager
     def watch(self, observer):
-        """Call ``observer()`` at every event of the trace; interpreted machines only."""
+        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only."""
+        if not callable(observer):
+            raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
         if self.compiled or not self.k.sys.tracing:
             raise ValueError("only an interpreted machine with trace=True can be watched")
+        return self._watched_by(observer)
+
+    @contextmanager
+    def _watched_by(self, observer):
         self._observer = observer
         self._bind()
         try:
@@ -360,19 +409,26 @@ class Kernel(Obstacles):
     def snapshot(self):
         """A copy of the whole state."""
         tables = {name: array.copy() for name, array in self.tables.items()}
-        return Snapshot(tables, copy.deepcopy(self._book), self.last)
+        return Snapshot(self._about(), tables, copy.deepcopy(self._book), self.last)
+
+    def _about(self):
+        """What a machine was built as: only a machine of the same kind can take over its tables."""
+        return {"topology": self.topology, "config": self.config, "patches": self.patches, "costs": self.costs,
+                "swap_slots": int(self.k.sys.swap_slots)}  # fmt: skip
 
     def restore(self, snapshot):
         """Go back to the state of a snapshot of this machine."""
         if not isinstance(snapshot, Snapshot):
-            raise TypeError(f"snapshot is {snapshot!r}; take one with kernel.snapshot()")
-        for name in ("zone", "mem_map", "swap_map"):
-            if (there := snapshot.tables[name].shape) != self.tables[name].shape:
-                raise ValueError(f"snapshot is of another machine: its {name} has {there[0]} rows")
-        self.tables = {name: array.copy() for name, array in snapshot.tables.items()}
-        self._book = copy.deepcopy(snapshot.book)
-        self.last = snapshot.last
+            raise TypeError(f"snapshot is {shown(snapshot)}; take one with kernel.snapshot()")
+        for name, mine in self._about().items():
+            if (there := snapshot.about[name]) != mine:
+                raise ValueError(f"snapshot is of another machine: its {name} is {there!r}, here it is {mine!r}")
+        self._doorkeeper.enter()  # for good: what follows is nobody's call that was broken off
+        tables = {name: array.copy() for name, array in snapshot.tables.items()}
+        self.tables, self._book, self.last = tables, copy.deepcopy(snapshot.book), snapshot.last
+        self._births = max([self._births, *self._book["born"].values()])
         self._bind()
+        self._doorkeeper, self._running = Doorkeeper(), False
 
     def save(self, path):
         """Write the machine to an .npz file: numpy arrays and JSON text, no pickle."""

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from .arguments import END_OF_TIME, one_node, whole
+from .doors import door
+from .handles import own
 from .mm import memory, structs, swapoff, timer, vmscan
 from .mm.swap import release_pages
 from .ranges import builtin_range, task_range
@@ -9,16 +12,22 @@ from .results import os_error, ptes_of
 from .task import Task
 
 PID_KSWAPD = 1
+MOST_PINS, MOST_PINS_IN_ALL = 1 << 16, 1 << 26  # by one call: of a page, and of all pages together
 
 
 class Obstacles:
     """The methods of Kernel by which other users hold, lock and take pages, and the checks of their arguments."""
 
+    @door
     def pin(self, task, range, times=1):
         """Take `times` references on each page of a range, as get_user_pages() does; it faults them in."""
-        self._check_task(task)
+        own(self, task, Task, "task")
+        times = whole(times, "times", least=1, most=MOST_PINS)
         start, end = task_range(task, range)
-        times = self._whole(times, "times")
+        task._check_alive()
+        if (end - start) * times > MOST_PINS_IN_ALL:
+            most = MOST_PINS_IN_ALL // (end - start)
+            raise ValueError(f"times is {times}; of {end - start:,} pages at once it is at most {most}")
         pfns = np.full(end - start, -1)
         self.k.sys.current = task.pid
         result = self._run(memory.get_user_pages, task.pid, start, end, times, pfns)
@@ -32,10 +41,11 @@ class Obstacles:
         self.call(timer.cond_resched)
         task._check_faults(result, "read", start, end)
 
+    @door
     def unpin(self, task, range, times=1):
         """Drop `times` of the references that `pin` took on each page of a range."""
-        self._check_task(task)
-        times = self._whole(times, "times")
+        own(self, task, Task, "task")
+        times = whole(times, "times", least=1)
         start, end = task_range(task, range, mapped=False)
         pages, pfns = self._pins(task)
         end = min(end, start + len(pages) + 1)  # of more pages than there are pins, one of the first has none
@@ -46,8 +56,8 @@ class Obstacles:
             message = f"page {start + page:#x} of {task.name} is pinned {held[page]} times"
             raise ValueError(f"times is {times}, but {message}")
         dropped = at[np.arange(len(at)) - np.repeat(np.cumsum(held) - held, held) < times]
-        self._set_pins(task, np.delete(pages, dropped), np.delete(pfns, dropped))
         self.call(release_pages, pfns[dropped].astype(np.int64))
+        self._set_pins(task, np.delete(pages, dropped), np.delete(pfns, dropped))
 
     def _pins(self, task):
         """The pages of a task that are pinned, one by one as they were pinned, and the frames behind them."""
@@ -56,11 +66,12 @@ class Obstacles:
     def _set_pins(self, task, pages, pfns):
         self._book["pinned"][task.pid], self._book["pins"][task.pid] = pages, pfns
 
+    @door
     def hold_lock(self, task, range, until):
         """Let another user hold the locks of the present pages of a range, until the clock says `until` (ns)."""
-        self._check_task(task)
+        own(self, task, Task, "task")
+        until = whole(until, "until", least=0, what="ns")
         start, end = task_range(task, range)
-        until = self._whole(until, "until", least=0)
         if until <= self.clock:
             raise ValueError(f"until is {until}, but the clock already says {self.clock}")
         _, ptes = ptes_of(self, task, start, end)
@@ -70,11 +81,12 @@ class Obstacles:
         self._grow("timer", len(pfns) + self.k.sys.nr_timers + timer.NR_REQUESTS + 8)
         self._run(timer.hold_locks, pfns, until)
 
+    @door
     def interrupts(self, node, period, hold=0):
         """Interrupt load: every `period` ns (None: never) one GFP_ATOMIC page on `node`, given back `hold` ns later."""
-        self._check_node(node)
-        period = 0 if period is None else self._whole(period, "period")
-        hold = self._whole(hold, "hold", least=0) if period else 0
+        node = one_node(node, self.topology.nodes)
+        period = 0 if period is None else whole(period, "period", least=1, most=END_OF_TIME - self.clock, what="ns")
+        hold = whole(hold, "hold", least=0, most=END_OF_TIME - self.clock, what="ns") * bool(period)
         self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + timer.NR_REQUESTS)
         zone = self.k.zone[node]
         zone.irq_period = period
@@ -83,41 +95,22 @@ class Obstacles:
         if period and not ((waiting["kind"] == timer.INTERRUPT) & (waiting["a"] == node)).any():
             self._run(timer.add_timer, self.clock + period, timer.INTERRUPT, node, 0, 0)
 
+    @door
     def reclaim(self, pages, node=None):
         """Memory pressure: evict `pages` pages, oldest first, of one node or of all in turn; how many were evicted."""
-        pages = self._whole(pages, "pages", least=0)
-        nodes = builtin_range(self.topology.nodes) if node is None else [self._check_node(node)]
+        pages = whole(pages, "pages", least=0, what="pages")
+        nodes = builtin_range(self.topology.nodes) if node is None else [one_node(node, self.topology.nodes)]
         freed = 0
         for n in nodes:
             if freed < pages:
                 freed += self.call(vmscan.evict_oldest, n, pages - freed, pid=PID_KSWAPD)
         return freed
 
+    @door
     def swapoff(self):
         """Take the swap device away: everything on it is read back; OSError (ENOMEM) if memory does not suffice."""
         if self.call(swapoff.sys_swapoff) < 0:
             raise os_error("ENOMEM", "swapoff: no memory left to read the swapped pages into; swap is on again")
-
-    @staticmethod
-    def _check_task(task):
-        if not isinstance(task, Task):
-            raise TypeError(f"task is {task!r}; make one with kernel.spawn()")
-
-    @staticmethod
-    def _whole(number, name, least=1):
-        """An argument that is a whole number, as an int."""
-        if isinstance(number, bool) or not isinstance(number, (int, float, np.number)):
-            raise TypeError(f"{name} is {number!r}; it is a whole number, {least} or more")
-        if not least <= number < 1 << 62 or number != int(number):
-            raise ValueError(f"{name} is {number!r}; it is a whole number, {least} or more")
-        return int(number)
-
-    def _check_node(self, node, name="node"):
-        if isinstance(node, bool) or not hasattr(node, "__index__"):
-            raise TypeError(f"{name} is {node!r}; it is the number of a node")
-        if not 0 <= node < self.topology.nodes:
-            raise ValueError(f"{name} is {node}; this machine has the nodes 0 to {self.topology.nodes - 1}")
-        return node
 
     def _vma(self, task, address):
         """The row of the vma that holds a page of a task, or None."""

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .arguments import shown, whole
+
 
 class Patch(NamedTuple):
     """One patch: its number, title, the kernel files it touches, functions it adds or changes, and what it needs."""
@@ -37,19 +39,19 @@ def parse_patches(patches):
     ValueError
         For a number that is no patch, or a patch without one that it needs.
     """
-    if isinstance(patches, bool) or not isinstance(patches, int):
-        try:
-            chosen = frozenset(int(p) for p in patches)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"patches is {patches!r}; give an int from 0 to 7, or patch numbers as in (1, 3, 4)"
-            ) from None
-        wrong = sorted(p for p in chosen if not 1 <= p <= 7)
-    else:
-        wrong = [] if 0 <= patches <= 7 else [patches]
-        chosen = frozenset(range(1, patches + 1))
+    try:
+        if isinstance(patches, str) or not hasattr(patches, "__iter__"):
+            first = whole(patches, "patches")
+            wrong, chosen = [first] * (not 0 <= first <= 7), range(1, first + 1)
+        else:
+            chosen = [whole(p, "patches") for p in patches]
+            wrong = sorted(p for p in chosen if not 1 <= p <= 7)
+    except (TypeError, ValueError) as error:
+        right = "give an int from 0 to 7, or patch numbers as in (1, 3, 4)"
+        raise type(error)(f"patches is {shown(patches)}; {right}") from None
     if wrong:
         raise ValueError(f"patches: there is no patch {wrong[0]}; they are numbered 1 to 7")
+    chosen = frozenset(chosen)
     for patch in PATCHES:
         missing = [n for n in patch.needs if n not in chosen]
         if patch.number in chosen and missing:

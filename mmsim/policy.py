@@ -4,6 +4,7 @@ import errno
 from dataclasses import dataclass
 from itertools import groupby
 
+from .arguments import shown, whole
 from .mm.structs import MAX_NODES
 from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
 
@@ -51,10 +52,9 @@ def parse_nodes(spec, nr_nodes, allowed=None, name="nodes", absent=False):
         nodes = _parse_text(spec, every, allowed, name)
     else:
         try:
-            one = hasattr(spec, "__index__") and not isinstance(spec, bool)
-            nodes = [n.__index__() for n in ([spec] if one else spec)]
-        except (TypeError, AttributeError):
-            raise TypeError(f"{name} is {spec!r}; {_FORMS}") from None
+            nodes = [whole(n, name) for n in (spec if hasattr(spec, "__iter__") else [spec])]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} is {shown(spec)}; {_FORMS}") from None
     for n in nodes:
         if not 0 <= n < (MAX_NODES if absent else nr_nodes):
             raise _einval(f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
+from .arguments import shown, whole
+from .mm.mempolicy import END_OF_MEMORY
 from .results import counted, os_error
 
 builtin_range = range  # `range` is the name of an argument elsewhere
@@ -27,12 +27,14 @@ class Range(NamedTuple):
     def __getitem__(self, key):
         """A sub-range, counted from the start of this one."""
         if isinstance(key, slice):
-            first, last, step = key.indices(self.pages)
+            parts = (part if part is None else whole(part, "key") for part in (key.start, key.stop, key.step))
+            first, last, step = slice(*parts).indices(self.pages)
             if step != 1:
-                raise ValueError(f"range[{key}]: pages of a range are neighbours; the step must be 1")
+                raise ValueError(f"key: range[{key}]: pages of a range are neighbours; the step must be 1")
             return Range(self.task, self.start + first, max(0, last - first))
+        key = whole(key, "key")
         if not -self.pages <= key < self.pages:
-            raise IndexError(f"range[{key}]: the range has {counted(self.pages, 'page')}")
+            raise IndexError(f"key: range[{key}]: the range has {counted(self.pages, 'page')}")
         return Range(self.task, self.start + key % self.pages, 1)
 
     def __iter__(self):
@@ -45,24 +47,29 @@ class Range(NamedTuple):
 Mapping = Range
 
 
-def task_range(task, range_, mapped=True):
+def task_range(task, range_, mapped=True, beyond="EFAULT"):
     """(start, end) of a Mapping, a part of one, or a Python range of page numbers; None: all that is mapped.
 
-    `mapped`: OSError (EFAULT) unless every page lies in a vma.
+    `mapped`: OSError (EFAULT) unless every page lies in a vma.  `beyond`: the errno for what no address space has.
     """
     if range_ is None:
         vmas = task._vmas()
         return (int(vmas["vm_start"].min()), int(vmas["vm_end"].max())) if len(vmas) else (0, 0)
     if isinstance(range_, Range):
-        if range_.task.pid != task.pid:
+        if range_.task._kernel is not task._kernel:
+            raise ValueError(f"range: {range_!r} belongs to a task of another machine")
+        if range_.task != task:
             raise ValueError(f"range: {range_!r} does not belong to {task.name}")
         start, end = range_.start, range_.stop
     elif isinstance(range_, range) and range_.step == 1:
         start, end = range_.start, range_.stop
     else:
-        raise TypeError(f"range is {range_!r}; give a mapping, a part of one as in heap[8:16], or range(first, last)")
+        right = "give a mapping, a part of one as in heap[8:16], or range(first, last)"
+        raise TypeError(f"range is {shown(range_)}; {right}")
     if end < start:
         raise os_error("EINVAL", f"range: it ends ({end:#x}) before it starts ({start:#x})")
+    if start < 0 or end > END_OF_MEMORY:
+        raise os_error(beyond, f"range: {start:#x} to {end:#x}; an address space goes from 0 to {END_OF_MEMORY:#x}")
     if mapped:
         at = start
         for vma in task._vmas():
@@ -71,17 +78,3 @@ def task_range(task, range_, mapped=True):
         if at < end:
             raise os_error("EFAULT", f"range: page {at:#x} of {task.name} is not mapped")
     return start, end
-
-
-def page_frames(pages, frames):
-    """An iterable of page frame numbers as an array, each once; `frames`: how many the machine has."""
-    try:
-        pfns = np.array(pages if hasattr(pages, "__len__") else list(pages)).astype(np.int64)
-    except (TypeError, ValueError):
-        pfns = np.int64(0)
-    if pfns.ndim != 1:
-        raise TypeError(f"pages is {pages!r}; give page frames, as in task.pages()['pfn'].dropna()")
-    outside = pfns[(pfns < 0) | (pfns >= frames)]
-    if len(outside):
-        raise ValueError(f"pages: there is no page frame {outside[0]}; this machine has {frames}")
-    return pfns[np.sort(np.unique(pfns, return_index=True)[1])]

@@ -331,7 +331,7 @@ def cpuset_in_words(scene):
         caller, pid = (other, task.pid) if "target" in variant else (task, 0)
         scene.ask(caller.migrate_pages, pid, *move.groups())
     elif value := re.fullmatch(r"memory_migrate=(\d)", variant):
-        scene.ask(setattr, base, "memory_migrate", int(value[1]))
+        scene.ask(setattr, base, "memory_migrate", value[1] != "0")
         scene.facts["readback"] = str(int(base.memory_migrate))
     elif "set_mempolicy BIND{2}" in variant:
         scene.ask(task.set_mempolicy, Policy.bind(2))

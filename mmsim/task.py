@@ -1,14 +1,16 @@
 """Task: a process, the ranges of its address space, and its system calls."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from . import results
+from .arguments import one_node, shown, text, whole, yes_no
 from .results import counted, os_error
+from .doors import door
 from .errors import OutOfMemory
 from .files import File
+from .handles import Handle, own
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
 from .ranges import Range, task_range
 from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
@@ -23,12 +25,19 @@ SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of th
 def capabilities(names, uid):
     """The bits of some capabilities; uid 0 has all."""
     bits = CAP_SYS_ADMIN | CAP_SYS_RESOURCE if uid == 0 else 0
-    for name in [names] if isinstance(names, str) else names:
+    for name in words(names, "caps"):
         full = "CAP_" + str(name).upper().removeprefix("CAP_")
         if full not in _CAPS:
-            raise ValueError(f"caps: no capability {name!r} here; there are {', '.join(_CAPS)}")
+            raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(_CAPS)}")
         bits |= _CAPS[full]
     return bits
+
+
+def words(names, name):
+    """One word or an iterable of them, as a list; TypeError for anything else."""
+    if not isinstance(names, str) and not hasattr(names, "__iter__"):
+        raise TypeError(f"{name} is {shown(names)}; it is a word, or a list of words")
+    return [names] if isinstance(names, str) else list(names)
 
 
 class Faults(NamedTuple):
@@ -40,17 +49,23 @@ class Faults(NamedTuple):
     copied: int
 
 
-@dataclass(unsafe_hash=True, repr=False)
-class Task:
+class Task(Handle):
     """A process, or a kernel thread; make one with `Kernel.spawn`."""
 
-    _kernel: object
-    pid: int
+    __slots__ = ()
+    kind, made_by, _table = "tasks", "kernel.spawn()", "task"
 
-    _row = property(lambda self: self._kernel.tables["task"][self.pid])
+    pid = property(lambda self: self._number, doc="Its number.")
+
+    def _gone(self, message):
+        return os_error("ESRCH", message)
+
+    def _what(self):
+        return f"{self.name} (pid {self.pid})"
 
     def _vmas(self):
         """The rows of this task's vmas, by address."""
+        self._check_exists()
         vmas = self._kernel.tables["vma"]
         own = vmas[vmas["vm_mm"] == self.pid]
         return own[np.argsort(own["vm_start"])]
@@ -61,13 +76,16 @@ class Task:
         return self._kernel.call(function, *args, pid=self.pid)
 
     def _check_alive(self):
-        if not self.alive:
+        if self._row["flags"] & structs.PF_DEAD:
             raise os_error("ESRCH", f"{self.name} (pid {self.pid}) does not live any more")
 
-    name = property(lambda self: self._kernel._book["tasks"][self.pid], doc="The name that it was given.")
     uid = property(lambda self: int(self._row["uid"]), doc="The user that it runs as.")
     node = property(lambda self: int(self._row["node"]), doc="The node whose CPU it runs on.")
-    alive = property(lambda self: not self._row["flags"] & structs.PF_DEAD, doc="False after exit().")
+
+    @property
+    def alive(self):
+        """False after exit(), and after restore() to a time before it was made."""
+        return self.exists and not self._row["flags"] & structs.PF_DEAD
 
     @property
     def cpuset(self):
@@ -83,6 +101,7 @@ class Task:
 
     # -- address space
 
+    @door
     def mmap(self, pages, file=None, offset=0, shared=False, writable=True, locked=False, flags=(), at=None, name=None):
         """Map pages: anonymous memory, or a file from page `offset` on.
 
@@ -107,70 +126,81 @@ class Task:
         """
         self._check_alive()
         kernel = self._kernel
-        if not hasattr(pages, "__index__") or pages < 1:
-            raise os_error("EINVAL", f"pages is {pages!r}; map at least one page")
-        pages = int(pages)
+        pages, offset = whole(pages, "pages", what="pages"), whole(offset, "offset", what="pages")
+        name = text(name, "name") if name is not None else ""
+        shared, locked = yes_no(shared, "shared"), yes_no(locked, "locked")
+        if pages < 1:
+            raise os_error("EINVAL", f"pages is {pages}; map at least one page")
         if self._row["flags"] & structs.PF_KTHREAD:
             raise os_error("EINVAL", f"{self.name} is a kernel thread and has no address space")
-        if file is not None and not isinstance(file, File):
-            raise TypeError(f"file is {file!r}; make one with kernel.file()")
-        if file is not None and (offset < 0 or offset + pages > file.pages):
+        if file is None and offset:
+            raise os_error("EINVAL", f"offset is {offset}, but no file is mapped")
+        if file is not None and (offset < 0 or offset + pages > own(kernel, file, File, "file").pages):
             raise os_error("EINVAL", f"offset {offset} and {counted(pages, 'page')}: {file!r}")
-        bits = structs.VM_WRITE * bool(writable) | structs.VM_SHARED * bool(shared) | structs.VM_LOCKED * bool(locked)
-        for flag in [flags] if isinstance(flags, str) else flags:
+        bits = structs.VM_WRITE * yes_no(writable, "writable") | structs.VM_SHARED * shared | structs.VM_LOCKED * locked
+        for flag in words(flags, "flags"):
             if flag not in _VM_FLAGS:
-                raise ValueError(f"flags: {flag!r} is none; there are {', '.join(_VM_FLAGS)}")
+                raise ValueError(f"flags: {shown(flag)} is none; there are {', '.join(_VM_FLAGS)}")
             bits |= _VM_FLAGS[flag]
         start = self._free_address(pages, at)
-        mapping = file._number if file else 0
-        if shared and not file:
-            mapping = kernel._new_mapping("/dev/zero", pages, structs.FS_TMPFS, nameless=1)
         kernel._reserve_vmas(8)
         base = kernel._reserve_ptes(pages) - start
+        if shared and not file:
+            file = kernel._new_mapping("/dev/zero", pages, structs.FS_TMPFS, nameless=1)
+        mapping = file._number if file else 0
         v = kernel.call(mmap.new_vma)
         row = {"vm_mm": self.pid, "vm_start": start, "vm_end": start + pages, "vm_flags": bits, "mapping": mapping,
                "vm_pgoff": offset if mapping else start, "pte_base": base, "home": -1}  # fmt: skip
         kernel.tables["vma"][v] = tuple(row.get(name, 0) for name in structs.VMA.names)
         kernel.call(mmap.insert_vma, v)
-        kernel._book["ranges"][f"{self.pid}:{start}"] = str(name) if name else ""
-        result = Range(self, start, pages)
+        kernel._book["ranges"][f"{self.pid}:{start}"] = name
         if locked:
-            self._populate(start, start + pages)
-        return result
+            try:
+                self._populate(start, start + pages)
+            except OutOfMemory:  # the caller gets no mapping, so that there is to be none
+                self._call(mmap.do_munmap, self.pid, start, start + pages)
+                raise
+        return Range(self, start, pages)
 
     def _free_address(self, pages, at):
         vmas = self._vmas()
         if at is None:
-            return max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
-        if not hasattr(at, "__index__"):
-            raise TypeError(f"at is {at!r}; it is the number of a virtual page")
+            start = max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
+            if start + pages >= mempolicy.END_OF_MEMORY:
+                room = mempolicy.END_OF_MEMORY - start - 1
+                raise os_error("ENOMEM", f"pages is {pages:,}; the address space of {self.name} has room for {room:,}")
+            return start
+        at = whole(at, "at", what="a virtual page")
         if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
             raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
         if any(vma["vm_start"] < at + pages and at < vma["vm_end"] for vma in vmas):
             raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
-        return int(at)
+        return at
 
+    @door
     def munmap(self, range, at=None):
         """Unmap pages.  `at`: not now, but when the clock says so (ns), as another thread of the task would."""
-        start, end = task_range(self, range, mapped=False)
+        start, end = task_range(self, range, mapped=False, beyond="EINVAL")
         self._check_alive()
-        if not 0 <= start < end <= mempolicy.END_OF_MEMORY:
+        if start == end:
             raise os_error("EINVAL", f"range: {start:#x} to {end:#x} are no pages that could be unmapped")
         kernel = self._kernel
+        if at is not None and (at := whole(at, "at", what="ns")) < kernel.clock:
+            raise ValueError(f"at is {at}, but the clock already says {kernel.clock}")
         kernel._reserve_vmas(4)
         if at is not None:
-            if at < kernel.clock:
-                raise ValueError(f"at is {at}, but the clock already says {kernel.clock}")
             kernel._grow("timer", kernel.k.sys.nr_timers + SPARE_TIMERS)
-            kernel._run(timer.add_timer, int(at), timer.MUNMAP, self.pid, start, end)
+            kernel._run(timer.add_timer, at, timer.MUNMAP, self.pid, start, end)
             return
         self._call(mmap.do_munmap, self.pid, start, end)
 
+    @door
     def mlock(self, range):
         """Lock pages in memory: they are faulted in, and their vma is not migratable any more."""
         start, end = self._set_locked(range, structs.VM_LOCKED)
         self._populate(start, end)
 
+    @door
     def munlock(self, range):
         """Undo mlock."""
         self._set_locked(range, 0)
@@ -181,6 +211,7 @@ class Task:
 
     def _set_locked(self, range, flag):
         """Set or clear VM_LOCKED in a range: (start, end)."""
+        self._check_alive()
         start, end = task_range(self, range)
         self._kernel._reserve_vmas(4)
         self._call(mmap.split_at, self.pid, start)
@@ -190,6 +221,7 @@ class Task:
         vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
         return start, end
 
+    @door
     def touch(self, range, write=False):
         """Read or write every page of a range once.
 
@@ -205,8 +237,8 @@ class Task:
             No memory for a page; those before it were touched.
         """
         start, end = task_range(self, range, mapped=False)
-        faults = np.zeros(4, np.int64)
-        result = self._call(memory.touch_range, self.pid, start, end, 1 if write else 0, faults)
+        write, faults = yes_no(write, "write"), np.zeros(4, np.int64)
+        result = self._call(memory.touch_range, self.pid, start, end, int(write), faults)
         self._check_faults(result, "write" if write else "read", start, end)
         return Faults(*map(int, faults))
 
@@ -218,11 +250,13 @@ class Task:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
             raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
 
+    @door
     def write(self, file, first=0, pages=None):
         """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""
-        if not isinstance(file, File):
-            raise TypeError(f"file is {file!r}; make one with kernel.file()")
-        pages = file.pages - first if pages is None else pages
+        self._check_alive()
+        own(self._kernel, file, File, "file")
+        first = whole(first, "first", what="pages")
+        pages = file.pages - first if pages is None else whole(pages, "pages", what="pages")
         if first < 0 or pages < 0 or first + pages > file.pages:
             raise os_error("EINVAL", f"first is {first}, pages {pages}: {file!r}")
         self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
@@ -232,11 +266,12 @@ class Task:
 
     # -- life
 
+    @door
     def fork(self, name=None):
         """Make a child that shares all pages, copy-on-write."""
         self._check_alive()
         kernel = self._kernel
-        child = kernel.spawn(name or f"{self.name}'", self.node, self.uid)
+        child = kernel.spawn(f"{self.name}'" if name is None else name, self.node, self.uid)
         kernel.tables["task"][child.pid] = self._row
         kernel.tables["task"]["mmap"][child.pid] = 0
         vmas = self._vmas()
@@ -245,15 +280,17 @@ class Task:
         self._call(memory.dup_mmap, self.pid, child.pid, base)
         return child
 
+    @door
     def exit(self):
         """End the task: its memory is unmapped."""
         self._call(mmap.do_munmap, self.pid, 0, mempolicy.END_OF_MEMORY)
         self._row["flags"] |= structs.PF_DEAD
 
+    @door
     def run_on(self, node):
         """The scheduler moves the task to the CPU of another node; its memory stays."""
         self._check_alive()
-        self._row["node"] = self._kernel._check_node(node)
+        self._row["node"] = one_node(node, self._kernel.topology.nodes)
 
     # -- policies and migration
 
@@ -263,6 +300,7 @@ class Task:
             raise os_error("ENOSYS", f"{name}: this kernel is built without CONFIG_NUMA")
         self._check_alive()
 
+    @door
     def set_mempolicy(self, policy):
         """Set the policy of the task, for pages that it will allocate."""
         self._policy_call("set_mempolicy")
@@ -285,14 +323,16 @@ class Task:
         self._policy_call("get_mempolicy")
         if page is None:
             return policy_of(self._row)
-        if not isinstance(page, Range) and not hasattr(page, "__index__"):
-            raise TypeError(f"page is {page!r}; give a part of a mapping, or the number of a virtual page")
-        start = page.start if isinstance(page, Range) else int(page)
+        if isinstance(page, Range):
+            start, _ = task_range(self, page, mapped=False)
+        else:
+            start = whole(page, "page", what="a virtual page, or a part of a mapping")
         vma = self._kernel._vma(self, start)
         if vma is None:
             raise os_error("EFAULT", f"page: {start:#x} of {self.name} is not mapped")
         return policy_of(results.governing(self._kernel, self, vma, start))
 
+    @door
     def mbind(self, range, policy, move=False, move_all=False, strict=False):
         """Set the policy of a range; trigger A: `move` (MPOL_MF_MOVE) or `move_all` migrates misplaced pages.
 
@@ -303,12 +343,11 @@ class Task:
             misplaced, or could not be moved).
         """
         self._policy_call("mbind")
-        start, end = task_range(self, range, mapped=False)
+        start, end = task_range(self, range, mapped=False, beyond="EINVAL")
         check_policy(policy)
+        move, move_all, strict = yes_no(move, "move"), yes_no(move_all, "move_all"), yes_no(strict, "strict")
         if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
             raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
-        if end < start or start < 0:
-            raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
         if start == end:
             return
         mode, home, nodes = self._resolve(policy)
@@ -328,6 +367,7 @@ class Task:
         if result:
             raise os_error("EIO", f"strict: pages of the range are not on nodes {format_nodes(nodes)}")
 
+    @door
     def migrate_pages(self, pid, old, new):
         """Trigger B, sys_migrate_pages(): move what a task has on nodes `old` to nodes `new`, position by position.
 
@@ -359,11 +399,12 @@ class Task:
     def _permitted(self, pid, target):
         """The task that migrate_pages() may move, or the error that says why not."""
         kernel = self._kernel
-        other = Task(kernel, pid or self.pid)
-        if isinstance(pid, bool) or not isinstance(pid, (int, np.integer)):
-            raise TypeError(f"pid is {pid!r}; it is a task's pid, or 0 for the caller")
-        if pid < 0 or other.pid not in kernel._book["tasks"] or not other.alive:
+        if isinstance(pid, Task):
+            raise TypeError(f"pid is {pid!r}; give its number, {pid.pid}, or 0 for the caller")
+        pid = whole(pid, "pid", what="a task, or 0 for the caller")
+        if (pid or self.pid) not in kernel._book["tasks"] or not Task(kernel, pid or self.pid).alive:
             raise os_error("ESRCH", f"pid: no task has pid {pid}")
+        other = Task(kernel, pid or self.pid)
         if other._row["flags"] & structs.PF_KTHREAD:
             raise os_error("EINVAL", f"pid: {other.name} is a kernel thread and has no memory of its own")
         me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
@@ -410,5 +451,7 @@ class Task:
         return results.access_cost(self._kernel, self, *task_range(self, range, mapped=False))
 
     def __repr__(self):
+        if not self.exists:
+            return f"<Task {self.name}: pid {self.pid}, which is no more>"
         state = "" if self.alive else ", dead"
         return f"<Task {self.name}: pid {self.pid}, uid {self.uid}, on node {self.node}{state}>"

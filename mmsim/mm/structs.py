@@ -76,6 +76,7 @@ EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EINVAL, ENOSPC, ENOSYS = 1, 3
 
 # what may go wrong inside the kernel; the machine raises it when the call returns
 BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT = range(7)
+BROKEN_OFF = 7  # not the kernel: somebody ended a call half-way
 
 # vmstat counters, in the order of k.vmstat
 VMSTAT = (
@@ -92,6 +93,7 @@ VMSTAT = (
 PAGEVEC_SIZE = 14
 RADIX_KEYS = 64  # keys of one radix tree node
 RADIX_NODES = 7  # nodes of one slab page
+MAX_UID = (1 << 31) - 1
 MAX_NODES = 62  # a node set is one 64-bit integer
 POISON = -1  # data of a frame or slot that nobody owns
 
