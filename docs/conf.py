@@ -33,7 +33,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
 nb_execution_mode = "force"  # a cache would not see that mmsim has changed
-nb_execution_timeout = 120
+nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 # A widget without a kernel would be buttons that do nothing: its picture and its text stand here instead.

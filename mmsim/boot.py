@@ -109,7 +109,10 @@ def boot_zones(tables, topology):
 
 def ctypes_view(array):
     """The memory of an array as a ctypes array: the fastest way to read single fields from Python."""
-    kind = np.ctypeslib.as_ctypes_type(array.dtype)
+    kind = ctypes_kind(array.dtype)
     for n in reversed(array.shape):
         kind = kind * n
     return kind.from_buffer(array)
+
+
+ctypes_kind = functools.cache(np.ctypeslib.as_ctypes_type)  # numpy would make the same few classes for each machine

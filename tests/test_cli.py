@@ -183,26 +183,28 @@ def start(*argv, **options):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
+    """It would take a minute or more, so the interrupt comes in time on every machine."""
     file = tmp_path / "rows.jsonl"
-    grid = ["--grid", "kernel.patches=" + ",".join(["0", "3", "4", "5", "7"]), "--grid", "scale=0.004,0.0042,0.0044"]
+    scales = ",".join(f"{0.02 + point / 1_000_000}" for point in range(100))
+    grid = ["--grid", "kernel.patches=0,3,4,5,7", "--grid", f"scale={scales}"]
     process = start("sweep", "scheduler-moved-my-job", *grid, "--keep", file, "--jobs", jobs)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (file.exists() and len(file.read_text().splitlines()) > 2):
+    while not (file.exists() and len(file.read_text().splitlines()) > 2):
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the sweep and to its workers
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert out == ""
     assert "interrupted" in err.splitlines()
     kept = [json.loads(line) for line in file.read_text().splitlines()[1:]]
-    assert 2 <= len(kept) < 15
+    assert 2 <= len(kept) < 500
     assert all(row["row"]["error"] == "" for row in kept)
 
 
 def test_output_can_be_piped_to_a_reader_that_stops():
     process = start("verify", "--cases")
     process.stdout.close()  # before the first line: all of them together would fit into the pipe
-    assert process.wait(60) == 141
+    assert process.wait(300) == 141
     assert process.stderr.read() == ""
 
 

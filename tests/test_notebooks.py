@@ -93,7 +93,7 @@ def test_every_fold_is_closed(notebook):
 
 def shown(notebook):
     """Run a notebook: {cell: the text that it shows}, without widgets and without where objects lie in memory."""
-    NotebookClient(notebook, timeout=20, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
     texts = {
         cell.id: "".join(
             output.get("text") or output.data["text/plain"]  # printing may arrive in one piece or in several

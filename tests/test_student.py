@@ -66,7 +66,7 @@ def test_each_exercise_has_a_solution_that_is_tried(pair):
 @pytest.mark.full
 def test_the_copies_run_and_wait_for_answers(pair, copies):
     _, copy = pair
-    NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(copies)}}).execute()
+    NotebookClient(copy, timeout=300, resources={"metadata": {"path": str(copies)}}).execute()
     for cell in tagged(copy, "exercise"):
         said = "".join(output.get("text") or output.data["text/plain"] for output in cell.outputs)
         waits = re.search(r"^(\w+ = |    |    return )\.\.\.$", cell.source, re.MULTILINE)  # others: what to repair

@@ -64,12 +64,14 @@ def walk_list(k, head, on):
     """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together."""
     n = 0
     at = head
-    while k.mem_map[at].next != head:
-        following = k.mem_map[at].next
-        if k.mem_map[following].prev != at:
+    following = k.mem_map[head].next
+    while following != head:
+        page = k.mem_map[following]
+        if page.prev != at:
             return -1 - following
         on[following] = head
         at = following
+        following = page.next
         n += 1
     return n if k.mem_map[head].prev == at else -1 - at
 

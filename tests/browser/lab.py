@@ -19,17 +19,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 120  # seconds for anything that a test waits for: what is right arrives sooner, also on a busy machine
 SWITCHES = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --disable-dev-shm-usage""".split()
 
+SHOWN = "window.jupyterapp?.shell?.currentWidget"  # the notebook that a page shows
+SESSION = f"({SHOWN}?.sessionContext ?? {SHOWN}?.context?.sessionContext)"
 # Waiting for the idle sign alone is too early: no kernel may be there yet, and nothing would run.
-READY = """() => {
-    const widget = window.jupyterapp?.shell?.currentWidget;
-    const session = widget?.sessionContext ?? widget?.context?.sessionContext;
-    const kernel = session?.session?.kernel;
-    return !!(widget?.context?.isReady && session?.isReady
+READY = f"""() => {{
+    const session = {SESSION}, kernel = session?.session?.kernel;
+    return !!(session?.isReady && {SHOWN}.context.isReady
         && kernel?.connectionStatus === 'connected' && kernel.status === 'idle');
-}"""
+}}"""
 # The command's promise is kept in the page and polled: evaluate() would wait for it without any timeout.
 RUN_ALL = """() => {
     window.ranAll = undefined;
@@ -38,6 +39,15 @@ RUN_ALL = """() => {
 }"""
 NO_CELL_BUSY = """() => window.ranAll !== undefined
     && ![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"""
+# The kernel answers in the order in which it was asked. Twice: what is drawn may ask again, as a stage of another width
+# does, and a widget keeps a change back until the one before has arrived.
+SETTLE = f"""() => {{
+    const drawn = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const answered = () => {SESSION}.session.kernel.requestExecute({{ code: '', silent: true }}).done;
+    window.settled = undefined;
+    drawn().then(answered).then(drawn).then(answered).then(drawn)
+        .then(() => {{ window.settled = true }}, error => {{ window.settled = String(error) }});
+}}"""
 
 
 def chromium():
@@ -50,38 +60,53 @@ def launch(playwright):
     return playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
 
 
+def run_all(page):
+    """Run all cells, and let what they show come to rest."""
+    page.evaluate(RUN_ALL)
+    page.wait_for_function(NO_CELL_BUSY, polling=100)
+    if page.evaluate("window.ranAll") is not True:
+        errors = page.locator(
+            ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.error'], "
+            ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.stderr']"
+        )
+        raise AssertionError("not all cells ran:\n" + "\n".join(errors.all_inner_texts()))
+    settled(page)
+
+
+def settled(page):
+    """Wait until the kernel has done all that the page has asked of it, and the page has drawn what came of it."""
+    page.evaluate(SETTLE)
+    page.wait_for_function("window.settled !== undefined")
+    assert page.evaluate("window.settled") is True
+
+
 class Lab:
-    """A running server: its address, the notebooks it copies from and the scratch folder it serves."""
+    """A running server: its address, the folder that notebooks come from, and the scratch folder that it serves."""
 
     def __init__(self, url, source, root):
         self.url, self.source, self.root = url, Path(source), Path(root)
+        self.pages = {}  # {copy of a notebook: the page that shows it}
 
-    def open(self, page, name, run=True, timeout=120):
-        """Show a fresh copy of notebook `name` with a fresh kernel, run all cells, and return the page."""
+    def open(self, page, name, run=True):
+        """Show a copy of a notebook (or of a file elsewhere) with a kernel of its own, run all cells; the page."""
         self.end_kernels()
-        shutil.copy(self.source / name, self.root / name)
-        page.goto(f"{self.url}/doc/tree/{name}?reset")
-        page.wait_for_function(READY, timeout=60_000)
+        copy = f"{len(self.pages)}-{Path(name).name}"
+        shutil.copy(self.source / name, self.root / copy)
+        self.pages[copy] = page
+        page.goto(f"{self.url}/doc/tree/{copy}?reset")
+        page.wait_for_function(READY, polling=100)
         if run:
-            page.evaluate(RUN_ALL)
-            page.wait_for_function(NO_CELL_BUSY, timeout=timeout * 1000)
-            if page.evaluate("window.ranAll") is not True:
-                errors = page.locator(
-                    ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.error'], "
-                    ".jp-OutputArea-output[data-mime-type$='vnd.jupyter.stderr']"
-                )
-                raise AssertionError(
-                    f"{name} did not run to its end:\n" + "\n".join(errors.all_inner_texts())
-                )
+            run_all(page)
         return page
 
     def end_kernels(self):
-        """End every session, so that no notebook sees another's state and memory is given back."""
-        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=10) as answer:
-            sessions = json.load(answer)
+        """End those whose page is closed: memory is given back, and open pages keep theirs."""
+        shown = [copy for copy, page in self.pages.items() if not page.is_closed()]
+        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=PATIENCE) as answer:
+            sessions = [session for session in json.load(answer) if session["path"] not in shown]
         for session in sessions:
             url = f"{self.url}/api/sessions/{session['id']}"
-            urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
+            urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=PATIENCE).close()
 
 
 @contextmanager
@@ -123,7 +148,7 @@ def serve(source, scratch, theme="light"):
         )
     try:
         lab = Lab(f"http://127.0.0.1:{port}", source, root)
-        wait_until_up(lab, server, scratch / "server.log")
+        wait_until_up(f"{lab.url}/api/status", server, scratch / "server.log")
         yield lab
         lab.end_kernels()
     finally:
@@ -147,16 +172,16 @@ def write_settings(folder, theme):
         file.write_text(json.dumps(values))
 
 
-def wait_until_up(lab, server, log, seconds=60):
-    """Wait until the server answers; if it ended instead, say what it logged."""
-    deadline = time.monotonic() + seconds
+def wait_until_up(url, server, log):
+    """Wait until a server answers; if it does not, say what it logged."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            urllib.request.urlopen(f"{lab.url}/api/status", timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
             return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+    raise RuntimeError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
 
 
 def die_with_parent():

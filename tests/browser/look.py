@@ -36,6 +36,7 @@ with (
     lab.launch(playwright) as browser,
 ):
     page = browser.new_page(viewport={"width": args.width, "height": args.height})
+    page.set_default_timeout(lab.PATIENCE * 1000)
     page.on("pageerror", lambda error: print("error in the page:", error))
     page.on("console", lambda line: line.type == "error" and print("console:", line.text))
     try:

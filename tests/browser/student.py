@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from lab import settled
 from playwright.sync_api import expect
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -14,11 +15,21 @@ WIDER = """() => [...document.querySelectorAll(
     .map(e => e.className + ': ' + e.innerText.slice(0, 60))"""
 ACTIVE = "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].findIndex(e => e.matches('.jp-mod-active'))"
 IDLE = "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"
+SUM = """() => { // of all that the canvas shows
+    const canvas = document.querySelector('.mm-picture canvas');
+    const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return bytes.reduce((sum, byte, i) => (sum * 31 + byte + i) % 1000003, 7);
+}"""
 FOCUSED = """(document.activeElement.closest('label') ?? document.activeElement).textContent.trim()"""
 
 
 def button(place, name):
     return place.get_by_role("button", name=name, exact=True)
+
+
+def at_step(page, step):
+    """Wait until the picture of a lab is that of a step."""
+    page.wait_for_selector(f".mm-picture[data-step='{step}']")
 
 
 def solve(page, place, text):
@@ -56,7 +67,9 @@ def try_exercise(page, name, cell_id, *tries):
 
 
 def check_that_everyone_can_read(page, pictures):
-    """No error, nothing too wide, and a text for each picture."""
+    """No error, nothing too wide at 800 pixels, and a text for each picture."""
+    page.set_viewport_size({"width": 800, "height": 800})
+    settled(page)
     assert page.evaluate(WIDER) == []
     alternatives = [picture.get_attribute("alt") for picture in page.locator(".jp-OutputArea-output img").all()]
     assert len(alternatives) >= pictures
@@ -77,7 +90,7 @@ class Keys:
         for place in range(self.page.evaluate(ACTIVE), 1 + wanted.evaluate(f"cell => {place_of('cell')}")):
             self.page.keyboard.press("Shift+Enter")
             self.page.wait_for_function(f"{ACTIVE} === {place + 1}")
-        self.page.wait_for_function(IDLE, timeout=60_000)
+        self.page.wait_for_function(IDLE, polling=100)
         return wanted
 
     def back_to(self, text, key="Shift+Tab"):
@@ -92,8 +105,9 @@ class Keys:
         """Write another text into the active cell, and run it; the cell."""
         place = cell(self.page, self.name, cell_id)
         assert self.page.evaluate(ACTIVE) == place.evaluate(f"cell => {place_of('cell')}")
-        for key in ("Enter", "Control+A"):
-            self.page.keyboard.press(key)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_function("document.activeElement.matches('.cm-content')")
+        self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(text)
         self.page.keyboard.press("Shift+Enter")
         return place

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,25 +33,23 @@ def served(home, target, *options):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        ["bash", "-c", f"exec {recipe} --no-browser --port={port} {' '.join(options)}"],
-        cwd=home, env=os.environ | {"HOME": str(home), "PYTHONPATH": str(home)}, stderr=subprocess.DEVNULL,
-        preexec_fn=lab.die_with_parent if sys.platform == "linux" else None,
-    )  # fmt: skip
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield lambda path="": f"http://127.0.0.1:{port}/{path}?token={TOKEN}"
-    server.send_signal(signal.SIGINT)  # Voila does not listen to SIGTERM
-    time.sleep(0.2)
-    server.terminate()
+    with open(home / "server.log", "w") as log:
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec {recipe} --no-browser --port={port} {' '.join(options)}"],
+            cwd=home, env=os.environ | {"HOME": str(home), "PYTHONPATH": str(home)}, stderr=log,
+            preexec_fn=lab.die_with_parent if sys.platform == "linux" else None,
+        )  # fmt: skip
     try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:  # it waits for its kernels
-        server.kill()
+        lab.wait_until_up(f"http://127.0.0.1:{port}", server, home / "server.log")
+        yield lambda path="": f"http://127.0.0.1:{port}/{path}?token={TOKEN}"
+    finally:
+        server.send_signal(signal.SIGINT)  # Voila does not listen to SIGTERM
+        time.sleep(0.2)
+        server.terminate()
+        try:
+            server.wait(5)
+        except subprocess.TimeoutExpired:  # it waits for its kernels
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +65,7 @@ def test_make_lab_opens_the_index_for_those_who_have_the_token(page, tmp_path):
         page.goto(address())
         expect(page).to_have_url(re.compile("/my-lessons/index.ipynb"))
         expect(page.get_by_role("heading", name="how Linux learned to move memory")).to_be_visible(timeout=60_000)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
         page.goto("about:blank")  # JupyterLab itself fails where its server ends before its page
 
 
@@ -93,5 +90,5 @@ def test_a_step_in_the_lab_and_no_code(voila, page):
 def test_an_answer_in_what_if(voila, page):
     page.goto(voila("voila/render/what-if.ipynb"))
     page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.locator(".mmsim-sweep [role=status]")).to_contain_text("12 points, 0 failed", timeout=60_000)
+    expect(page.locator(".mmsim-sweep [role=status]")).to_contain_text("12 points, 0 failed")
     expect(page.get_by_role("img")).to_be_visible()

@@ -4,64 +4,41 @@ import json
 import textwrap
 
 import pytest
-from lab import NO_CELL_BUSY, RUN_ALL
+from lab import SESSION, run_all, settled
 from playwright.sync_api import expect
+from student import SUM, at_step
 
 SOURCE = "from mmsim.widgets import MigrationLab\nlab = MigrationLab()\nlab"
-SUM = """() => { // of all that the canvas shows
-    const canvas = document.querySelector('.mm-picture canvas');
-    const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-    return bytes.reduce((sum, byte, i) => (sum * 31 + byte + i) % 1000003, 7);
-}"""
 
 
 def write_notebook(folder, source):
+    """A notebook of one cell: its file."""
     cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     (folder / "lab.ipynb").write_text(json.dumps(notebook))
+    return folder / "lab.ipynb"
+
+
+@pytest.fixture
+def open_cells(open_notebook, tmp_path):
+    """Return a function that opens a notebook with one cell of that source, run."""
+    return lambda source: open_notebook(write_notebook(tmp_path, textwrap.dedent(source).strip()))
 
 
 @pytest.fixture(scope="module")
-def opened(browser, jupyter, tmp_path_factory):
-    """A notebook with nothing but a MigrationLab, in a page of its own for all tests here."""
-    folder = tmp_path_factory.mktemp("lab")
-    write_notebook(folder, SOURCE)
-    source, jupyter.source = jupyter.source, folder
-    errors = []
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(error))
-        jupyter.open(page, "lab.ipynb", run=False)
-        jupyter.source = source
-        yield page
-    assert not errors, f"scripts failed in the page: {errors}"
+def notebook(tmp_path_factory):
+    """A notebook with nothing but a MigrationLab."""
+    return write_notebook(tmp_path_factory.mktemp("lab"), SOURCE)
 
 
 @pytest.fixture
-def open_cells(jupyter, page, tmp_path, monkeypatch):
-    """Return a function that opens a notebook with one cell of that source, run; the kernel of `opened` ends."""
-
-    def open_cells(source):
-        write_notebook(tmp_path, textwrap.dedent(source).strip())
-        monkeypatch.setattr(jupyter, "source", tmp_path)
-        return jupyter.open(page, "lab.ipynb")
-
-    return open_cells
-
-
-@pytest.fixture
-def lab(opened):
-    """The notebook, run anew."""
-    opened.set_viewport_size({"width": 1280, "height": 800})
-    opened.evaluate(RUN_ALL)
-    opened.wait_for_function(NO_CELL_BUSY)
-    at_step(opened, 0)
-    return opened
-
-
-def at_step(page, step):
-    page.wait_for_selector(f".mm-picture[data-step='{step}']", timeout=10_000)
+def lab(finished, notebook):
+    """Its page, which most tests here share; for each of them it is run anew."""
+    page = finished(notebook)
+    run_all(page)
+    at_step(page, 0)
+    return page
 
 
 def beside(page, text):
@@ -97,9 +74,10 @@ def test_step_back_last_and_play(lab):
     lab.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 3")
     press(lab, "Pause")
     expect(lab.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    lab.wait_for_timeout(100)
+    settled(lab)
     stopped = lab.locator(".mm-picture").get_attribute("data-step")
-    lab.wait_for_timeout(600)
+    lab.wait_for_timeout(600)  # at ten steps a second it would go on
+    settled(lab)
     assert lab.locator(".mm-picture").get_attribute("data-step") == stopped
 
 
@@ -116,7 +94,7 @@ def test_twenty_quick_clicks(lab):
         for (let i = 0; i < 20; i++) step.click();
     }""")
     at_step(lab, 20)
-    lab.wait_for_timeout(300)
+    settled(lab)
     assert lab.locator(".mm-picture").get_attribute("data-step") == "20"
     expect(lab.locator(".mm-said")).to_contain_text("event 20 of")
 
@@ -126,16 +104,13 @@ def test_what_is_done_while_the_kernel_is_busy_happens_in_order(open_cells):
     page = open_cells(SOURCE)
     press(page, "Step")
     at_step(page, 1)
-    page.evaluate("""code => {
-        const widget = window.jupyterapp.shell.currentWidget;
-        (widget.sessionContext ?? widget.context.sessionContext).session.kernel.requestExecute({ code });
-    }""", busy)  # fmt: skip
+    page.evaluate(f"code => {{ {SESSION}.session.kernel.requestExecute({{ code }}); }}", busy)
     for name in ("Step", "Last", "Back"):
         press(page, name)
     page.get_by_role("slider", name="event").fill("200")
     press(page, "Step")
     at_step(page, 201)
-    page.wait_for_timeout(1000)
+    settled(page)
     assert page.locator(".mm-picture").get_attribute("data-step") == "201"
 
 
@@ -233,7 +208,7 @@ def test_nothing_jumps_beside_another_machine_with_the_source_shown(lab):
     boxes = "() => [...document.querySelectorAll('.mm-lab > *')].map(e => [e.offsetTop, e.offsetHeight])"
     beside(lab, "the baseline, no patches")
     press(lab, "Source ▸")
-    lab.wait_for_timeout(500)
+    settled(lab)
     before = lab.evaluate(boxes)
     for name in ("Step", "Step", "Last", "Back"):
         press(lab, name)
@@ -247,7 +222,7 @@ def test_nothing_jumps_beside_another_machine_with_the_source_shown(lab):
 def test_nothing_is_wider_than_the_page(lab, width, other):
     lab.set_viewport_size({"width": width, "height": 800})
     lab.get_by_label("beside it").select_option(other)
-    lab.wait_for_timeout(500)
+    settled(lab)
     over = """() => [...document.querySelectorAll('.mm-lab, .mm-lab *')].filter(e => e.checkVisibility()
         && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible').map(e => e.className)"""
     assert lab.evaluate(over) == []
@@ -266,16 +241,6 @@ def test_axe_finds_nothing_serious(lab, other):
     assert not bad
 
 
-def test_step_and_play_in_notebook_00(open_notebook):
-    page = open_notebook("00-pages-and-nodes.ipynb")
-    press(page, "Step")
-    at_step(page, 1)
-    first = page.evaluate(SUM)
-    press(page, "Play")
-    page.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 30")
-    assert page.evaluate(SUM) != first
-
-
 def test_eight_nodes_fit_one_screen(open_cells):
     page = open_cells("""
         from mmsim import Kernel, Topology
@@ -285,7 +250,6 @@ def test_eight_nodes_fit_one_screen(open_cells):
         job.touch(job.mmap(200), write=True)
         MigrationLab(kernel)""")
     at_step(page, 0)
-    page.wait_for_timeout(500)
     assert page.locator(".mm-lab").bounding_box()["height"] < 690
 
 

@@ -2,8 +2,9 @@
 
 import re
 
-import pytest
+from lab import settled
 from playwright.sync_api import expect
+from student import SUM, at_step, button
 
 NAME = "00-pages-and-nodes.ipynb"
 
@@ -33,12 +34,6 @@ def run_from(page, found, cells=1):
         page.keyboard.press("Shift+Enter")
 
 
-@pytest.fixture
-def finished(open_notebook):
-    """The notebook with all cells run."""
-    return open_notebook(NAME)
-
-
 def test_the_first_minute(open_notebook):
     """What the first lines tell the reader to do works, without scrolling."""
     page = open_notebook(NAME, run=False)
@@ -54,8 +49,27 @@ def test_the_first_minute(open_notebook):
     expect(lab).to_contain_text("retries exhausted")
 
 
+def test_what_is_seen_can_also_be_heard(finished):
+    """Every picture has a text alternative that says more than its title; claims are folded; no cell failed."""
+    page = finished(NAME)
+    pictures = page.locator(".jp-Notebook .jp-OutputArea-output img").all()
+    assert len(pictures) >= 5
+    assert all(len(picture.get_attribute("alt")) > 40 for picture in pictures)
+    expect(page.locator(".jp-CodeCell .jp-InputPlaceholder").first).to_be_visible()
+    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
+
+
+def test_nothing_is_wider_than_the_window(finished):
+    page = finished(NAME)
+    page.set_viewport_size({"width": 800, "height": 800})
+    settled(page)
+    wide = page.evaluate("""() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-RenderedMarkdown')]
+        .filter(area => area.scrollWidth > area.clientWidth + 1).map(area => area.innerText.slice(0, 60))""")
+    assert wide == []
+
+
 def test_a_prediction_is_judged(finished):
-    page = finished
+    page = finished(NAME)
     predict, check = cell(page, "# for example [0, 1, 2, 3]"), cell(page, "elif prediction == right")
     output = check.locator(".jp-OutputArea-output")
     expect(output).to_have_text(re.compile("^No prediction yet"))
@@ -66,7 +80,7 @@ def test_a_prediction_is_judged(finished):
 
 
 def test_an_exercise_is_solved(finished):
-    page = finished
+    page = finished(NAME)
     exercise = cell(page, "# your line")
     output = exercise.locator(".jp-OutputArea-output")
     expect(output).to_contain_text("not yet")
@@ -78,19 +92,11 @@ def test_an_exercise_is_solved(finished):
     expect(output).to_have_text(re.compile("^done"))
 
 
-def test_what_is_seen_can_also_be_heard(finished):
-    """Every picture has a text alternative that says more than its title; claims are folded; no cell failed."""
-    page = finished
-    pictures = page.locator(".jp-Notebook .jp-OutputArea-output img").all()
-    assert len(pictures) >= 5
-    assert all(len(picture.get_attribute("alt")) > 40 for picture in pictures)
-    expect(page.locator(".jp-CodeCell .jp-InputPlaceholder").first).to_be_visible()
-    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
-
-
-def test_nothing_is_wider_than_the_window(open_notebook, page):
-    page.set_viewport_size({"width": 800, "height": 800})
-    open_notebook(NAME)
-    wide = page.evaluate("""() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-RenderedMarkdown')]
-        .filter(area => area.scrollWidth > area.clientWidth + 1).map(area => area.innerText.slice(0, 60))""")
-    assert wide == []
+def test_step_and_play(finished):
+    page = finished(NAME)
+    button(page, "Step").click()
+    at_step(page, 1)
+    first = page.evaluate(SUM)
+    button(page, "Play").click()
+    page.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 30")
+    assert page.evaluate(SUM) != first

@@ -150,7 +150,7 @@ def test_the_kernel_in_the_browser_starts_and_finds_the_wheel(lite, page):
     if not shutil.which("npm"):
         pytest.skip("no npm, so no Pyodide")
     page.goto(f"{lite}/repl/index.html?kernel=python&execute=1&code={urllib.parse.quote(PURE_PARTS)}")
-    expect(page.locator("body")).to_contain_text("7 patches", timeout=90_000)
+    expect(page.locator("body")).to_contain_text("7 patches")
 
 
 def test_a_notebook_opens_in_the_browser(lite, page):

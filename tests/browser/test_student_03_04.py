@@ -11,6 +11,11 @@ def said(place):
     return place.get_by_role("status").first
 
 
+@pytest.mark.parametrize(("name", "pictures"), [(DIRECT, 6), (RESTORE, 6)])
+def test_it_check_that_everyone_can_read(finished, name, pictures):
+    check_that_everyone_can_read(finished(name), pictures)
+
+
 def test_lesson_03_by_keys_alone(open_notebook):
     """From the first cell to the last: predictions, the lab, exercises; the page is never clicked."""
     page = open_notebook(DIRECT, run=False)
@@ -83,8 +88,8 @@ def test_lesson_03_by_keys_alone(open_notebook):
     expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
 
 
-def test_exercises_of_lesson_03(open_notebook):
-    page = open_notebook(DIRECT)
+def test_exercises_of_lesson_03(finished):
+    page = finished(DIRECT)
     call = "check(lesson03.moves_in_pass_4, lambda kernel, a, page: {})"
     try_exercise(page, DIRECT, "exercise-1", (call.format("kernel.pin(a, page)"), "The page did not move"),
                  (call.format("kernel.hold_lock(a, page, kernel.clock + 1_000_000)"), "✓ Right."))  # fmt: skip
@@ -98,8 +103,8 @@ def test_exercises_of_lesson_03(open_notebook):
     expect(hints).to_contain_text("mapcount plus nr_refs")
 
 
-def test_lesson_04_predict_run_and_check(open_notebook):
-    page = open_notebook(RESTORE)
+def test_lesson_04_predict_run_and_check(finished):
+    page = finished(RESTORE)
     asked = cell(page, RESTORE, "predict-kind")
     button(asked, "○ a minor fault a page").click()
     expect(said(asked)).to_contain_text("✗ You said a minor fault a page. The model answers a protection fault a page.")
@@ -128,9 +133,3 @@ def test_lesson_04_predict_run_and_check(open_notebook):
     call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
     try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
                  (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "pictures"), [(DIRECT, 6), (RESTORE, 6)])
-def test_it_check_that_everyone_can_read(open_notebook, page, name, pictures):
-    page.set_viewport_size({"width": 800, "height": 800})
-    check_that_everyone_can_read(open_notebook(name), pictures)

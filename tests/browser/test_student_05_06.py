@@ -11,8 +11,13 @@ def said(place):
     return place.get_by_role("status").first
 
 
-def test_lesson_05_predict_run_and_check(open_notebook):
-    page = open_notebook(POLICY)
+@pytest.mark.parametrize(("name", "pictures"), [(POLICY, 4), (BUFFERS, 5)])
+def test_it_check_that_everyone_can_read(finished, name, pictures):
+    check_that_everyone_can_read(finished(name), pictures)
+
+
+def test_lesson_05_predict_run_and_check(finished):
+    page = finished(POLICY)
     asked = cell(page, POLICY, "predict-pairs")
     button(asked, "○ 0 to 2, 1 to 4, 4 to 2").click()
     expect(said(asked)).to_contain_text("Then pages would arrive on a node among others that have still to leave it.")
@@ -48,8 +53,8 @@ def test_lesson_05_predict_run_and_check(open_notebook):
                  (call.format("old.index(node)"), "✓ Right."))  # fmt: skip
 
 
-def test_lesson_06_predict_run_and_check(open_notebook):
-    page = open_notebook(BUFFERS)
+def test_lesson_06_predict_run_and_check(finished):
+    page = finished(BUFFERS)
     asked = cell(page, BUFFERS, "predict-path")
     button(asked, "○ direct after writeout").click()
     expect(said(asked)).to_contain_text("✗ You said direct after writeout. The model answers direct.")
@@ -83,9 +88,3 @@ def test_lesson_06_predict_run_and_check(open_notebook):
     call = "check(lesson06.patience, lambda kernel, task: kernel.wait({}))"
     try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not yet. The path is: retries exhausted."),
                  (call.format("5 * 10**9"), "✓ Right."))  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "pictures"), [(POLICY, 4), (BUFFERS, 5)])
-def test_it_check_that_everyone_can_read(open_notebook, page, name, pictures):
-    page.set_viewport_size({"width": 800, "height": 800})
-    check_that_everyone_can_read(open_notebook(name), pictures)

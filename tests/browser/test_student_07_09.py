@@ -11,8 +11,13 @@ def said(place):
     return place.get_by_role("status").first
 
 
-def test_lesson_07_predict_run_and_check(open_notebook):
-    page = open_notebook(RESERVE)
+@pytest.mark.parametrize(("name", "pictures"), [(RESERVE, 5), (REAL, 1)])
+def test_it_check_that_everyone_can_read(finished, name, pictures):
+    check_that_everyone_can_read(finished(name), pictures)
+
+
+def test_lesson_07_predict_run_and_check(finished):
+    page = finished(RESERVE)
     asked = cell(page, RESERVE, "predict-mask")
     button(asked, "○ no page").click()
     expect(said(asked)).to_contain_text("✗ You said no page. The model answers a page, after direct reclaim.")
@@ -49,8 +54,8 @@ def test_lesson_07_predict_run_and_check(open_notebook):
                  ("check(lesson07.own_mask, structs.GFP_WAIT | structs.GFP_HIGH)", "✓ Right."))  # fmt: skip
 
 
-def test_lesson_09_predict_run_and_check(open_notebook):
-    page = open_notebook(REAL)
+def test_lesson_09_predict_run_and_check(finished):
+    page = finished(REAL)
     asked = cell(page, REAL, "predict-older")
     button(asked, "○ 1 1 2 3 1 1 2 3 1 1 2 3").click()
     expect(said(asked)).to_contain_text("The model answers 1 3 2 3 1 3 2 3 1 3 2 3. Rule: Sets of different size")
@@ -96,9 +101,3 @@ def test_a_prediction_of_lesson_07_by_keys(open_notebook):
     keys.back_to("○ a page, after direct reclaim")
     page.keyboard.press("Enter")
     expect(said(asked)).to_contain_text("✓ Right.")
-
-
-@pytest.mark.parametrize(("name", "pictures"), [(RESERVE, 5), (REAL, 1)])
-def test_it_check_that_everyone_can_read(open_notebook, page, name, pictures):
-    page.set_viewport_size({"width": 800, "height": 800})
-    check_that_everyone_can_read(open_notebook(name), pictures)

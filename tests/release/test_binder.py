@@ -82,7 +82,7 @@ def test_the_kernel_was_compiled_ahead(environment):
     code = "from mmsim import *; k = Kernel(Topology.uniform(2, 1024), compiled=True); k.spawn('a').mmap(4); k.verify()"
     done = subprocess.run(
         ["binder/start", "python", "-c", code],
-        cwd=folder / "repo", env=variables, capture_output=True, text=True, timeout=60,
+        cwd=folder / "repo", env=variables, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "compiling" not in done.stderr.lower()

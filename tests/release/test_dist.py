@@ -1,15 +1,23 @@
-"""The wheel and the sdist: well formed, and of use outside the repository."""
+"""The wheel and the sdist: well formed, and of use outside the repository, also with the oldest numba in range."""
 
+import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import mmsim
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RANGE = next(str(r.specifier) for r in map(Requirement, PROJECT["dependencies"]) if r.name == "numba")
+OLDEST = re.search(r">=([\d.]+)", RANGE)[1]
 USE = """
 from pathlib import Path
 import mmsim
@@ -45,15 +53,35 @@ def test_the_wheel_has_no_tests_and_no_notebooks(dist):
     assert {name.partition("/")[0] for name in names} == {"mmsim", f"mmsim-{mmsim.__version__}.dist-info"}
 
 
-def test_the_wheel_is_of_use_in_a_fresh_environment(dist, tmp_path):
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, next(dist.glob("*.whl"))], check=True, capture_output=True)
-    done = subprocess.run(
-        [venv / "bin/python", "-c", USE.format(root=str(ROOT))], cwd=tmp_path, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def python(dist, tmp_path_factory):
+    """The Python of a fresh environment that has the wheel, with the oldest numba that it takes."""
+    venv = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", venv / "bin/python"]
+    wanted = [next(dist.glob("*.whl")), f"numba=={OLDEST}.*", "pytest", "hypothesis"]
+    subprocess.run([*pip, "install", "-q", "--no-compile", *wanted], check=True, capture_output=True)
+    return venv / "bin/python"
+
+
+def test_the_wheel_is_of_use_in_a_fresh_environment(python, tmp_path):
+    done = subprocess.run([python, "-c", USE.format(root=str(ROOT))], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "{1} True True\n", done.stderr
-    done = subprocess.run([venv / "bin/mmsim", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([python.with_name("mmsim"), "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert "verify" in done.stdout
+
+
+def test_the_newest_numba_is_what_is_installed_here():
+    """So that the other tests try it."""
+    newest = int(re.search(r"<0\.(\d+)", RANGE)[1]) - 1
+    assert version("numba").startswith(f"0.{newest}.")
+
+
+def test_the_oldest_numba_computes_the_same(python):
+    found = subprocess.run([python, "-c", "import numba; print(numba.__version__)"], capture_output=True, text=True)
+    assert found.stdout.startswith(f"{OLDEST}.")
+    pytest = [python, "-m", "pytest", "-o", "addopts=", "tests/test_compiled.py"]
+    quick = os.environ | {"HYPOTHESIS_PROFILE": "quick"}
+    done = subprocess.run(pytest, cwd=ROOT, env=quick, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
