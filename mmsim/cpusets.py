@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from .mm.cpuset import cpuset_attach, update_nodemask
+from .errors import os_error
 from .policy import format_nodes, parse_nodes
-from .results import counted, os_error
+from .results import counted
 from .task import Task
 
 

@@ -11,8 +11,9 @@ from . import results, verify
 from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
-from .errors import KernelBug, KernelHang
+from .errors import KernelBug, KernelHang, os_error
 from .files import FS_NAMES, File
+from .migration import Migration
 from .mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .patches import parse_patches
@@ -199,7 +200,7 @@ class Kernel(Obstacles):
         try:
             returned = self.call(function, *args, pid=pid)
         finally:
-            self.last = results.Migration(self, trigger, returned, self.clock - begin)
+            self.last = Migration(self, trigger, returned, self.clock - begin)
         return returned
 
     # -- what a machine is asked to do
@@ -297,7 +298,7 @@ class Kernel(Obstacles):
         """What an in-kernel caller is given: the page frames, who maps each, and 1 for each that it passes over."""
         pfns = page_frames(pages, self.k.sys.nr_frames)
         if 1 in self.patches and not self.config.migration:
-            raise results.os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
+            raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
         mapper, locked = results.mappers(self)
         return pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64)

@@ -4,8 +4,9 @@ import numpy as np
 
 from .mm import memory, structs, swapoff, timer, vmscan
 from .mm.swap import release_pages
+from .errors import os_error
 from .ranges import builtin_range, task_range
-from .results import os_error, ptes_of
+from .results import ptes_of
 from .task import Task
 
 PID_KSWAPD = 1

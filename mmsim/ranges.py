@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .results import counted, os_error
+from .errors import os_error
+from .results import counted
 
 builtin_range = range  # `range` is the name of an argument elsewhere
 

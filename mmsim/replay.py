@@ -3,12 +3,12 @@
 One small function a group of cases; `replay` runs a case with all seven patches and returns its facts.
 """
 
-import errno
 import json
 import re
 from collections import Counter
 from typing import NamedTuple
 
+from .errors import ERRNO_NAMES
 from .machine import Kernel
 from .policy import Policy
 from .topology import Topology
@@ -169,7 +169,7 @@ class Scene:
         try:
             self.facts |= {"ret": int(call(*args) or 0), "errno": "OK"}
         except OSError as error:
-            self.facts |= {"ret": -1, "errno": errno.errorcode[error.errno]}
+            self.facts |= {"ret": -1, "errno": ERRNO_NAMES[error.errno]}
         self.note("after")
 
     def maps(self):
@@ -300,8 +300,7 @@ def set_mempolicy(scene):
     scene.task.touch(scene.heap, write=True)
     scene.note("after")
     policy = scene.task.get_mempolicy()
-    nodes = [policy.nodes] if isinstance(policy.nodes, int) else list(policy.nodes)
-    scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": nodes}
+    scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": list(policy.nodes)}
 
 
 def cpuset_change(scene):

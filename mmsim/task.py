@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import results
-from .results import counted, os_error
-from .errors import OutOfMemory
+from .results import counted
+from .errors import OutOfMemory, os_error
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
 from .ranges import Range, task_range

@@ -71,8 +71,9 @@ GFP_HIGHUSER = GFP_WAIT
 FS_SWAP, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_NFS, FS_REISERFS, FS_TMPFS = range(9)
 SWAPPER_SPACE = 1  # row of k.mapping: the swap cache
 
-# errno
-EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EINVAL, ENOSPC, ENOSYS = 1, 3, 5, 11, 12, 13, 14, 22, 28, 38
+# errno (include/asm-generic/errno-base.h, errno.h)
+EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST = 1, 3, 5, 11, 12, 13, 14, 16, 17
+EINVAL, ENOSPC, ENOSYS = 22, 28, 38
 
 # what may go wrong inside the kernel; the machine raises it when the call returns
 BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT = range(7)

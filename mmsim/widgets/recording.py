@@ -4,7 +4,6 @@ The observer of `Kernel.watch` compares the tables with what they were at the ev
 words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
 """
 
-import errno
 import sys
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import results
-from ..errors import MMSimError
+from ..errors import ERRNO_NAMES, MMSimError
 from ..mm import structs, trace
 from ..task import Task
 
@@ -286,7 +285,7 @@ class Recording:
                              "Int64"),
             "frame": rows["old_pfn"].astype(int),
             "what": what,
-            "error": [f"-{errno.errorcode[e]}" if e else "" for e in rows["error"].tolist()],
+            "error": [f"-{ERRNO_NAMES[e]}" if e else "" for e in rows["error"].tolist()],
             "reason": np.array(trace.REASONS, object)[rows["reason"]],
         })  # fmt: skip
 
@@ -312,5 +311,5 @@ def sentence(event):
 def error_text(error):
     """What went wrong, in words."""
     if isinstance(error, OSError) and error.errno:
-        return f"-{errno.errorcode.get(error.errno, error.errno)}, {error.strerror}"
+        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}, {error.strerror}"
     return str(error) if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {error}"
