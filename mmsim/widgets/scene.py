@@ -134,7 +134,7 @@ class Scene:
         for node, frames in enumerate(self.recording.topology.frames):
             counts = np.bincount(look[first : first + frames], minlength=len(STATE_NAMES))
             here = [f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=False) if n]
-            words.append(f"node {node}: {', '.join(here)}")
+            words.append(f"node {node}: {', '.join(here) or 'no memory'}")
             first += frames
         old, new = self.recording.hands[step]
         words += [f"in hand is page {old}" + (f", on its way to page {new}" if new else "")] if old else []
