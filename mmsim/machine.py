@@ -12,6 +12,7 @@ from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
 from .errors import KernelBug, KernelHang, os_error
+from .explain import Asked, sharers
 from .files import FS_NAMES, File
 from .migration import Migration
 from .mm import memory_failure, mempolicy, structs, timer, vmscan
@@ -183,24 +184,25 @@ class Kernel(Obstacles):
             hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
             raise (KernelHang if hang else KernelBug)(since + _BUGS[code].format(page=page))
 
-    def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0, both=0):
+    def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL, rows=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
 
-        `both`: nodes that are emptied and filled; a page may move once more for each of them.  `self.last` is the
-        Migration afterwards, also where the kernel hit a BUG().
+        `asked`: what it looks at, see explain.Asked.  A page may move once more for each node that is emptied and
+        filled.  `self.last` is the Migration afterwards, also where the kernel hit a BUG().
         """
         vmas = self.tables["vma"]
-        mapped = vmas[np.isin(vmas["vm_mm"], list(pids))]
-        rows = rows + (both.bit_count() + 1) * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        mapped = vmas[np.isin(vmas["vm_mm"], asked.pids)]
+        times = (asked.source & asked.target).bit_count() + 1
+        rows = rows + times * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = 0
         self._bind()
-        begin = self.clock
+        begin, shared = self.clock, sharers(self)
         returned = None
         try:
             returned = self.call(function, *args, pid=pid)
         finally:
-            self.last = Migration(self, trigger, returned, self.clock - begin)
+            self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
         return returned
 
     # -- what a machine is asked to do
@@ -269,7 +271,8 @@ class Kernel(Obstacles):
         self._check_node(to, "to")
         most = mempolicy.ALL_PAGES if new_pages is None else self._whole(new_pages, "new_pages", least=0)
         args = self._frames(pages, force)
-        self._migration("kernel", (), mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])))
+        self._migration("kernel", asked, mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
         return self.last
 
     def offline(self, pages):
@@ -291,17 +294,21 @@ class Kernel(Obstacles):
             `stayed` names them, and the reason.
         """
         args = self._frames(pages)
-        self._migration("offline", (), memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
+        given = self.tables["mem_map"][args[0]]
+        free, out = given["flags"] & structs.PG_free != 0, results.out_of_use(given)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])),
+                      beside={"free, offline now": int(free.sum()), "offline already": int(out.sum())})  # fmt: skip
+        self._migration("offline", asked, memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
         return self.last
 
     def _frames(self, pages, force=False):
-        """What an in-kernel caller is given: the page frames, who maps each, and 1 for each that it passes over."""
+        """What an in-kernel caller is given: frames, who maps each, and the vm_flags for which it passes over one."""
         pfns = page_frames(pages, self.k.sys.nr_frames)
         if 1 in self.patches and not self.config.migration:
             raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
-        mapper, locked = results.mappers(self)
-        return pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64)
+        mapper, flags = results.mappers(self)
+        return pfns, mapper[pfns], flags[pfns] * (not force)
 
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""

@@ -44,7 +44,7 @@ class Obstacles:
         at = at[np.argsort(pages[at], kind="stable")]  # by address, the newest first
         held = np.bincount(pages[at] - start, minlength=max(0, end - start))
         for page in np.flatnonzero(held < times)[:1].tolist():
-            message = f"page {start + page:#x} of {task.name} is pinned {held[page]} times"
+            message = f"page {start + page:#x} of {task.label} is pinned {held[page]} times"
             raise ValueError(f"times is {times}, but {message}")
         dropped = at[np.arange(len(at)) - np.repeat(np.cumsum(held) - held, held) < times]
         self._set_pins(task, np.delete(pages, dropped), np.delete(pfns, dropped))

@@ -40,7 +40,7 @@ class Range(NamedTuple):
         raise TypeError("a range is not iterated; give it to touch(), pages(), placement(), ...")
 
     def __repr__(self):
-        return f"<{counted(self.pages, 'page')} of {self.task.name} from {self.start:#x}>"
+        return f"<{counted(self.pages, 'page')} of {self.task.label} from {self.start:#x}>"
 
 
 Mapping = Range
@@ -56,7 +56,7 @@ def task_range(task, range_, mapped=True):
         return (int(vmas["vm_start"].min()), int(vmas["vm_end"].max())) if len(vmas) else (0, 0)
     if isinstance(range_, Range):
         if range_.task.pid != task.pid:
-            raise ValueError(f"range: {range_!r} does not belong to {task.name}")
+            raise ValueError(f"range: {range_!r} does not belong to {task.label}")
         start, end = range_.start, range_.stop
     elif isinstance(range_, range) and range_.step == 1:
         start, end = range_.start, range_.stop
@@ -70,7 +70,7 @@ def task_range(task, range_, mapped=True):
             if vma["vm_start"] <= at < vma["vm_end"]:
                 at = int(vma["vm_end"])
         if at < end:
-            raise os_error("EFAULT", f"range: page {at:#x} of {task.name} is not mapped")
+            raise os_error("EFAULT", f"range: page {at:#x} of {task.label} is not mapped")
     return start, end
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from .lazy import Lazy
 from .mm import structs, trace
 from .mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
+from .names import HOLDERS, task_labels
 
 pd = Lazy("pandas")
 
@@ -55,42 +56,45 @@ def mappings(kernel, first=0, last=None):
 
 
 def mappers(kernel):
-    """For each page frame: pid and address of one pte that maps it, or 0, 0; True if a locked or reserved vma does."""
+    """For each page frame: pid and address of a pte that maps it, or 0, 0; VM_LOCKED and VM_RESERVED of its vma.
+
+    Of several ptes one is named whose vma has such a flag, if there is one.
+    """
     frames = kernel.k.sys.nr_frames
-    mapper, locked = np.zeros((frames, 2), np.int64), np.zeros(frames, bool)
+    mapper, flags = np.zeros((frames, 2), np.int64), np.zeros(frames, np.int64)
     for _, vma, ptes in vma_ptes(kernel):
         at = np.flatnonzero(ptes["flags"] & PTE_PRESENT)
-        mapper[ptes["value"][at], 0] = vma["vm_mm"]
-        mapper[ptes["value"][at], 1] = vma["vm_start"] + at
-        if vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED):
-            locked[ptes["value"][at]] = True
-    return mapper, locked
+        stays = vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED)
+        if not stays:
+            at = at[flags[ptes["value"][at]] == 0]
+        pfn = ptes["value"][at]
+        mapper[pfn, 0], mapper[pfn, 1], flags[pfn] = vma["vm_mm"], vma["vm_start"] + at, stays
+    return mapper, flags
 
 
 def owners(kernel):
-    """Whose each page frame is: (a number for each frame, the names by number).
+    """Whose each page frame is: (a number for each frame, what to call the owner by number).
 
-    Frames that a pte maps belong to the task, whose pid is the number, or are shared by several; the others
-    to whatever holds them.
+    Frames that a pte maps belong to the task, whose pid is the number, or are shared by several; the others to
+    whatever holds them, numbered behind the tasks in the order of HOLDERS.
     """
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
-    tasks = [kernel._book["tasks"][pid] for pid in range(len(kernel._book["tasks"]))]
-    other, cache, swap, kernel_, free, shared, offline = range(len(tasks), len(tasks) + 7)
+    tasks = task_labels(kernel).values()
+    shared, cache, swap, kernel_, other, offline, free = range(len(tasks), len(tasks) + len(HOLDERS))
     owner = np.full(n, other, np.int32)
     owner[pages["mapping"] > 0] = cache
     owner[flags & structs.PG_swapcache != 0] = swap
     for _, vma, ptes in vma_ptes(kernel):
         pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
         before = owner[pfn]
-        nobody = (before >= other) & (before != shared)
+        nobody = before > shared
         owner[pfn] = np.where(nobody | (before == vma["vm_mm"]), vma["vm_mm"], shared)
     owner[flags & (structs.PG_slab | structs.PG_reserved) != 0] = kernel_
     owner[flags & structs.PG_free != 0] = free
     owner[out_of_use(pages)] = offline
-    names = ["other", "page cache", "swap cache", "kernel", "free", "shared", "offline"]
-    return owner, np.array([*tasks, *names], object)
+    return owner, np.array([*tasks, *HOLDERS], object)
 
 
 def out_of_use(pages):
@@ -129,15 +133,14 @@ def frames(kernel):
 
 
 def residency(kernel):
-    """Counts of page frames: one row a node, one column an owner; tasks first."""
+    """Counts of page frames: one row a node, one column an owner; tasks first, by their labels."""
     nodes, (owner, names) = kernel.topology.nodes, owners(kernel)
     where = kernel.tables["mem_map"]["node"][: len(owner)] * np.int32(len(names)) + owner
     counts = np.bincount(where, minlength=nodes * len(names)).reshape(nodes, len(names))
-    table = pd.DataFrame(counts.T, index=pd.Index(names, name="owner")).groupby(level=0).sum().T.rename_axis("node")
-    fixed = ["shared", "page cache", "swap cache", "kernel", "other", "offline", "free"]
-    tasks = [t.name for t in kernel.tasks]
-    columns = list(dict.fromkeys(tasks + [c for c in fixed if table[c].any() or c == "free"]))
-    return table.reindex(columns=columns, fill_value=0)
+    free = len(names) - 1
+    held = [number for number in range(len(names) - len(HOLDERS), free) if counts[:, number].any()]
+    columns = [*(task.pid for task in kernel.tasks), *held, free]
+    return pd.DataFrame(counts[:, columns], pd.RangeIndex(nodes, name="node"), pd.Index(names[columns], name="owner"))
 
 
 def vmstat(kernel):
@@ -148,12 +151,13 @@ def vmstat(kernel):
     return pd.Series(counters, name="vmstat")
 
 
-def event_text(row):
-    """What happened, in words, for a row of the event table."""
+def event_text(row, tasks=None):
+    """What happened, in words, for a row of the event table; `tasks`: what to call them, by pid."""
     arg = int(row["arg"])
     text = trace.EVENTS[row["code"]][2]
-    plural = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are"}
-    return text.format(page=row["page"], new=row["new_page"], arg=arg, source=arg // 256, target=arg % 256, **plural)
+    words = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are", "task": (tasks or {}).get(arg, f"pid {arg}"),
+             "source": arg // 256, "target": arg % 256, "flags": trace.vm_flag_names(arg)}  # fmt: skip
+    return text.format(page=row["page"], new=row["new_page"], arg=arg, **words)
 
 
 def events(kernel):
@@ -163,17 +167,17 @@ def events(kernel):
     kept = min(total, len(ring)) if kernel.k.sys.tracing else 0
     rows = ring[np.arange(total - kept, total) % len(ring)]
     told = [trace.EVENTS[code] for code in rows["code"]]
-    names = kernel._book["tasks"]
+    tasks = task_labels(kernel)
     return pd.DataFrame(
         {
             "time": rows["time"],
-            "actor": [names[int(a)] for a in rows["actor"]],
+            "actor": [tasks[int(a)] for a in rows["actor"]],
             "function": [e[0] for e in told],
             "patch": [e[1] for e in told],
             "page": rows["page"],
             "new_page": rows["new_page"],
             "pass": known(rows["pass_"], rows["pass_"] >= 0),
-            "text": [event_text(row) for row in rows],
+            "text": [event_text(row, tasks) for row in rows],
         },
         index=pd.RangeIndex(total - kept, total, name="event"),
     )

@@ -8,8 +8,10 @@ import numpy as np
 from . import results
 from .results import counted
 from .errors import OutOfMemory, os_error
+from .explain import Asked
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from .names import task_labels
 from .ranges import Range, task_range
 from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
 
@@ -65,6 +67,8 @@ class Task:
             raise os_error("ESRCH", f"{self.name} (pid {self.pid}) does not live any more")
 
     name = property(lambda self: self._kernel._book["tasks"][self.pid], doc="The name that it was given.")
+    label = property(lambda self: task_labels(self._kernel)[self.pid],
+                     doc="What tables and figures call it: its name, and where others have that, its pid.")  # fmt: skip
     uid = property(lambda self: int(self._row["uid"]), doc="The user that it runs as.")
     node = property(lambda self: int(self._row["node"]), doc="The node whose CPU it runs on.")
     alive = property(lambda self: not self._row["flags"] & structs.PF_DEAD, doc="False after exit().")
@@ -111,7 +115,7 @@ class Task:
             raise os_error("EINVAL", f"pages is {pages!r}; map at least one page")
         pages = int(pages)
         if self._row["flags"] & structs.PF_KTHREAD:
-            raise os_error("EINVAL", f"{self.name} is a kernel thread and has no address space")
+            raise os_error("EINVAL", f"{self.label} is a kernel thread and has no address space")
         if file is not None and not isinstance(file, File):
             raise TypeError(f"file is {file!r}; make one with kernel.file()")
         if file is not None and (offset < 0 or offset + pages > file.pages):
@@ -213,10 +217,10 @@ class Task:
     def _check_faults(self, result, verb, start, end):
         """Raise what it means if the pages of a range could not be faulted in."""
         if result == -structs.EFAULT:
-            raise os_error("EFAULT", f"range: {self.name} must not {verb} all of {start:#x} to {end:#x}")
+            raise os_error("EFAULT", f"range: {self.label} must not {verb} all of {start:#x} to {end:#x}")
         if result < 0:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
-            raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
+            raise OutOfMemory(f"no memory for a page of {self.label}: the OOM killer would end a task now")
 
     def write(self, file, first=0, pages=None):
         """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""
@@ -270,7 +274,7 @@ class Task:
         mode, home, nodes = self._resolve(policy)
         if outside := nodes & ~int(row["mems_allowed"]):
             allowed = format_nodes(int(row["mems_allowed"]))
-            raise os_error("EINVAL", f"policy: the cpuset of {self.name} allows nodes {allowed} only, "
+            raise os_error("EINVAL", f"policy: the cpuset of {self.label} allows nodes {allowed} only, "
                                      f"not {format_nodes(outside)}")  # fmt: skip
         row["mode"], row["home"], row["nodes"] = mode, home, nodes
         row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
@@ -290,7 +294,7 @@ class Task:
         start = page.start if isinstance(page, Range) else int(page)
         vma = self._kernel._vma(self, start)
         if vma is None:
-            raise os_error("EFAULT", f"page: {start:#x} of {self.name} is not mapped")
+            raise os_error("EFAULT", f"page: {start:#x} of {self.label} is not mapped")
         return policy_of(results.governing(self._kernel, self, vma, start))
 
     def mbind(self, range, policy, move=False, move_all=False, strict=False):
@@ -306,7 +310,7 @@ class Task:
         start, end = task_range(self, range, mapped=False)
         check_policy(policy)
         if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
-            raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
+            raise os_error("EPERM", f"move_all: {self.label} lacks CAP_SYS_RESOURCE")
         if end < start or start < 0:
             raise os_error("EINVAL", f"range: it ends ({end}) before it starts ({start})")
         if start == end:
@@ -320,9 +324,12 @@ class Task:
         self._kernel._reserve_vmas(4)
         self._kernel._reserve_policies(self)
         call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
-        result = self._kernel._migration("mbind", [self.pid], *call, pid=self.pid)
+        elsewhere = ((1 << self._kernel.topology.nodes) - 1) & ~nodes
+        why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
+        asked = Asked((self.pid,), 0 if why_not else elsewhere, nodes, start, end, why_not)
+        result = self._kernel._migration("mbind", asked, *call, pid=self.pid)
         if result == -structs.EFAULT:
-            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.name}")
+            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.label}")
         if result == -structs.EACCES:
             raise os_error("EACCES", "range: its first vma is reserved")
         if result:
@@ -350,7 +357,7 @@ class Task:
         other = self._permitted(pid, target)
         self._check_pairs(source, target)
         call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
-        result = kernel._migration("migrate_pages", [other.pid], *call, pid=self.pid, both=source & target)
+        result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
         if result < 0:
             where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
             raise os_error("ENOMEM", f"{where}, for the new pages")
@@ -365,17 +372,17 @@ class Task:
         if pid < 0 or other.pid not in kernel._book["tasks"] or not other.alive:
             raise os_error("ESRCH", f"pid: no task has pid {pid}")
         if other._row["flags"] & structs.PF_KTHREAD:
-            raise os_error("EINVAL", f"pid: {other.name} is a kernel thread and has no memory of its own")
+            raise os_error("EINVAL", f"pid: {other.label} is a kernel thread and has no memory of its own")
         me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
         if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
-            owner = f"{other.name} belongs to uid {other.uid}"
-            raise os_error("EPERM", f"pid: {owner}, and {self.name} lacks CAP_SYS_ADMIN")
+            owner = f"{other.label} belongs to uid {other.uid}"
+            raise os_error("EPERM", f"pid: {owner}, and {self.label} lacks CAP_SYS_ADMIN")
         asks_cpuset = 5 in kernel.patches  # before, a macro stood in for the cpuset of the target
         allowed = int(it["mems_allowed"]) if asks_cpuset else (1 << kernel.topology.nodes) - 1
         if not admin and target & ~allowed:
-            who = f"the cpuset of {other.name} allows" if asks_cpuset else "this machine has"
+            who = f"the cpuset of {other.label} allows" if asks_cpuset else "this machine has"
             only = f"{who} nodes {format_nodes(allowed)} only"
-            raise os_error("EPERM", f"new: {only}, and {self.name} lacks CAP_SYS_ADMIN")
+            raise os_error("EPERM", f"new: {only}, and {self.label} lacks CAP_SYS_ADMIN")
         return other
 
     def _check_pairs(self, source, target):

@@ -55,7 +55,7 @@ def topology(kernel, *, ax=None):
     for node, (x, y) in place.items():
         memory = [f"{machine.frames[node]:,} frames", f"{free[node]:,} free"]
         lines = [f"node {node}", *(memory if machine.frames[node] else ["no memory"])]
-        tasks = [task.name for task in kernel.tasks if task.node == node]
+        tasks = [task.label for task in kernel.tasks if task.node == node]
         lines += [f"runs {', '.join(tasks)}"] if tasks else []
         look = palette.node(node)
         ground = {"boxstyle": "round,pad=0.5", "facecolor": look.colour, "edgecolor": BLACK}

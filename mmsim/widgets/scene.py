@@ -45,7 +45,7 @@ class Scene:
         pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
         self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
         self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
-        self.strips = [(f"pages of {names[pid]}", len(own)) for pid, own in pages.items()]
+        self.strips = [(strip_label(names[pid]), len(own)) for pid, own in pages.items()]
         self.strips += [("swap slots", self.slots)] * (self.slots > 0)
         tasks = [(MAPPED, chr(self.letters[pid]), f"task {names[pid]}") for pid in pages]
         shared = [(MAPPED, palette.SHARED.letter, "shared")] * (len(names) > 1)
@@ -186,6 +186,12 @@ def page_looks(ptes, swap_cache, pages):
     look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
     look[zero], letter[zero] = OTHER, ord("z")
     return look, letter
+
+
+def strip_label(task):
+    """What stands before the pages of a task; of a long label the end counts, which may be its pid."""
+    room = int((LABEL - 6) / TEXT)
+    return next((text for text in (f"pages of {task}", task) if len(text) <= room), f"…{task[1 - room :]}")
 
 
 def place_nodes(topology, width, groups, texts):
