@@ -11,7 +11,7 @@ from . import results, verify
 from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
-from .errors import KernelBug, KernelHang, os_error
+from .errors import os_error
 from .explain import Asked, sharers
 from .files import FS_NAMES, File
 from .migration import Migration
@@ -21,17 +21,10 @@ from .patches import parse_patches
 from .ranges import page_frames
 from .task import Task, capabilities
 from .topology import Topology
+from .trouble import stopped
 
 PID_KERNEL, PID_KSWAPD = 0, 1
 TRACE_EVENTS = 1 << 16  # rows of the event ring
-_BUGS = {
-    structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given page {page}, which has no mapping",
-    structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be moved, but without CONFIG_SWAP it has no swap entry",
-    structs.BUG_PAGE_STATE: "BUG: bad page state of page {page}",
-    structs.BUG_COUNT: "BUG: page {page} or its swap entry lost a reference too many",
-    structs.HANG_UNMAP: "the unmap loop for page {page} never ends: a locked vma maps it, and there is no way back",
-    structs.HANG_LOCK: "sleeping on page {page}, but nobody will ever wake us",
-}
 
 
 class Snapshot(NamedTuple):
@@ -179,10 +172,8 @@ class Kernel(Obstacles):
         return result
 
     def _check_bug(self, since=""):
-        code, page = int(self.k.sys.bug), int(self.k.sys.bug_page)
-        if code:
-            hang = code in (structs.HANG_UNMAP, structs.HANG_LOCK)
-            raise (KernelHang if hang else KernelBug)(since + _BUGS[code].format(page=page))
+        if self.k.sys.bug:
+            raise stopped(self, since)
 
     def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL, rows=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.

@@ -8,6 +8,7 @@ from .errors import os_error
 from .ranges import builtin_range, task_range
 from .results import ptes_of
 from .task import Task
+from .trouble import free_memory
 
 PID_KSWAPD = 1
 
@@ -97,7 +98,8 @@ class Obstacles:
     def swapoff(self):
         """Take the swap device away: everything on it is read back; OSError (ENOMEM) if memory does not suffice."""
         if self.call(swapoff.sys_swapoff) < 0:
-            raise os_error("ENOMEM", "swapoff: no memory left to read the swapped pages into; swap is on again")
+            raise os_error("ENOMEM", f"swapoff: no memory left to read the swapped pages into; {free_memory(self)}; "
+                                     "swap is on again")
 
     @staticmethod
     def _check_task(task):

@@ -7,12 +7,13 @@ import numpy as np
 
 from . import results
 from .results import counted
-from .errors import OutOfMemory, os_error
+from .errors import os_error
 from .explain import Asked
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
 from .names import task_labels
 from .ranges import Range, task_range
+from .trouble import free_memory, out_of_memory, shortage
 from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
 
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
@@ -220,7 +221,7 @@ class Task:
             raise os_error("EFAULT", f"range: {self.label} must not {verb} all of {start:#x} to {end:#x}")
         if result < 0:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
-            raise OutOfMemory(f"no memory for a page of {self.label}: the OOM killer would end a task now")
+            raise out_of_memory(self._kernel, self)
 
     def write(self, file, first=0, pages=None):
         """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""
@@ -232,7 +233,8 @@ class Task:
         self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
         function = shmem.shmem_file_write if file.fs == "tmpfs" else filemap.generic_file_write
         if self._call(function, file._number, first, pages) < 0:
-            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}")
+            lack = shortage(self._kernel, self)
+            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}: {lack}")
 
     # -- life
 
@@ -360,7 +362,7 @@ class Task:
         result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
         if result < 0:
             where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
-            raise os_error("ENOMEM", f"{where}, for the new pages")
+            raise os_error("ENOMEM", f"{where}, for the new pages; {free_memory(kernel, mask_nodes(target))}")
         return result
 
     def _permitted(self, pid, target):

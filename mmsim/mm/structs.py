@@ -162,7 +162,9 @@ SYSTEM = _dtype(
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
     slab_nodes="i4",  # free radix tree nodes
-    bug="i4", bug_page="i4", numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",
+    bug="i4", bug_page="i4", bug_task="i4",
+    fault_address="i4", oom_zonelist="i4", oom_allowed="i8",  # of the last fault and the last allocation that failed
+    numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",
 )  # fmt: skip
 
 # list heads: three a node, then the lists of one migration and of one reclaim

@@ -192,3 +192,4 @@ def bug(k, code, pfn):
     if not k.sys.bug:
         k.sys.bug = code
         k.sys.bug_page = pfn
+        k.sys.bug_task = k.sys.current
