@@ -88,7 +88,7 @@ class Kernel(Obstacles):
         self.last = None
         self._observer = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
-                      "ranges": {}, "pinned": {}, "pins": {}}  # fmt: skip
+                      "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
         compiler = load_compiler(compiled, sum(topology.frames))
         self.compiled = compiler is not None
         if compiler:

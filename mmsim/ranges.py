@@ -55,8 +55,7 @@ def task_range(task, range_, mapped=True):
         vmas = task._vmas()
         return (int(vmas["vm_start"].min()), int(vmas["vm_end"].max())) if len(vmas) else (0, 0)
     if isinstance(range_, Range):
-        if range_.task.pid != task.pid:
-            raise ValueError(f"range: {range_!r} does not belong to {task.label}")
+        check_owner(task, range_)
         start, end = range_.start, range_.stop
     elif isinstance(range_, range) and range_.step == 1:
         start, end = range_.start, range_.stop
@@ -72,6 +71,26 @@ def task_range(task, range_, mapped=True):
         if at < end:
             raise os_error("EFAULT", f"range: page {at:#x} of {task.label} is not mapped")
     return start, end
+
+
+def areas(vmas):
+    """The areas [start, end) that some vmas, by address, cover together."""
+    found = []
+    for start, end in vmas[["vm_start", "vm_end"]].tolist():
+        if found and found[-1][1] == start:
+            found[-1][1] = end
+        else:
+            found.append([start, end])
+    return found
+
+
+def check_owner(task, range_, name="range"):
+    """ValueError unless a Range is a task's own, or one that it got from its parent with fork()."""
+    pid, forked = task.pid, task._kernel._book["forked"]
+    while pid != range_.task.pid:
+        pid, areas = forked.get(pid, (None, ()))
+        if not any(start <= range_.start and range_.stop <= end for start, end in areas):
+            raise ValueError(f"{name}: {range_!r} does not belong to {task.label}")
 
 
 def page_frames(pages, frames):

@@ -12,7 +12,7 @@ from .explain import Asked
 from .files import File
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
 from .names import task_labels
-from .ranges import Range, task_range
+from .ranges import Range, areas, check_owner, task_range
 from .trouble import free_memory, out_of_memory, shortage
 from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
 
@@ -239,7 +239,7 @@ class Task:
     # -- life
 
     def fork(self, name=None):
-        """Make a child that shares all pages, copy-on-write."""
+        """Make a child that shares all pages, copy-on-write; what the parent calls its mappings, the child may, too."""
         self._check_alive()
         kernel = self._kernel
         child = kernel.spawn(name or f"{self.name}'", self.node, self.uid)
@@ -249,6 +249,9 @@ class Task:
         kernel._reserve_vmas(len(vmas) + 4)
         base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
         self._call(memory.dup_mmap, self.pid, child.pid, base)
+        kernel._book["forked"][child.pid] = self.pid, areas(vmas)
+        names = kernel._book["ranges"]
+        names |= {f"{child.pid}:{start}": names.get(f"{self.pid}:{start}", "") for start in vmas["vm_start"].tolist()}
         return child
 
     def exit(self):
@@ -293,6 +296,8 @@ class Task:
             return policy_of(self._row)
         if not isinstance(page, Range) and not hasattr(page, "__index__"):
             raise TypeError(f"page is {page!r}; give a part of a mapping, or the number of a virtual page")
+        if isinstance(page, Range):
+            check_owner(self, page, "page")
         start = page.start if isinstance(page, Range) else int(page)
         vma = self._kernel._vma(self, start)
         if vma is None:
