@@ -5,7 +5,7 @@ import numpy as np
 from .lazy import Lazy
 from .mm import structs, trace
 from .mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
-from .names import HOLDERS, task_labels
+from .names import HOLDERS, file_labels, task_labels
 
 pd = Lazy("pandas")
 
@@ -102,8 +102,27 @@ def out_of_use(pages):
     return (pages["flags"] & structs.PG_hwpoison != 0) & (pages["count"] == 0)
 
 
+def file_frames(kernel, m):
+    """The frame of each page of a file, in the page cache or (tmpfs) in the swap cache; 0: none."""
+    base, pages = kernel.tables["mapping"][["base", "pages"]][m].item()
+    cached = kernel.tables["file_page"][base : base + pages]
+    return np.where(cached["pfn"] > 0, cached["pfn"], kernel.tables["swap_cache"][cached["entry"]])
+
+
+def file_names(kernel):
+    """What the file of each page frame is called; empty: it holds no page of a file."""
+    names = np.full(kernel.k.sys.nr_frames, "", object)
+    for m, name in file_labels(kernel).items():
+        frames = file_frames(kernel, m)
+        names[frames[frames > 0]] = name
+    return names
+
+
 def frames(kernel):
-    """One row a page frame, indexed by pfn: node, owner, state, flags, count, mapcount, index, entry."""
+    """One row a page frame, indexed by pfn: node, owner, state, flags, count, mapcount, index, entry, file.
+
+    `file`: which file it holds a page of, in the page cache or the swap cache; `index`: which page of it.
+    """
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
@@ -126,6 +145,7 @@ def frames(kernel):
             "mapcount": pages["mapcount"].astype(int),
             "index": pages["index"].astype(int),
             "entry": known(pages["private"], flags & structs.PG_swapcache != 0),
+            "file": file_names(kernel),
         },
         index=pd.RangeIndex(n, name="pfn"),
         copy=False,

@@ -18,7 +18,8 @@ from ..names import listed, task_labels
 from ..task import Task
 
 TABLES = (
-    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "sp_node", "considered",
+    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
+    "considered",
 )  # fmt: skip
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
@@ -300,7 +301,8 @@ class Recording:
 
 DTYPES = {
     "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM, "vma": structs.VMA,
-    "task": structs.TASK, "mapping": structs.MAPPING, "sp_node": structs.SP_NODE, "considered": structs.CONSIDERED,
+    "task": structs.TASK, "mapping": structs.MAPPING, "file_page": structs.FILE_PAGE, "sp_node": structs.SP_NODE,
+    "considered": structs.CONSIDERED,
 }  # fmt: skip
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
 

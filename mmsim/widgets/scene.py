@@ -153,6 +153,8 @@ class Scene:
         frame, look = tables["mem_map"][cell], int(self.cells(step)[0][cell])
         mapped = map(recording.virtual, np.flatnonzero(recording.owners(tables)[0] == cell)[:3])
         words = [f"frame {cell} on node {frame['node']}: " + (", ".join(mapped) or STATE_NAMES[look & 15])]
+        file = results.file_names(self.recording.at(step))[cell]
+        words += [f"page {frame['index']} of file {file}"] * bool(file)
         words += [text for i, text in enumerate(MARKS) if look >> MARK == i + 1]
         words += [f"references {frame['count']}, {frame['mapcount']} of them from ptes"] * bool(frame["count"])
         flags = results.flag_text([frame["flags"]], results.FLAG_NAMES)[0].replace(" ", ", ")
