@@ -140,7 +140,10 @@ def main(path="mine.jsonl"):
             records.append({"id": f"own_{number}"} | perform(group, setup | {"cpu": int(home.name[4:])}, call))
     except OSError as error:
         return f"Not recorded: {error.strerror or error}."
-    Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
+    try:
+        Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
+    except OSError as error:
+        return f"Not recorded: {path}: {error.strerror}."
     sys.stdout.write(f"{len(records) - 1} experiments recorded; compare them with: mmsim verify {path}\n")
     return 0
 
