@@ -9,7 +9,7 @@ from .files import File
 from .machine import Kernel, Snapshot
 from .patches import PATCHES
 from .policy import Policy
-from .results import Migration
+from .migration import Migration
 from .ranges import Mapping
 from .task import Faults, Task
 from .topology import Topology

@@ -43,7 +43,7 @@ def boot_tables(topology, config, patches, slots, costs, events):
     tables = {
         "mem_map": np.zeros(frames + 3 * nodes + s.WORK_LISTS, s.PAGE),
         "zone": np.zeros(nodes, s.ZONE),
-        "zonelist": np.array([topology.zonelist(n) for n in range(nodes)] + [list(range(nodes))], np.int32),
+        "zonelist": zonelists(topology),
         "distance": np.array(topology.distances, np.int32),
         "pagevec": np.zeros((2 * nodes, s.PAGEVEC_SIZE), np.int32),
         "pagevec_count": np.zeros(2 * nodes, np.int32),
@@ -80,6 +80,13 @@ def boot_tables(topology, config, patches, slots, costs, events):
     return tables
 
 
+def zonelists(topology):
+    """The zonelist of each node, and the ascending one; nodes without memory, which have none to give, stand behind."""
+    every = range(topology.nodes)
+    lists = [topology.zonelist(node) for node in every]
+    return np.array([[*nodes, *(n for n in every if n not in nodes)] for nodes in lists] + [[*every]], np.int32)
+
+
 def boot_zones(tables, topology):
     """Give every node its frames, free list and watermarks; frame 0 becomes the zero page."""
     pages, zones = tables["mem_map"], tables["zone"]
@@ -88,7 +95,10 @@ def boot_zones(tables, topology):
     min_free_kbytes = int((16 * 4 * frames) ** 0.5)
     start = 0
     for node, count in enumerate(topology.frames):
-        end = start + count
+        zone, end = zones[node], start + count
+        zone["start"], zone["end"] = start, end
+        if not count:
+            continue
         first = max(start, 1)  # frame 0 is the zero page
         head = frames + 3 * node + structs.FREE
         for at in range(start, end, BLOCK):
@@ -99,12 +109,12 @@ def boot_zones(tables, topology):
         pages["next"][end - 1], pages["prev"][first] = head, head
         pages["next"][head], pages["prev"][head] = first, end - 1
         low = min(min_free_kbytes // 4 * count // frames, count // 16)
-        zone = zones[node]
-        zone["start"], zone["end"], zone["free"], zone["lowest_free"] = start, end, end - first, end - first
+        zone["free"] = zone["lowest_free"] = end - first
         zone["pages_min"], zone["pages_low"], zone["pages_high"] = low, low * 5 // 4, low * 3 // 2
         start = end
-    pages[0] = np.zeros((), structs.PAGE)
-    pages[["flags", "count"]][0] = structs.PG_reserved | structs.PG_uptodate, 1
+    zero = np.zeros((), structs.PAGE)
+    zero["flags"], zero["count"], zero["node"] = structs.PG_reserved | structs.PG_uptodate, 1, pages["node"][0]
+    pages[0] = zero
 
 
 def ctypes_view(array):

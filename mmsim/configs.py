@@ -1,13 +1,12 @@
 """What kernels of different configurations hold and answer: each is booted, and each trigger really tried."""
 
-import errno
 from dataclasses import replace
 from itertools import product
 
 import pandas as pd
 
 from .config import Config
-from .errors import KernelBug
+from .errors import ERRNO_NAMES, KernelBug
 from .machine import Kernel
 from .patches import parse_patches
 from .policy import Policy
@@ -69,7 +68,7 @@ def answer(config, patches, trigger):
     try:
         pull(kernel, task, heap, trigger)
     except OSError as error:
-        return f"-{errno.errorcode[error.errno]}"
+        return f"-{ERRNO_NAMES[error.errno]}"
     except KernelBug:
         return "BUG()"
     done = {"moved": kernel.last.moved, "swapped out": kernel.last.evicted}

@@ -4,8 +4,10 @@ from .arguments import yes_no
 from .doors import door
 from .handles import Handle, own
 from .mm.cpuset import cpuset_attach, update_nodemask
+from .errors import os_error
+from .explain import Asked
 from .policy import format_nodes, parse_nodes
-from .results import counted, os_error
+from .results import counted
 from .task import Task
 
 
@@ -48,8 +50,8 @@ class CpuSet(Handle):
         for child in cpusets_of(kernel):
             if child._row["parent"] == self._number and int(child._row["mems"]) & ~mask:
                 raise os_error("EBUSY", f"mems: the child cpuset {child.name} has {child.mems}")
-        pids, both = [t.pid for t in self.tasks], int(self._row["mems"]) & mask
-        kernel._migration("cpuset", pids, update_nodemask, self._number, mask, both=both)
+        asked = self._asked(self.tasks, int(self._row["mems"]), mask)
+        kernel._migration("cpuset", asked, update_nodemask, self._number, mask)
 
     @property
     def memory_migrate(self):
@@ -74,8 +76,15 @@ class CpuSet(Handle):
             raise os_error("ESRCH", f"task: {task!r} does not live")
         if not int(self._row["mems"]):
             raise os_error("ENOSPC", f"cpuset {self.name} has no nodes; give it mems first")
-        both = int(task.cpuset._row["mems"]) & int(self._row["mems"])
-        self._kernel._migration("cpuset", [task.pid], cpuset_attach, task.pid, self._number, both=both)
+        asked = self._asked([task], int(task.cpuset._row["mems"]), int(self._row["mems"]))
+        self._kernel._migration("cpuset", asked, cpuset_attach, task.pid, self._number)
+
+    def _asked(self, tasks, old, new):
+        """What is asked of a migration of tasks whose allowed nodes change."""
+        why_not = "" if self._kernel.config.numa else "this kernel is built without CONFIG_NUMA"
+        why_not = why_not or "memory_migrate is not set" * (not self.memory_migrate)
+        why_not = why_not or f"the nodes are {format_nodes(new)}, as before" * (old == new)
+        return Asked(tuple(task.pid for task in tasks), 0 if why_not else old, new, why_not=why_not)
 
     def __repr__(self):
         if not self.exists:

@@ -25,7 +25,6 @@ class Doorkeeper:
     def leave(self):
         """Go out again."""
         self._inside["depth"] -= 1
-        self.begun = True  # a call within a call has been made
         if not self._inside["depth"]:
             self._inside.clear()
 
@@ -44,7 +43,9 @@ def door(method):
         keeper.enter()
         try:
             kernel._check_bug("this machine stands still, restore() a snapshot: ")
-            return method(self, *args, **kwargs)
+            result = method(self, *args, **kwargs)
+            keeper.begun = True  # where this was a call within a call, the outer one has got somewhere
+            return result
         except (OSError, MMSimError):
             raise
         except BaseException:

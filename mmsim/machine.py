@@ -13,27 +13,20 @@ from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
 from .doors import Doorkeeper, door
-from .errors import BrokenOff, KernelBug, KernelHang
+from .errors import os_error
+from .explain import Asked, sharers
 from .files import FS_NAMES, File
+from .migration import Migration
 from .mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .patches import parse_patches
 from .task import Task, capabilities
 from .topology import Topology
+from .trouble import stopped
 
 PID_KERNEL, PID_KSWAPD = 0, 1
 TRACE_EVENTS = 1 << 16  # rows of the event ring
 MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
-_BUGS = {
-    structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given page {page}, which has no mapping",
-    structs.BUG_NO_SWAP: "BUG: anonymous page {page} is to be moved, but without CONFIG_SWAP it has no swap entry",
-    structs.BUG_PAGE_STATE: "BUG: bad page state of page {page}",
-    structs.BUG_COUNT: "BUG: page {page} or its swap entry lost a reference too many",
-    structs.HANG_UNMAP: "the unmap loop for page {page} never ends: a locked vma maps it, and there is no way back",
-    structs.HANG_LOCK: "sleeping on page {page}, but nobody will ever wake us",
-    structs.BROKEN_OFF: "a call was broken off half-way",
-}
-_ERRORS = {structs.HANG_UNMAP: KernelHang, structs.HANG_LOCK: KernelHang, structs.BROKEN_OFF: BrokenOff}
 
 
 class Snapshot(NamedTuple):
@@ -101,7 +94,7 @@ class Kernel(Obstacles):
         self._doorkeeper = Doorkeeper()
         self._births, self._running = 0, False
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
-                      "born": {}, "ranges": {}, "pinned": {}, "pins": {}}  # fmt: skip
+                      "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
         compiler = load_compiler(compiled, sum(topology.frames))
         self.compiled = compiler is not None
         slots = swap_slots if config.swap else 0
@@ -210,28 +203,28 @@ class Kernel(Obstacles):
         self.k.sys.bug = self.k.sys.bug or structs.BROKEN_OFF
 
     def _check_bug(self, since=""):
-        code, page = int(self.k.sys.bug), int(self.k.sys.bug_page)
-        if code:
-            raise _ERRORS.get(code, KernelBug)(since + _BUGS[code].format(page=page))
+        if self.k.sys.bug:
+            raise stopped(self, since)
 
-    def _migration(self, trigger, pids, function, *args, pid=PID_KERNEL, rows=0, both=0):
+    def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL, rows=0):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
 
-        `both`: nodes that are emptied and filled; a page may move once more for each of them.  `self.last` is the
-        Migration afterwards, also where the kernel hit a BUG().
+        `asked`: what it looks at, see explain.Asked.  A page may move once more for each node that is emptied and
+        filled.  `self.last` is the Migration afterwards, also where the kernel hit a BUG().
         """
         vmas = self.tables["vma"]
-        mapped = vmas[np.isin(vmas["vm_mm"], list(pids))]
-        rows = rows + (both.bit_count() + 1) * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        mapped = vmas[np.isin(vmas["vm_mm"], asked.pids)]
+        times = (asked.source & asked.target).bit_count() + 1
+        rows = rows + times * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = 0
         self._bind()
-        begin = self.clock
+        begin, shared = self.clock, sharers(self)
         returned = None
         try:
             returned = self.call(function, *args, pid=pid)
         finally:
-            self.last = results.Migration(self, trigger, returned, self.clock - begin)
+            self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
         return returned
 
     # -- what a machine is asked to do
@@ -310,7 +303,8 @@ class Kernel(Obstacles):
         if new_pages is not None:
             most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
         args = self._frames(pages, yes_no(force, "force"))
-        self._migration("kernel", (), mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])))
+        self._migration("kernel", asked, mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
         return self.last
 
     @door
@@ -333,17 +327,21 @@ class Kernel(Obstacles):
             `stayed` names them, and the reason.
         """
         args = self._frames(pages)
-        self._migration("offline", (), memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
+        given = self.tables["mem_map"][args[0]]
+        free, out = given["flags"] & structs.PG_free != 0, results.out_of_use(given)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])),
+                      beside={"free, offline now": int(free.sum()), "offline already": int(out.sum())})  # fmt: skip
+        self._migration("offline", asked, memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
         return self.last
 
     def _frames(self, pages, force=False):
-        """What an in-kernel caller is given: the page frames, who maps each, and 1 for each that it passes over."""
+        """What an in-kernel caller is given: frames, who maps each, and the vm_flags for which it passes over one."""
         pfns = page_frames(pages, self.k.sys.nr_frames)
         if 1 in self.patches and not self.config.migration:
-            raise results.os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
+            raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
-        mapper, locked = results.mappers(self)
-        return pfns, mapper[pfns], (locked[pfns] & (not force)).astype(np.int64)
+        mapper, flags = results.mappers(self)
+        return pfns, mapper[pfns], flags[pfns] * (not force)
 
     @door
     def wait(self, ns):

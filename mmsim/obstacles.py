@@ -7,9 +7,11 @@ from .doors import door
 from .handles import own
 from .mm import memory, structs, swapoff, timer, vmscan
 from .mm.swap import release_pages
+from .errors import os_error
 from .ranges import builtin_range, task_range
-from .results import os_error, ptes_of
+from .results import ptes_of
 from .task import Task
+from .trouble import free_memory
 
 PID_KSWAPD = 1
 MOST_PINS, MOST_PINS_IN_ALL = 1 << 16, 1 << 26  # by one call: of a page, and of all pages together
@@ -53,7 +55,7 @@ class Obstacles:
         at = at[np.argsort(pages[at], kind="stable")]  # by address, the newest first
         held = np.bincount(pages[at] - start, minlength=max(0, end - start))
         for page in np.flatnonzero(held < times)[:1].tolist():
-            message = f"page {start + page:#x} of {task.name} is pinned {held[page]} times"
+            message = f"page {start + page:#x} of {task.label} is pinned {held[page]} times"
             raise ValueError(f"times is {times}, but {message}")
         dropped = at[np.arange(len(at)) - np.repeat(np.cumsum(held) - held, held) < times]
         self.call(release_pages, pfns[dropped].astype(np.int64))
@@ -110,7 +112,8 @@ class Obstacles:
     def swapoff(self):
         """Take the swap device away: everything on it is read back; OSError (ENOMEM) if memory does not suffice."""
         if self.call(swapoff.sys_swapoff) < 0:
-            raise os_error("ENOMEM", "swapoff: no memory left to read the swapped pages into; swap is on again")
+            raise os_error("ENOMEM", f"swapoff: no memory left to read the swapped pages into; {free_memory(self)}; "
+                                     "swap is on again")
 
     def _vma(self, task, address):
         """The row of the vma that holds a page of a task, or None."""

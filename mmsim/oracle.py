@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from .policy import format_nodes
-from .replay import maps_facts, nodes_of, read, replay
+from .records import Record, RecordError, check, nodes_of, read
+from .replay import GROUPS, maps_facts, replay
 
 RECORDING = Path(__file__).with_name("linux-6.1.jsonl")  # in an installed package
 if not RECORDING.exists():
@@ -28,10 +29,11 @@ FILLED = 3  # the node that the groups fill* fill up
 def recorded(case):
     """The facts of a case that the record has and the model can have."""
     raw, pages = case.raw, case.pages
-    facts = {"ret": raw["ret"], "errno": raw["errno"]}
+    facts = Record({"ret": raw["ret"], "errno": raw["errno"]}, case.where, "what was seen")
     if "after_counts" in raw:  # how many pages fitted varies from run to run; which nodes were used does not
         used = sorted(int(node) for node, count in raw["after_counts"].items() if count and node != "other")
-        return facts | {"before": case.placement, "nodes used": used}
+        facts |= {"before": case.placement, "nodes used": used}
+        return facts
     names = {
         "before": "before", "after": "after", "partner_before": "partner before", "partner_after": "partner after",
         "after_touch_tail": "tail", "after_write_touch_all": "touched",
@@ -43,7 +45,8 @@ def recorded(case):
     facts |= {name: raw[key] for key, name in names.items() if key in raw}
     if "partner_numa_maps" in raw:
         facts["partner policies"] = maps_facts(raw["partner_numa_maps"])["policies"]
-    return facts | maps_facts(raw.get("numa_maps", raw.get("numa_maps_after")))
+    facts |= maps_facts(raw.get("numa_maps", raw.get("numa_maps_after")))
+    return facts
 
 
 # -- what has changed since 2005: (case, recorded facts) -> (facts of today, facts of 2005); None: nothing to say
@@ -340,8 +343,10 @@ def judge(case):
     expected = next(iter(said.values()), linux)
     try:
         model = replay(case)
+    except RecordError:
+        raise
     except Exception as error:  # whatever goes wrong in the model is a finding, not the end of the table
-        return Judgement("unexplained", cause, linux, expected, {"error": repr(error)})
+        return Judgement("unexplained", cause, linux, expected, {"error": f"{type(error).__name__}: {error}"})
     verdict = "differs" if said else "agree"
     if len(said) > 1 or differ(expected, model) or any(differ(linux, now) for now, _ in rules.values()):
         verdict = "unexplained"
@@ -357,9 +362,13 @@ def table(path):
     """One row a case of a recording: case, group, verdict, cause, and what Linux and the model gave, in short.
 
     Of a case that differs only the facts that do; `expected` is what an unexplained one should have given.
+    RecordError names the line of a record that says what cannot be, or lacks something.
     """
     rows = []
     for case in read(path):
+        if not not_modelled(case):
+            case.known("group", case.group, GROUPS)
+            check(case)
         it = judge(case)
         names = differ(it.linux, it.model) if it.model else []
         names = ["error", *(names or ["ret", "errno", "after" if "after" in it.linux else "nodes used"])]

@@ -58,13 +58,15 @@ PATHS = {
 def owners(names):
     """{owner: Look} for the owners of `Kernel.residency`, tasks and others, in the order of `names`.
 
-    A task's letter is the first of its name that is still to be had, else the next of the alphabet.
+    `names`: their labels, each once (names.labels).  A task's letter is the first of its name that is still to be had,
+    else the next of the alphabet.
     """
     taken = {look.letter for look in (*STATES.values(), SHARED)}
     looks = {"shared": SHARED} | {name: STATES[name] for name in STATES if name not in ("locked", "pinned")}
     tasks = [name for name in names if name not in looks]
     for i, name in enumerate(tasks):
-        wanted = [c for c in name.lower() if c.isalpha()] + [chr(c) for c in range(ord("a"), ord("z") + 1)]
+        own = [c for c in name.partition(" (pid ")[0].lower() if c.isalpha()]
+        wanted = own + [chr(c) for c in range(ord("a"), ord("z") + 1)]
         letter = next((c for c in wanted if c not in taken), "?")
         taken.add(letter)
         looks[name] = TASKS[i % len(TASKS)]._replace(letter=letter)

@@ -1,10 +1,12 @@
 """Node sets as numactl writes them, and memory policies."""
 
-import errno
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
+
 from .arguments import shown, whole
+from .errors import os_error
 from .mm.structs import MAX_NODES
 from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
 
@@ -18,9 +20,55 @@ def mask_nodes(mask):
 
 def format_nodes(mask):
     """A bit mask of nodes as text: '0-2,5'; 'none' for the empty set."""
-    runs = groupby(enumerate(mask_nodes(mask)), lambda pair: pair[1] - pair[0])
+    return _written(mask_nodes(mask))
+
+
+def _written(numbers):
+    """Ascending numbers of nodes as text."""
+    runs = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
     ends = [(run[0][1], run[-1][1]) for run in (list(run) for _, run in runs)]
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ends) or "none"
+
+
+def node_set(spec, name="nodes"):
+    """A node set in the one form that it has, however it is written.
+
+    Ascending numbers in a tuple; or a text, where it depends on the machine or the cpuset what it names ("all", "!0-1",
+    "+1").  TypeError, ValueError: it is no node set; `name`: the argument's, for the message.
+    """
+    if isinstance(spec, str):
+        text = spec.strip()
+        if text in ("", "none"):
+            return ()
+        if text == "all":
+            return text
+        if text[0] not in "!+":
+            return _numbers(text, name)
+        rest = node_set(text[1:], name) if text[0] == "!" else _numbers(text[1:], name)
+        return text[0] + (rest if isinstance(rest, str) else _written(rest))
+    try:
+        return tuple(sorted({whole(n, name) for n in (spec if np.iterable(spec) else [spec])}))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} is {shown(spec)}; {_FORMS}") from None
+
+
+def _numbers(text, name):
+    """The nodes that '0-2,5' names."""
+    nodes = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low = int(first)
+            high = int(last) if dash else low
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}: {part!r} is no node; {_FORMS}") from None
+        if high < low:
+            raise ValueError(f"{name} is {text!r}: {part!r} runs backwards")
+        nodes.update(range(low, min(high, 4096) + 1))
+    return tuple(sorted(nodes))
+
+
+_FORMS = 'a node set is an int, an iterable of ints, or text such as "0-1,3", "all", "!0", "+1"'
 
 
 def parse_nodes(spec, nr_nodes, allowed=None, name="nodes", absent=False):
@@ -47,58 +95,38 @@ def parse_nodes(spec, nr_nodes, allowed=None, name="nodes", absent=False):
         For something that is no node set.
     """
     every = (1 << nr_nodes) - 1
-    allowed = every if allowed is None else allowed & every
-    if isinstance(spec, str):
-        nodes = _parse_text(spec, every, allowed, name)
-    else:
-        try:
-            nodes = [whole(n, name) for n in (spec if hasattr(spec, "__iter__") else [spec])]
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{name} is {shown(spec)}; {_FORMS}") from None
+    nodes = _named(node_set(spec, name), every, every if allowed is None else allowed & every, name)
     for n in nodes:
         if not 0 <= n < (MAX_NODES if absent else nr_nodes):
-            raise _einval(f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
-    return sum(1 << n for n in set(nodes))
+            raise os_error("EINVAL", f"{name}: there is no node {n}; this machine has the nodes 0 to {nr_nodes - 1}")
+    return sum(1 << n for n in nodes)
 
 
-def _einval(message):
-    return OSError(errno.EINVAL, message)
-
-
-_FORMS = 'a node set is an int, an iterable of ints, or text such as "0-1,3", "all", "!0", "+1"'
-
-
-def _parse_text(text, every, allowed, name):
-    text = text.strip()
-    if text in ("", "none"):
-        return []
-    if text.startswith("!"):
-        return mask_nodes(every & ~sum(1 << n for n in set(_parse_text(text[1:], every, allowed, name)) if n < 64))
-    if text == "all":
+def _named(nodes, every, allowed, name):
+    """The numbers of the nodes that a node_set() names, where all (mask) and those that the cpuset allows are known."""
+    if not isinstance(nodes, str):
+        return nodes
+    if nodes == "all":
         return mask_nodes(allowed)
-    relative = text.startswith("+")
-    nodes = []
-    for part in text.lstrip("+").split(","):
-        first, dash, last = part.partition("-")
-        try:
-            low = int(first)
-            high = int(last) if dash else low
-        except ValueError:
-            raise ValueError(f"{name} is {text!r}: {part!r} is no node; {_FORMS}") from None
-        if high < low:
-            raise ValueError(f"{name} is {text!r}: {part!r} runs backwards")
-        nodes += range(low, min(high, 4096) + 1)
-    if relative:
-        here = mask_nodes(allowed)
-        if max(nodes) >= len(here):
-            raise _einval(f"{name} is {text!r}, but only {len(here)} nodes are allowed")
-        nodes = [here[n] for n in nodes]
-    return nodes
+    rest = node_set(nodes[1:])
+    if nodes[0] == "!":
+        return mask_nodes(every & ~sum(1 << n for n in _named(rest, every, allowed, name) if n < MAX_NODES))
+    here = mask_nodes(allowed)
+    if rest[-1] >= len(here):
+        raise os_error("EINVAL", f"{name} is {nodes!r}, but only {len(here)} nodes are allowed")
+    return [here[n] for n in rest]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A memory policy: where new pages come from.  Make one with `default`, `preferred`, `bind` or `interleave`."""
+    """A memory policy: where new pages come from.  Make one with `default`, `preferred`, `bind` or `interleave`.
+
+    Attributes
+    ----------
+    mode : str
+    nodes : tuple of int, or str
+        One thing however it was written: 3, {3}, "3"; text where it depends on the machine, as in "all".
+    """
 
     mode: str
     nodes: object = ()
@@ -106,6 +134,7 @@ class Policy:
     def __post_init__(self):
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}; it is one of {', '.join(MODES)}")
+        object.__setattr__(self, "nodes", node_set(self.nodes, "policy"))
 
     @classmethod
     def default(cls):
@@ -135,17 +164,15 @@ class Policy:
         """
         mask, mode = parse_nodes(self.nodes, nr_nodes, allowed, "policy"), MODES[self.mode]
         if mode == MPOL_DEFAULT and mask:
-            raise _einval(f"policy: default takes no nodes, but {format_nodes(mask)} was given")
+            raise os_error("EINVAL", f"policy: default takes no nodes, but {format_nodes(mask)} was given")
         if mode in (MPOL_BIND, MPOL_INTERLEAVE) and not mask:
             there = format_nodes(allowed)
-            raise _einval(f"policy: {self.mode} needs a node, but none was given; the allowed ones are {there}")
+            raise os_error("EINVAL", f"policy: {self.mode} needs a node, but none was given; allowed are {there}")
         return mode, mask_nodes(mask)[0] if mode == MPOL_PREFERRED and mask else -1, mask
 
     def __str__(self):
-        nodes = self.nodes
-        if isinstance(nodes, (list, tuple, set, frozenset, range)):
-            nodes = format_nodes(sum(1 << n for n in set(nodes))) if len(nodes) else ""
-        return self.mode if nodes in ("", None) else f"{self.mode}:{nodes}"
+        nodes = self.nodes if isinstance(self.nodes, str) else _written(self.nodes)
+        return f"{self.mode}:{nodes}" if self.nodes else self.mode
 
 
 def check_policy(policy):

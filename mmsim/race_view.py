@@ -5,6 +5,7 @@ from collections import defaultdict
 import pandas as pd
 
 from .mm import memory, structs
+from .names import task_labels
 from .race import Fault, Schedule, page_behind, walk
 from .results import mappings
 
@@ -33,7 +34,7 @@ def places(race):
     """What leads to the page now: place, holds, and wrong: what must not be, '' where all is well."""
     kernel, k, rows = race.kernel, race.kernel.k, []
     for task in kernel.tasks:
-        pid, start = Fault(task.name).locate(kernel)
+        pid, start = Fault(task.label).locate(kernel)
         v, pte = walk(k, pid, start)
         vma, page = k.vma[v], k.mem_map[page_behind(k, pid, start)]
         present = pte.flags & structs.PTE_PRESENT
@@ -42,7 +43,7 @@ def places(race):
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
         if present:
             holds = f"page {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"
-        rows.append((f"pte of {task.name}", holds, f"the last write of {task.name} is lost" * bool(lost)))
+        rows.append((f"pte of {task.label}", holds, f"the last write of {task.label} is lost" * bool(lost)))
     if vma.mapping:
         note = k.file_page[k.mapping[vma.mapping].base]
         holds = f"page {note.pfn}" if note.pfn else f"swap entry {note.entry}" if note.entry else "nothing"
@@ -58,10 +59,10 @@ def places(race):
 def frames(race, also=()):
     """The page frames in play, and those of `also`: page, node, contents, used as, lock, references, wrong."""
     kernel, k, used = race.kernel, race.kernel.k, mappings(race.kernel)
-    owners = defaultdict(list)
+    owners, tasks = defaultdict(list), task_labels(kernel)
     present = used["flags"] & structs.PTE_PRESENT != 0
     for pfn, mm in zip(used["value"][present].tolist(), used["mm"][present].tolist(), strict=True):
-        owners[pfn].append(kernel._book["tasks"][mm])
+        owners[pfn].append(tasks[mm])
     cached = set(kernel.tables["file_page"]["pfn"].tolist())
     rows, holders = [], defaultdict(list)
     for pfn in range(1, k.sys.nr_frames):

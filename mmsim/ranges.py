@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from .arguments import shown, whole
+from .errors import os_error
 from .mm.mempolicy import END_OF_MEMORY
-from .results import counted, os_error
+from .results import counted
 
 builtin_range = range  # `range` is the name of an argument elsewhere
 
@@ -41,7 +42,7 @@ class Range(NamedTuple):
         raise TypeError("a range is not iterated; give it to touch(), pages(), placement(), ...")
 
     def __repr__(self):
-        return f"<{counted(self.pages, 'page')} of {self.task.name} from {self.start:#x}>"
+        return f"<{counted(self.pages, 'page')} of {self.task.label} from {self.start:#x}>"
 
 
 Mapping = Range
@@ -56,10 +57,7 @@ def task_range(task, range_, mapped=True, beyond="EFAULT"):
         vmas = task._vmas()
         return (int(vmas["vm_start"].min()), int(vmas["vm_end"].max())) if len(vmas) else (0, 0)
     if isinstance(range_, Range):
-        if range_.task._kernel is not task._kernel:
-            raise ValueError(f"range: {range_!r} belongs to a task of another machine")
-        if range_.task != task:
-            raise ValueError(f"range: {range_!r} does not belong to {task.name}")
+        check_owner(task, range_)
         start, end = range_.start, range_.stop
     elif isinstance(range_, range) and range_.step == 1:
         start, end = range_.start, range_.stop
@@ -76,5 +74,28 @@ def task_range(task, range_, mapped=True, beyond="EFAULT"):
             if vma["vm_start"] <= at < vma["vm_end"]:
                 at = int(vma["vm_end"])
         if at < end:
-            raise os_error("EFAULT", f"range: page {at:#x} of {task.name} is not mapped")
+            raise os_error("EFAULT", f"range: page {at:#x} of {task.label} is not mapped")
     return start, end
+
+
+def areas(vmas):
+    """The areas [start, end) that some vmas, by address, cover together."""
+    found = []
+    for start, end in vmas[["vm_start", "vm_end"]].tolist():
+        if found and found[-1][1] == start:
+            found[-1][1] = end
+        else:
+            found.append([start, end])
+    return found
+
+
+def check_owner(task, range_, name="range"):
+    """ValueError unless a Range is a task's own, or one that it got from its parent with fork()."""
+    if range_.task._kernel is not task._kernel:
+        raise ValueError(f"{name}: {range_!r} belongs to a task of another machine")
+    range_.task._check_exists(f"{name}: ")
+    pid, forked = task.pid, task._kernel._book["forked"]
+    while pid != range_.task.pid:
+        pid, areas = forked.get(pid, (None, ()))
+        if not any(start <= range_.start and range_.stop <= end for start, end in areas):
+            raise ValueError(f"{name}: {range_!r} does not belong to {task.label}")

@@ -34,7 +34,7 @@ def syscall(name, *args):
     answer = libc.syscall(ctypes.c_long(NUMBERS[platform.machine()][name]), *args)
     if answer < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{name}() answers {errno.errorcode[code]}{HINTS.get(code, '')}")
+        raise OSError(code, f"{name}() answers {errno.errorcode.get(code, code)}{HINTS.get(code, '')}")
     return answer
 
 
@@ -80,7 +80,7 @@ class Memory:
         count = len(self.places)
         places, status = (ctypes.c_void_p * count)(*self.places), (ctypes.c_int * count)()
         syscall("move_pages", 0, count, places, to and (ctypes.c_int * count)(*to), status, FLAGS["MOVE"])
-        return [s if s >= 0 else f"-{errno.errorcode[-s]}" for s in status]
+        return [s if s >= 0 else f"-{errno.errorcode.get(-s, -s)}" for s in status]
 
     def ask(self, call):
         """Make the call of an experiment: what it answers."""
@@ -120,7 +120,7 @@ def perform(group, setup, call):
     try:
         record |= {"ret": memory.ask(call), "errno": "OK"}
     except OSError as error:
-        record |= {"ret": -1, "errno": errno.errorcode[error.errno]}
+        record |= {"ret": -1, "errno": errno.errorcode.get(error.errno, str(error.errno))}
     record["after"] = memory.move_pages()
     if child:
         os.kill(child, signal.SIGKILL)
@@ -140,7 +140,10 @@ def main(path="mine.jsonl"):
             records.append({"id": f"own_{number}"} | perform(group, setup | {"cpu": int(home.name[4:])}, call))
     except OSError as error:
         return f"Not recorded: {error.strerror or error}."
-    Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
+    try:
+        Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
+    except OSError as error:
+        return f"Not recorded: {path}: {error.strerror}."
     sys.stdout.write(f"{len(records) - 1} experiments recorded; compare them with: mmsim verify {path}\n")
     return 0
 

@@ -3,100 +3,23 @@
 One small function a group of cases; `replay` runs a case with all seven patches and returns its facts.
 """
 
-import errno
-import json
 import re
 from collections import Counter
-from typing import NamedTuple
 
+from .errors import ERRNO_NAMES
 from .machine import Kernel
 from .policy import Policy
+from .records import FRAMES, KINDS, Case as Case
 from .topology import Topology
 
-FRAMES = (1024, 1024, 1024, 256)  # the recorded machine, 128 times smaller
-SCALE = 20  # the cases that fill a node use so many times fewer pages
 SWAP_SLOTS = 4096
 
-# kind of mapping: file system (None: anonymous), shared, and whether the recorder wrote the pages or only read them
-KINDS = {
-    "anon_private": (None, False, True),
-    "anon_shared(shmem)": (None, True, True),
-    "tmpfs_file_shared": ("tmpfs", True, True),
-    "tmpfs_file_private_readonly": ("tmpfs", False, False),
-    "tmpfs_file_private_written": ("tmpfs", False, True),
-    "ext4_file_shared_dirty": ("ext3", True, True),
-    "ext4_file_shared_clean": ("ext3", True, False),
-}
 POLICIES = {
     "MPOL_DEFAULT": lambda nodes: Policy("default", nodes),
     "MPOL_PREFERRED": Policy.preferred,
     "MPOL_BIND": Policy.bind,
     "MPOL_INTERLEAVE": Policy.interleave,
 }
-
-
-class Case(NamedTuple):
-    """One recorded experiment; `distances`: of the machine that it was recorded on."""
-
-    id: str
-    group: str
-    setup: dict
-    call: dict
-    raw: dict
-    distances: list
-
-    name = property(lambda self: self.call.get("name", ""), doc="The system call, where the record names it.")
-    variant = property(lambda self: self.call.get("variant", ""), doc="The call in words, where it is in words.")
-    kind = property(lambda self: self.setup.get("kind", ""), doc="The kind of mapping.")
-    flags = property(lambda self: self.call.get("flags", "").split("|"), doc="MPOL_MF_ flags.")
-
-    @property
-    def pages(self):
-        """How many pages the model maps for it."""
-        return self.setup["pages"] // (SCALE if self.group.startswith("fill") else 1)
-
-    @property
-    def freed(self):
-        """How many pages of the full node 3 were freed again, as the model does it."""
-        return int(re.search(r"then (\d+) pages freed", self.setup["node3"])[1]) // SCALE
-
-    @property
-    def placement(self):
-        """The node on which each page starts; None where there is none."""
-        if "place_blocks_mask" in self.setup:
-            blocks = [n for n in range(len(FRAMES)) if self.setup["place_blocks_mask"] >> n & 1]
-            return [blocks[i * len(blocks) // self.pages] for i in range(self.pages)]
-        return nodes_of(self.raw["before"][: self.pages])
-
-    @property
-    def pinned(self):
-        """The pages that vmsplice(2) pins."""
-        special = self.setup.get("special", "")
-        return [2, 5] if "pages 2 and 5" in special else range(self.pages * special.startswith("vmsplice"))
-
-    @property
-    def of_a_file(self):
-        """True if its pages are those of a file, or of shared memory; not private ones."""
-        _, shared, written = KINDS.get(self.kind, (None, False, True))
-        return shared or not written
-
-
-def nodes_of(answers):
-    """What move_pages(2) said about pages: their nodes; None for an errno."""
-    return [n if isinstance(n, int) else None for n in answers]
-
-
-def read(path):
-    """The cases of a recording; its first line describes the machine.  ValueError if it is none."""
-    with open(path, encoding="utf-8") as file:
-        lines = [line for line in file if line.strip()]
-    try:
-        machine, *cases = map(json.loads, lines)
-        nodes = sum(key.startswith("distance") for key in machine) or 1
-        distances = [[int(d) for d in machine[f"distance{n}"].split()] for n in range(nodes)]
-        return [Case(raw["id"], raw["group"], raw["setup"], raw["call"], raw, distances) for raw in cases]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no recording of experiments: {error!r}") from None
 
 
 def maps_facts(lines):
@@ -112,7 +35,7 @@ def maps_facts(lines):
 def replay(case):
     """The facts of a case as the model gives them."""
     scene = Scene(case)
-    GROUPS[case.group](scene)
+    case.known("group", case.group, GROUPS)(scene)
     scene.look()
     scene.kernel.verify()
     return scene.facts
@@ -131,7 +54,7 @@ class Scene:
 
     def map(self):
         """Map what the case maps; the pages behind `body` stay untouched till after the call."""
-        fs, shared, self.written = KINDS[self.case.kind]
+        fs, shared, self.written = self.case.known("setup.kind", self.case.kind, KINDS)
         size = self.case.pages + self.setup.get("unfaulted_tail", 0)
         if self.setup.get("sharing", "").startswith("same process"):
             fs = "tmpfs"  # what shared anonymous memory is; but with a name it can be mapped twice
@@ -152,9 +75,11 @@ class Scene:
     def set_policy(self):
         """Give the mapping and the task the policies of the case."""
         if self.setup.get("vma_policy"):
+            self.case.known("setup.vma_policy", self.setup["vma_policy"], POLICIES)
             mbind(self.task, self.heap, self.setup["vma_policy"], self.setup["vma_policy_nodes"])
         if self.setup.get("task_policy"):
-            self.task.set_mempolicy(POLICIES[self.setup["task_policy"]](self.setup["task_policy_nodes"]))
+            policy = self.case.known("setup.task_policy", self.setup["task_policy"], POLICIES)
+            self.task.set_mempolicy(policy(self.setup["task_policy_nodes"]))
 
     def note(self, when):
         """Note where the pages are now, for the partner too."""
@@ -169,7 +94,7 @@ class Scene:
         try:
             self.facts |= {"ret": int(call(*args) or 0), "errno": "OK"}
         except OSError as error:
-            self.facts |= {"ret": -1, "errno": errno.errorcode[error.errno]}
+            self.facts |= {"ret": -1, "errno": ERRNO_NAMES[error.errno]}
         self.note("after")
 
     def maps(self):
@@ -256,7 +181,7 @@ def migrate_errors(scene):
         "to has bit 1500 (>=MAX_NUMNODES 1024), maxnode=2049": (0, [0], [1500]),
         "from={0} to={4} possible but not online?": (0, [0], [4]),
     }
-    scene.ask(scene.task.migrate_pages, *arguments[scene.case.variant])
+    scene.ask(scene.task.migrate_pages, *scene.case.known("call.variant", scene.case.variant, arguments))
 
 
 # mbind(2) in words: (first page, end, mode, nodes, flags) of each call, the last of which answers
@@ -287,7 +212,7 @@ def mbind_in_words(scene):
         task.munmap(scene.heap[8:12])
     if variant.startswith("task policy BIND{2}"):
         task.set_mempolicy(Policy.bind(2))
-    for first, end, *policy in MBIND_STEPS[variant]:
+    for first, end, *policy in scene.case.known("call.variant", variant, MBIND_STEPS):
         scene.ask(mbind, task, scene.heap[first:end], *policy)
     task.set_mempolicy(Policy.default())
 
@@ -300,8 +225,7 @@ def set_mempolicy(scene):
     scene.task.touch(scene.heap, write=True)
     scene.note("after")
     policy = scene.task.get_mempolicy()
-    nodes = [policy.nodes] if isinstance(policy.nodes, int) else list(policy.nodes)
-    scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": nodes}
+    scene.facts["policy"] = {"mode": f"MPOL_{policy.mode.upper()}", "nodes": list(policy.nodes)}
 
 
 def cpuset_change(scene):
@@ -355,7 +279,9 @@ def fill(scene):
         filler.munmap(stone[: scene.case.freed])
     scene.ready()
     if name.startswith("mbind"):
-        scene.ask(mbind, task, scene.heap, name.split()[1], scene.call["to"], scene.call["flags"])
+        mode = name.removeprefix("mbind ")
+        scene.case.known("call.name", mode, POLICIES)
+        scene.ask(mbind, task, scene.heap, mode, scene.call["to"], scene.call["flags"])
     elif name.startswith("cpuset"):
         cpuset = kernel.cpuset("here", scene.call["from"])
         cpuset.attach(task)
@@ -380,8 +306,10 @@ def swap(scene):
         mbind(task, scene.heap, "MPOL_BIND", [1])
     if move := re.search(r"migrate_pages \{(\d)\}->\{(\d)\}", variant):
         scene.ask(task.migrate_pages, 0, *move.groups())
+    elif flags := re.search(r"mbind BIND\{1\} (\S+)$", variant):
+        scene.ask(mbind, task, scene.heap, "MPOL_BIND", [1], flags[1])
     else:
-        scene.ask(mbind, task, scene.heap, "MPOL_BIND", [1], variant.split()[-1])
+        scene.case.known("call.variant", variant, ["... migrate_pages {0}->{1}", "... mbind BIND{1} MOVE"])
     if "MADV_PAGEOUT all" in variant:
         scene.kernel.reclaim(scene.case.pages, node=1)
         scene.note("after")

@@ -1,13 +1,11 @@
-"""Tables in, DataFrames and text out: what a machine and its migrations look like to people."""
-
-import errno
-import functools
+"""Tables in, DataFrames and text out: what a machine looks like to people."""
 
 import numpy as np
 
 from .lazy import Lazy
 from .mm import structs, trace
 from .mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
+from .names import HOLDERS, file_labels, task_labels
 
 pd = Lazy("pandas")
 
@@ -16,11 +14,6 @@ FLAG_NAMES = {
 }
 PTE_FLAG_NAMES = {"writable": PTE_RW, "young": PTE_YOUNG, "dirty": PTE_DIRTY}
 PAGE_SIZE = 4096
-
-
-def os_error(name, message):
-    """An OSError with the errno of that name."""
-    return OSError(getattr(errno, name), message)
 
 
 def counted(number, noun):
@@ -63,42 +56,45 @@ def mappings(kernel, first=0, last=None):
 
 
 def mappers(kernel):
-    """For each page frame: pid and address of one pte that maps it, or 0, 0; True if a locked or reserved vma does."""
+    """For each page frame: pid and address of a pte that maps it, or 0, 0; VM_LOCKED and VM_RESERVED of its vma.
+
+    Of several ptes one is named whose vma has such a flag, if there is one.
+    """
     frames = kernel.k.sys.nr_frames
-    mapper, locked = np.zeros((frames, 2), np.int64), np.zeros(frames, bool)
+    mapper, flags = np.zeros((frames, 2), np.int64), np.zeros(frames, np.int64)
     for _, vma, ptes in vma_ptes(kernel):
         at = np.flatnonzero(ptes["flags"] & PTE_PRESENT)
-        mapper[ptes["value"][at], 0] = vma["vm_mm"]
-        mapper[ptes["value"][at], 1] = vma["vm_start"] + at
-        if vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED):
-            locked[ptes["value"][at]] = True
-    return mapper, locked
+        stays = vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED)
+        if not stays:
+            at = at[flags[ptes["value"][at]] == 0]
+        pfn = ptes["value"][at]
+        mapper[pfn, 0], mapper[pfn, 1], flags[pfn] = vma["vm_mm"], vma["vm_start"] + at, stays
+    return mapper, flags
 
 
 def owners(kernel):
-    """Whose each page frame is: (a number for each frame, the names by number).
+    """Whose each page frame is: (a number for each frame, what to call the owner by number).
 
-    Frames that a pte maps belong to the task, whose pid is the number, or are shared by several; the others
-    to whatever holds them.
+    Frames that a pte maps belong to the task, whose pid is the number, or are shared by several; the others to
+    whatever holds them, numbered behind the tasks in the order of HOLDERS.
     """
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
-    tasks = [kernel._book["tasks"][pid] for pid in range(len(kernel._book["tasks"]))]
-    other, cache, swap, kernel_, free, shared, offline = range(len(tasks), len(tasks) + 7)
+    tasks = task_labels(kernel).values()
+    shared, cache, swap, kernel_, other, offline, free = range(len(tasks), len(tasks) + len(HOLDERS))
     owner = np.full(n, other, np.int32)
     owner[pages["mapping"] > 0] = cache
     owner[flags & structs.PG_swapcache != 0] = swap
     for _, vma, ptes in vma_ptes(kernel):
         pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
         before = owner[pfn]
-        nobody = (before >= other) & (before != shared)
+        nobody = before > shared
         owner[pfn] = np.where(nobody | (before == vma["vm_mm"]), vma["vm_mm"], shared)
     owner[flags & (structs.PG_slab | structs.PG_reserved) != 0] = kernel_
     owner[flags & structs.PG_free != 0] = free
     owner[out_of_use(pages)] = offline
-    names = ["other", "page cache", "swap cache", "kernel", "free", "shared", "offline"]
-    return owner, np.array([*tasks, *names], object)
+    return owner, np.array([*tasks, *HOLDERS], object)
 
 
 def out_of_use(pages):
@@ -106,8 +102,27 @@ def out_of_use(pages):
     return (pages["flags"] & structs.PG_hwpoison != 0) & (pages["count"] == 0)
 
 
+def file_frames(kernel, m):
+    """The frame of each page of a file, in the page cache or (tmpfs) in the swap cache; 0: none."""
+    base, pages = kernel.tables["mapping"][["base", "pages"]][m].item()
+    cached = kernel.tables["file_page"][base : base + pages]
+    return np.where(cached["pfn"] > 0, cached["pfn"], kernel.tables["swap_cache"][cached["entry"]])
+
+
+def file_names(kernel):
+    """What the file of each page frame is called; empty: it holds no page of a file."""
+    names = np.full(kernel.k.sys.nr_frames, "", object)
+    for m, name in file_labels(kernel).items():
+        frames = file_frames(kernel, m)
+        names[frames[frames > 0]] = name
+    return names
+
+
 def frames(kernel):
-    """One row a page frame, indexed by pfn: node, owner, state, flags, count, mapcount, index, entry."""
+    """One row a page frame, indexed by pfn: node, owner, state, flags, count, mapcount, index, entry, file.
+
+    `file`: which file it holds a page of, in the page cache or the swap cache; `index`: which page of it.
+    """
     n = kernel.k.sys.nr_frames
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
@@ -130,6 +145,7 @@ def frames(kernel):
             "mapcount": pages["mapcount"].astype(int),
             "index": pages["index"].astype(int),
             "entry": known(pages["private"], flags & structs.PG_swapcache != 0),
+            "file": file_names(kernel),
         },
         index=pd.RangeIndex(n, name="pfn"),
         copy=False,
@@ -137,15 +153,14 @@ def frames(kernel):
 
 
 def residency(kernel):
-    """Counts of page frames: one row a node, one column an owner; tasks first."""
+    """Counts of page frames: one row a node, one column an owner; tasks first, by their labels."""
     nodes, (owner, names) = kernel.topology.nodes, owners(kernel)
     where = kernel.tables["mem_map"]["node"][: len(owner)] * np.int32(len(names)) + owner
     counts = np.bincount(where, minlength=nodes * len(names)).reshape(nodes, len(names))
-    table = pd.DataFrame(counts.T, index=pd.Index(names, name="owner")).groupby(level=0).sum().T.rename_axis("node")
-    fixed = ["shared", "page cache", "swap cache", "kernel", "other", "offline", "free"]
-    tasks = [t.name for t in kernel.tasks]
-    columns = list(dict.fromkeys(tasks + [c for c in fixed if table[c].any() or c == "free"]))
-    return table.reindex(columns=columns, fill_value=0)
+    free = len(names) - 1
+    held = [number for number in range(len(names) - len(HOLDERS), free) if counts[:, number].any()]
+    columns = [*(task.pid for task in kernel.tasks), *held, free]
+    return pd.DataFrame(counts[:, columns], pd.RangeIndex(nodes, name="node"), pd.Index(names[columns], name="owner"))
 
 
 def vmstat(kernel):
@@ -156,12 +171,13 @@ def vmstat(kernel):
     return pd.Series(counters, name="vmstat")
 
 
-def event_text(row):
-    """What happened, in words, for a row of the event table."""
+def event_text(row, tasks=None):
+    """What happened, in words, for a row of the event table; `tasks`: what to call them, by pid."""
     arg = int(row["arg"])
     text = trace.EVENTS[row["code"]][2]
-    plural = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are"}
-    return text.format(page=row["page"], new=row["new_page"], arg=arg, source=arg // 256, target=arg % 256, **plural)
+    words = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are", "task": (tasks or {}).get(arg, f"pid {arg}"),
+             "source": arg // 256, "target": arg % 256, "flags": trace.vm_flag_names(arg)}  # fmt: skip
+    return text.format(page=row["page"], new=row["new_page"], arg=arg, **words)
 
 
 def events(kernel):
@@ -171,17 +187,17 @@ def events(kernel):
     kept = min(total, len(ring)) if kernel.k.sys.tracing else 0
     rows = ring[np.arange(total - kept, total) % len(ring)]
     told = [trace.EVENTS[code] for code in rows["code"]]
-    names = kernel._book["tasks"]
+    tasks = task_labels(kernel)
     return pd.DataFrame(
         {
             "time": rows["time"],
-            "actor": [names[int(a)] for a in rows["actor"]],
+            "actor": [tasks[int(a)] for a in rows["actor"]],
             "function": [e[0] for e in told],
             "patch": [e[1] for e in told],
             "page": rows["page"],
             "new_page": rows["new_page"],
             "pass": known(rows["pass_"], rows["pass_"] >= 0),
-            "text": [event_text(row) for row in rows],
+            "text": [event_text(row, tasks) for row in rows],
         },
         index=pd.RangeIndex(total - kept, total, name="event"),
     )
@@ -290,113 +306,3 @@ def numa_maps(kernel, task):
         words += [f"N{node}={count}" for node, count in enumerate(np.bincount(frame["node"][pfn])) if count]
         lines.append(" ".join([*words, "kernelpagesize_kB=4"]))
     return "\n".join(lines)
-
-
-class Migration:
-    """What became of the pages that a trigger considered; see `pages` for each of them.
-
-    Attributes
-    ----------
-    trigger : str
-        "mbind", "migrate_pages", "cpuset", "kernel" or "offline".
-    returned : int or None
-        What the system call returned, or a negative errno; None after a BUG.
-    elapsed : int
-        Simulated ns.
-    """
-
-    def __init__(self, kernel, trigger, returned, elapsed):
-        """Of the record of the last trigger."""
-        self.trigger = trigger
-        self.returned = None if returned is None else int(returned)
-        self.elapsed = int(elapsed)
-        rows = last_of_each(kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1])
-        self._rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
-        self._names = np.array(["", *list(kernel._book["tasks"].values())[1:]], object)  # 0, the kernel, is nobody
-        self._ends = kernel.tables["zone"]["end"]
-        self._counts = np.bincount(self._rows["path"], minlength=len(trace.PATHS)).tolist()
-
-    def _node(self, pfn):
-        return np.searchsorted(self._ends, pfn, side="right")
-
-    @functools.cached_property
-    def pages(self):
-        """One row a page: task, page, old_pfn, old_node, new_pfn, new_node, asked, path, passes, error, reason."""
-        rows = self._rows
-        errors = np.array([f"-{errno.errorcode.get(e, '')}" if e else "" for e in range(64)], object)
-        return pd.DataFrame(
-            {
-                "task": self._names[rows["mm"]],
-                "page": rows["address"].astype(int),
-                "old_pfn": rows["old_pfn"].astype(int),
-                "old_node": self._node(rows["old_pfn"]),
-                "new_pfn": known(rows["new_pfn"], rows["new_pfn"] > 0),
-                "new_node": known(self._node(rows["new_pfn"]), rows["new_pfn"] > 0),
-                "asked": known(rows["asked"], rows["asked"] >= 0),
-                "path": np.array(trace.PATHS, object)[rows["path"]],
-                "passes": rows["passes"].astype(int),
-                "error": errors[rows["error"]],
-                "reason": np.array(trace.REASONS, object)[rows["reason"]],
-            },
-            copy=False,
-        )
-
-    @property
-    def moved(self):
-        """Pages that are in a new frame now."""
-        return int(np.count_nonzero(self._rows["new_pfn"]))
-
-    evicted = property(lambda self: self._counts[trace.PATH_SWAPPED], doc="Pages that were swapped out.")
-    failed = property(lambda self: self._counts[trace.PATH_FAILED], doc="Pages that failed for good.")
-    retried = property(lambda self: self._counts[trace.PATH_RETRIED], doc="Pages whose retries were exhausted.")
-    skipped = property(lambda self: self._counts[trace.PATH_SKIPPED], doc="Pages that were not collected.")
-    passes = property(lambda self: int(self._rows["passes"].max(initial=0)), doc="Passes that were run.")
-
-    @property
-    def off_target(self):
-        """New pages on another node than was asked for."""
-        new, asked = self._rows["new_pfn"], self._rows["asked"]
-        return int(np.count_nonzero((self._node(new) != asked) & (new > 0) & (asked >= 0)))
-
-    @property
-    def paths(self):
-        """Pages per path, for the paths that any page took."""
-        counts = pd.Series(self._counts, index=pd.Index(trace.PATHS, name="path"), name="pages")
-        return counts[counts > 0]
-
-    @property
-    def stayed(self):
-        """The pages that are where they were, with the reason."""
-        return self.pages[
-            self.pages["new_pfn"].isna() & ~self.pages["path"].isin(["swapped out", "freed from under us"])
-        ]
-
-    def __repr__(self):
-        counts = zip(trace.PATHS, self._counts, strict=True)  # not self.paths, which would wait for pandas
-        paths = ", ".join(f"{path} {n}" for path, n in counts if n) or "no page considered"
-        return f"<Migration by {self.trigger}: {paths}; {counted(self.passes, 'pass')}, {self.elapsed / 1e6:.3f} ms>"
-
-    def _repr_html_(self):
-        return (
-            f"<p>{self!r}</p>".replace("<Migration", "&lt;Migration").replace("ms>", "ms&gt;")
-            + self.paths.to_frame().to_html()
-        )
-
-
-def last_of_each(rows):
-    """One row a page: one that was considered twice starts where it was first and ends where it was last."""
-    key = rows["mm"].astype(np.int64) << 32 | rows["address"]
-    if (key[1:] > key[:-1]).all() or not rows["mm"].all():
-        return rows
-    first = np.sort(np.unique(key, return_index=True)[1])
-    _, from_end, number = np.unique(key[::-1], return_index=True, return_inverse=True)
-    last = rows[::-1][from_end][number[::-1][first]]
-    # moved once, and then not again: it is in the frame that the first move gave it
-    stayed = (last["new_pfn"] == 0) & (last["old_pfn"] != rows["old_pfn"][first])
-    stayed &= ~np.isin(last["path"], [trace.PATH_SWAPPED, trace.PATH_FREED])
-    last["new_pfn"][stayed] = last["old_pfn"][stayed]
-    last["old_pfn"] = rows["old_pfn"][first]
-    most = np.zeros(len(from_end), rows["passes"].dtype)
-    np.maximum.at(most, number, rows["passes"][::-1])
-    last["passes"] = most[number[::-1][first]]
-    return last

@@ -6,13 +6,16 @@ import numpy as np
 
 from . import results
 from .arguments import one_node, shown, text, whole, yes_no
-from .results import counted, os_error
+from .results import counted
 from .doors import door
-from .errors import OutOfMemory
+from .errors import OutOfMemory, os_error
+from .explain import Asked
 from .files import File
 from .handles import Handle, own
 from .mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
-from .ranges import Range, task_range
+from .names import task_labels
+from .ranges import Range, areas, check_owner, task_range
+from .trouble import free_memory, out_of_memory, shortage
 from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
 
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
@@ -79,6 +82,8 @@ class Task(Handle):
         if self._row["flags"] & structs.PF_DEAD:
             raise os_error("ESRCH", f"{self.name} (pid {self.pid}) does not live any more")
 
+    label = property(lambda self: task_labels(self._kernel)[self.pid] if self.exists else self.name,
+                     doc="What tables and figures call it: its name, and where others have that, its pid.")  # fmt: skip
     uid = property(lambda self: int(self._row["uid"]), doc="The user that it runs as.")
     node = property(lambda self: int(self._row["node"]), doc="The node whose CPU it runs on.")
 
@@ -132,7 +137,7 @@ class Task(Handle):
         if pages < 1:
             raise os_error("EINVAL", f"pages is {pages}; map at least one page")
         if self._row["flags"] & structs.PF_KTHREAD:
-            raise os_error("EINVAL", f"{self.name} is a kernel thread and has no address space")
+            raise os_error("EINVAL", f"{self.label} is a kernel thread and has no address space")
         if file is None and offset:
             raise os_error("EINVAL", f"offset is {offset}, but no file is mapped")
         if file is not None and (offset < 0 or offset + pages > own(kernel, file, File, "file").pages):
@@ -245,10 +250,10 @@ class Task(Handle):
     def _check_faults(self, result, verb, start, end):
         """Raise what it means if the pages of a range could not be faulted in."""
         if result == -structs.EFAULT:
-            raise os_error("EFAULT", f"range: {self.name} must not {verb} all of {start:#x} to {end:#x}")
+            raise os_error("EFAULT", f"range: {self.label} must not {verb} all of {start:#x} to {end:#x}")
         if result < 0:
             self._kernel.tables["vmstat"][structs.VM_OOM] += 1
-            raise OutOfMemory(f"no memory for a page of {self.name}: the OOM killer would end a task now")
+            raise out_of_memory(self._kernel, self)
 
     @door
     def write(self, file, first=0, pages=None):
@@ -262,13 +267,14 @@ class Task(Handle):
         self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
         function = shmem.shmem_file_write if file.fs == "tmpfs" else filemap.generic_file_write
         if self._call(function, file._number, first, pages) < 0:
-            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}")
+            lack = shortage(self._kernel, self)
+            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}: {lack}")
 
     # -- life
 
     @door
     def fork(self, name=None):
-        """Make a child that shares all pages, copy-on-write."""
+        """Make a child that shares all pages, copy-on-write; what the parent calls its mappings, the child may, too."""
         self._check_alive()
         kernel = self._kernel
         child = kernel.spawn(f"{self.name}'" if name is None else name, self.node, self.uid)
@@ -278,6 +284,9 @@ class Task(Handle):
         kernel._reserve_vmas(len(vmas) + 4)
         base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
         self._call(memory.dup_mmap, self.pid, child.pid, base)
+        kernel._book["forked"][child.pid] = self.pid, areas(vmas)
+        names = kernel._book["ranges"]
+        names |= {f"{child.pid}:{start}": names.get(f"{self.pid}:{start}", "") for start in vmas["vm_start"].tolist()}
         return child
 
     @door
@@ -308,7 +317,7 @@ class Task(Handle):
         mode, home, nodes = self._resolve(policy)
         if outside := nodes & ~int(row["mems_allowed"]):
             allowed = format_nodes(int(row["mems_allowed"]))
-            raise os_error("EINVAL", f"policy: the cpuset of {self.name} allows nodes {allowed} only, "
+            raise os_error("EINVAL", f"policy: the cpuset of {self.label} allows nodes {allowed} only, "
                                      f"not {format_nodes(outside)}")  # fmt: skip
         row["mode"], row["home"], row["nodes"] = mode, home, nodes
         row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
@@ -324,12 +333,13 @@ class Task(Handle):
         if page is None:
             return policy_of(self._row)
         if isinstance(page, Range):
-            start, _ = task_range(self, page, mapped=False)
+            check_owner(self, page, "page")
+            start = page.start
         else:
             start = whole(page, "page", what="a virtual page, or a part of a mapping")
         vma = self._kernel._vma(self, start)
         if vma is None:
-            raise os_error("EFAULT", f"page: {start:#x} of {self.name} is not mapped")
+            raise os_error("EFAULT", f"page: {start:#x} of {self.label} is not mapped")
         return policy_of(results.governing(self._kernel, self, vma, start))
 
     @door
@@ -347,7 +357,7 @@ class Task(Handle):
         check_policy(policy)
         move, move_all, strict = yes_no(move, "move"), yes_no(move_all, "move_all"), yes_no(strict, "strict")
         if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
-            raise os_error("EPERM", f"move_all: {self.name} lacks CAP_SYS_RESOURCE")
+            raise os_error("EPERM", f"move_all: {self.label} lacks CAP_SYS_RESOURCE")
         if start == end:
             return
         mode, home, nodes = self._resolve(policy)
@@ -359,9 +369,12 @@ class Task(Handle):
         self._kernel._reserve_vmas(4)
         self._kernel._reserve_policies(self)
         call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
-        result = self._kernel._migration("mbind", [self.pid], *call, pid=self.pid)
+        elsewhere = ((1 << self._kernel.topology.nodes) - 1) & ~nodes
+        why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
+        asked = Asked((self.pid,), 0 if why_not else elsewhere, nodes, start, end, why_not)
+        result = self._kernel._migration("mbind", asked, *call, pid=self.pid)
         if result == -structs.EFAULT:
-            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.name}")
+            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.label}")
         if result == -structs.EACCES:
             raise os_error("EACCES", "range: its first vma is reserved")
         if result:
@@ -390,10 +403,10 @@ class Task(Handle):
         other = self._permitted(pid, target)
         self._check_pairs(source, target)
         call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
-        result = kernel._migration("migrate_pages", [other.pid], *call, pid=self.pid, both=source & target)
+        result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
         if result < 0:
             where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
-            raise os_error("ENOMEM", f"{where}, for the new pages")
+            raise os_error("ENOMEM", f"{where}, for the new pages; {free_memory(kernel, mask_nodes(target))}")
         return result
 
     def _permitted(self, pid, target):
@@ -406,17 +419,17 @@ class Task(Handle):
             raise os_error("ESRCH", f"pid: no task has pid {pid}")
         other = Task(kernel, pid or self.pid)
         if other._row["flags"] & structs.PF_KTHREAD:
-            raise os_error("EINVAL", f"pid: {other.name} is a kernel thread and has no memory of its own")
+            raise os_error("EINVAL", f"pid: {other.label} is a kernel thread and has no memory of its own")
         me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
         if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
-            owner = f"{other.name} belongs to uid {other.uid}"
-            raise os_error("EPERM", f"pid: {owner}, and {self.name} lacks CAP_SYS_ADMIN")
+            owner = f"{other.label} belongs to uid {other.uid}"
+            raise os_error("EPERM", f"pid: {owner}, and {self.label} lacks CAP_SYS_ADMIN")
         asks_cpuset = 5 in kernel.patches  # before, a macro stood in for the cpuset of the target
         allowed = int(it["mems_allowed"]) if asks_cpuset else (1 << kernel.topology.nodes) - 1
         if not admin and target & ~allowed:
-            who = f"the cpuset of {other.name} allows" if asks_cpuset else "this machine has"
+            who = f"the cpuset of {other.label} allows" if asks_cpuset else "this machine has"
             only = f"{who} nodes {format_nodes(allowed)} only"
-            raise os_error("EPERM", f"new: {only}, and {self.name} lacks CAP_SYS_ADMIN")
+            raise os_error("EPERM", f"new: {only}, and {self.label} lacks CAP_SYS_ADMIN")
         return other
 
     def _check_pairs(self, source, target):

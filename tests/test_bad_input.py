@@ -177,6 +177,7 @@ def test_there_are_enough_of_them():
     assert len(WRONG) >= 60
 
 
+TWO = [[10, 20], [20, 10]]
 NOT_BUILT = {
     "no nodes": (lambda: Topology.from_matrix([], frames=[]), ValueError, "distances"),
     "a matrix that is not square": (lambda: Topology.from_matrix([[10, 20]], frames=64), ValueError, "distances|row"),
@@ -184,6 +185,19 @@ NOT_BUILT = {
     "a node too near": (lambda: Topology.from_matrix([[10, 9], [20, 10]], frames=64), ValueError, "distances"),
     "a node too far": (lambda: Topology.uniform(nodes=2, remote=255), ValueError, "distances"),
     "too few frames": (lambda: Topology.uniform(nodes=2, frames=8), ValueError, "frames"),
+    "frames below zero": (lambda: Topology.uniform(nodes=2, frames=-64), ValueError, "frames"),
+    "no frames at all": (lambda: Topology.from_matrix(TWO, frames=[0, 0]), ValueError, "some node must have memory"),
+    "half a frame": (lambda: Topology.from_matrix(TWO, frames=[64, 64.5]), ValueError, "frames is 64.5"),
+    "frames in words": (lambda: Topology.from_matrix(TWO, frames="64"), ValueError, "frames is '64"),
+    "a gap in the numbers of nodes":
+        (lambda: Topology.from_matrix(TWO, frames={0: 512, 8: 512}), ValueError,
+         r"frames is {0: 512, 8: 512}, but the machine has nodes 0 to 1"),
+    "a node without a word about its frames":
+        (lambda: Topology.from_matrix(TWO, frames={0: 512}), ValueError, r"frames is {0: 512"),
+    "a matrix that is a number": (lambda: Topology.from_matrix(7, frames=64), ValueError, "distances is 7"),
+    "a distance in words": (lambda: Topology.from_matrix([[10, "x"], [20, 10]], 64), ValueError, "is 'x"),
+    "half a distance": (lambda: Topology.uniform(nodes=2, remote=20.7), ValueError, "is 20.7"),
+    "nodes in words": (lambda: Topology.ring(nodes="four"), ValueError, "nodes is 'four"),
     "frames of another machine": (lambda: Topology.from_matrix([[10]], frames=[64, 64]), ValueError, "frames"),
     "too many nodes": (lambda: Topology.uniform(nodes=63), ValueError, "nodes"),
     "a preset that is none": (lambda: Topology.preset("cray"), ValueError, "preset"),

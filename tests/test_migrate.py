@@ -98,7 +98,8 @@ def test_pages_that_are_on_the_target_already_are_not_considered():
     task.touch(task.mmap(N), write=True)
     assert move(kernel, task) == 0
     assert len(kernel.last.pages) == 0
-    assert repr(kernel.last).count("no page considered")
+    assert "nothing to move (already there 8)" in repr(kernel.last)
+    assert kernel.last.passed_over.to_dict() == {"already there": N}
 
 
 def test_swapped_pages_stay_swapped():
@@ -247,7 +248,7 @@ def test_locked_ranges_are_not_collected(patches):
     result = paths(kernel)
     assert result.pop("not collected") == kernel.last.skipped == 3
     assert sum(result.values()) == N - 3
-    assert reasons(kernel) == {"its vma is not migratable": 3}
+    assert reasons(kernel) == {"its vma is not migratable (VM_LOCKED)": 3}
     assert task.placement(heap)[2:5] == [0] * 3
 
 
@@ -260,6 +261,12 @@ def test_vmas_that_are_not_migratable(flag):
     assert move(kernel, task) == 0
     assert paths(kernel) == {"direct": N, "not collected": 4}
     assert task.placement(other) == [0] * 4
+    assert set(kernel.last.stayed["reason"]) == {f"its vma is not migratable (VM_{flag.upper()})"}
+    task.mlock(other)
+    move(kernel, task)
+    (reason,) = set(kernel.last.stayed["reason"])
+    assert f"VM_LOCKED, VM_{flag.upper()}" in reason
+    assert kernel.events()["text"].str.endswith(f"not migratable (VM_LOCKED, VM_{flag.upper()})").sum() == 4
 
 
 @pytest.mark.parametrize(("patches", "seen"), [(0, False), ((1, 3), False), (4, False), (5, True), (7, True)])
@@ -272,6 +279,7 @@ def test_a_reserved_first_vma_hides_the_whole_task_until_patch_5(patches, seen):
     task.touch(heap, write=True)
     assert move(kernel, task) == 0
     assert task.placement(heap) == [1 if seen else 0] * N
+    assert kernel.last.passed_over.to_dict() == ({} if seen else {"hidden by a reserved first vma": N + 4})
     with expect_error("EACCES", "reserved"):
         task.mbind(None, Policy.bind(0), move=True)
 
@@ -388,7 +396,7 @@ def test_the_baseline_does_not_hang():
     kernel, frames, _ = locked_elsewhere(0)
     result = kernel.migrate(frames, to=1, force=True)
     assert paths(kernel) == {"retries exhausted": 2}
-    assert set(result.pages["reason"]) == {"mapped by a locked vma"}
+    assert set(result.pages["reason"]) == {"mapped by a locked vma of locker"}
 
 
 # -- swap

@@ -168,9 +168,11 @@ def test_each_frame_that_stays_is_named_with_its_reason(kernel, task, heap):
     own = frames_of(task, reserved)[0]
     last = kernel.offline([0, packet, own, *pfns])
     assert last.returned == 5
-    locked = "its vma is not migratable"
-    pinned = "pinned: more references than anyone accounts for"
-    assert reasons(kernel) == {0: UNLISTED, packet: UNLISTED, own: locked, pfns[1]: locked, pfns[0]: pinned}
+    flagged = "its vma is not migratable ({})"
+    assert reasons(kernel) == {
+        0: UNLISTED, packet: UNLISTED, own: flagged.format("VM_RESERVED"), pfns[1]: flagged.format("VM_LOCKED"),
+        pfns[0]: "pinned: more references than anyone accounts for",
+    }  # fmt: skip
     assert gone(kernel) == pfns[2:]
     told = kernel.events().query("function == 'soft_offline_page'")["text"].tolist()
     assert told[0] == "page 0 is still in use: its frame stays"

@@ -2,6 +2,7 @@
 
 import errno
 
+import numpy as np
 import pytest
 from machines import Checked, boot, drain, expect_error, states
 from machines import writer as wrote
@@ -67,6 +68,35 @@ def test_things_that_are_no_node_set(text, error):
 @pytest.mark.parametrize("mask", [0, 1, 0b1011, 0b1111, 0b100100, 1 << 61, (1 << 62) - 1])
 def test_sets_are_written_as_they_are_read(mask):
     assert parse_nodes(format_nodes(mask), 62) == mask
+
+
+def alike(*sets):
+    """Whether these ways to write a node set make one and the same policy."""
+    made = [Policy.bind(nodes) for nodes in sets]
+    return len(set(made)) == len(set(map(repr, made))) == len(set(map(str, made))) == 1
+
+
+def test_a_set_is_one_thing_however_it_is_written():
+    assert alike(3, {3}, [3, 3], (3,), "3", " 3 ", "3-3", np.int64(3), np.array([3]), range(3, 4))
+    assert alike("0-1,3", [3, 1, 0], {0, 1, 3}, "3,0,1", np.array([0, 1, 3]))
+    assert alike((), "", "none", [], set())
+    assert alike("!0,1", " !0-1", "!1,0")
+    assert alike("+0-1", "+1,0")
+    assert Policy.preferred({2}) == Policy.preferred(2) == Policy.preferred("2") != Policy.bind(2)
+    assert Policy.preferred() == Policy.preferred(()) == Policy("preferred")
+    assert not alike("all", "0-3")  # that depends on machine and cpuset
+    assert not alike(1, "+1")
+    assert (Policy.bind({1, 0}).nodes, str(Policy.bind({1, 0})), str(Policy.bind("!0,1"))) == ((0, 1), "bind:0-1",
+                                                                                               "bind:!0-1")  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", [0, {0}, "0", "!1-2", "+0", [0]])
+def test_what_was_set_is_what_is_got(nodes):
+    _, task, heap = newcomer(nodes=3, pages=2)
+    task.set_mempolicy(Policy.interleave(nodes))
+    task.mbind(heap, Policy.bind(nodes))
+    assert task.get_mempolicy() == Policy.interleave(0)
+    assert task.get_mempolicy(heap[1]) == Policy.bind(0)
 
 
 # -- where pages go

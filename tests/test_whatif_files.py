@@ -1,5 +1,8 @@
 """Scenario files: each mistake is refused with its key and a hint; each shipped scenario is one that runs."""
 
+import contextlib
+import copy
+import random
 import re
 import tomllib
 
@@ -7,7 +10,7 @@ import pytest
 
 from mmsim import Scenario
 from mmsim.whatif import ScenarioError, scenarios
-from mmsim.whatif.scenario import SHIPPED
+from mmsim.whatif.scenario import SHIPPED, check
 
 GOOD = """
 name = "a test"
@@ -87,6 +90,9 @@ MISTAKES = [
     ("nodes = 4", "nodes = 4\nremote = 10", "machine.remote is 10", "from 11 to 254"),
     ("nodes = 4", "distances = [[10, 20], [20, 11]]", "machine.distances", r"distances\[1\]\[1\] is 11"),
     ("nodes = 4", "distances = [[10, 20]]", "machine.distances", "the matrix must be 1 x 1"),
+    ("nodes = 4", "distances = 5", "machine.distances is 5", "a row of numbers for each node"),
+    ("nodes = 4", 'distances = [[10, "far"], [20, 10]]', "machine.distances", "is 'far'; it is a whole number"),
+    ('memory = "4 MB"', 'memory = [0, 0, 0, 0]', "machine", "some node must have memory"),
     ('memory = "4 MB"', 'memory = "4 QB"', "machine.memory is '4 QB'", "units: KB, KiB, MB"),
     ('memory = "4 MB"', "memory = true", "machine.memory is True", 'as in "16 GB"'),
     ('memory = "4 MB"', "memory = [512, 512]", "machine", "2 numbers for 4 nodes; give one a node"),
@@ -113,6 +119,7 @@ MISTAKES = [
     # tasks and their memory
     ('name = "job"', "", "task.0: the key 'name' is missing", "no default"),
     ('name = "job"', 'name = "my job"', "task.my job.name is 'my job'", "letters, digits"),
+    ('name = "job"', 'name = "all"', "task.all.name is 'all'", "all tasks"),
     ("[[cpuset]]", '[[task]]\nname = "job"\nmemory = []\n[[cpuset]]', "task: two are called 'job'", "of its own"),
     ("runs_on = 1", "run_on = 1", "task.job has no key 'run_on'", "did you mean 'runs_on'?"),
     ("runs_on = 1", 'runs_on = "1"', "task.job.runs_on is '1'", "the number of a node"),
@@ -154,6 +161,26 @@ MISTAKES = [
     (TRIGGER, TRIGGER + '[grid]\n"task.job" = [7]', "task.job is not one value", "keys below it: name, node"),
     (TRIGGER, TRIGGER + '[grid]\n"task.job.node.0" = [7]', "task.job.node.0 is not one value", "below it: none"),
 ]
+
+
+VALUES = [None, 0, -1, 3, 1.5, "", "x", "8 GB", "bind:9", [], [3], ["x"], [[10]], {}, {"a": 1}, True, 10**12]
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_a_file_that_is_damaged_anywhere_is_read_or_refused_by_name(name):
+    rng = random.Random(name)
+    whole = tomllib.loads((SHIPPED / f"{name}.toml").read_text())
+    for _ in range(60):
+        document = copy.deepcopy(whole)
+        place = document
+        while True:
+            key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
+            if not (isinstance(place[key], (dict, list)) and place[key] and rng.random() < 0.7):
+                break
+            place = place[key]
+        place[key] = rng.choice(VALUES)
+        with contextlib.suppress(ScenarioError):
+            check(("mine.toml", document), rng.choice([{}, {"task.job.node": 1}, {"machine.nodes": 2}]))
 
 
 def test_there_are_enough_mistakes():

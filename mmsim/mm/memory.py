@@ -103,6 +103,7 @@ def fault_in(k, v, address, write):
         result = handle_mm_fault(k, v, address, write)
         task.flags &= ~PF_MMAP_SEM
         if result < 0 and result != -EAGAIN:
+            k.sys.fault_address = address
             return result
         kind = max(kind, result) if result > 0 else kind
     if kind:

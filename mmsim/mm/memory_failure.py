@@ -8,7 +8,7 @@ from .mempolicy import ALL_PAGES, collect, migrate_pages_to, skip
 from .mmzone import list_del, list_empty, work_list
 from .structs import PAGELIST, PG_free, PG_hwpoison
 from .trace import (
-    OFFLINE, OFFLINE_BUSY, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SKIPPED, R_FREED, R_VMA, trace,
+    OFFLINE, OFFLINE_BUSY, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SKIPPED, R_FREED, trace, vma_reason,
 )
 from .vmscan import putback_lru_pages
 
@@ -25,7 +25,7 @@ def soft_offline_page(k, pfns, owners, left_out):
         pfn = pfns[i]
         if set_hwpoison(k, pfn):
             if left_out[i]:
-                skip(k, owners[i][0], owners[i][1], pfn, R_VMA)
+                skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
             else:
                 collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1, ALL_PAGES)

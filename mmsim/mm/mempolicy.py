@@ -11,7 +11,7 @@ from .structs import (
 from .swap import put_page
 from .trace import (
     CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
-    R_NO_MEMORY, R_NOT_LRU, R_SHARED, R_VMA, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace,
+    R_NO_MEMORY, R_NOT_LRU, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace, vma_reason,
 )
 from .vmscan import isolate_lru_page, putback_lru_pages
 
@@ -90,8 +90,8 @@ def check_range(k, mm, start, end, nodes, flags, pages):
                         migrate_page_add(k, vma, address, pte.value, pages, flags)
                     else:
                         stuck += 1
-                        skip(k, mm, address, pte.value, R_VMA)
-                        trace(k, VMA_SKIPPED, pte.value, 0, 0)
+                        skip(k, mm, address, pte.value, vma_reason(vma.vm_flags))
+                        trace(k, VMA_SKIPPED, pte.value, 0, vma.vm_flags)
         before = v
         v = vma.vm_next
     return stuck
@@ -198,14 +198,15 @@ def migrate_pages_to(k, pages, v, start, dest, most):
 def migrate_frames(k, pfns, owners, left_out, dest, most):
     """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
 
-    `owners`: a task and address that map each frame, for the record; `left_out`: 1 for those that the caller
-    passes over; `most`: how many new pages it allocates at most.  Returns the number of pages not moved, or -ENOMEM.
+    `owners`: a task and address that map each frame, for the record; `left_out`: the flags of a vma for which the
+    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.  Returns the number of pages
+    not moved, or -ENOMEM.
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
         pfn = pfns[i]
         if left_out[i]:
-            skip(k, owners[i][0], owners[i][1], pfn, R_VMA)
+            skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
         elif not k.mem_map[pfn].row:
             collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)

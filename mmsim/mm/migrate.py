@@ -149,6 +149,8 @@ def lock_for_migration(k, pfn, pass_):
             return 0
         trace(k, LOCK_WAIT, pfn, 0, 0)
         lock_page(k, pfn)
+        if k.sys.bug:
+            return 0
     if page.flags & PG_writeback:
         if pass_ == 0:
             because(k, pfn, R_WRITEBACK)
@@ -156,7 +158,8 @@ def lock_for_migration(k, pfn, pass_):
             unlock_page(k, pfn)
             return 0
         trace(k, WRITEBACK_WAIT, pfn, 0, 0)
-        wait_on_page(k, pfn, PG_writeback)
+        if not wait_on_page(k, pfn, PG_writeback):
+            return 0
     trace(k, LOCKED, pfn, 0, 0)
     return 1
 

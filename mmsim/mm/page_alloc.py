@@ -58,6 +58,9 @@ def alloc_pages(k, gfp, zonelist, allowed):
         wakeup_kswapd(k, zonelist, allowed)
         pfn = alloc_pages_slow(k, gfp, zonelist, allowed)
     if not pfn:
+        if not k.task[k.sys.current].flags & PF_MEMALLOC:  # what reclaim itself does not get is not the cause
+            k.sys.oom_zonelist = zonelist
+            k.sys.oom_allowed = allowed
         trace(k, ALLOC_FAILED if zonelist < k.sys.nr_nodes else BIND_FAILED, 0, 0, zonelist)
     elif zonelist < k.sys.nr_nodes and k.mem_map[pfn].node != zonelist:
         k.vmstat[VM_FALLBACK] += 1

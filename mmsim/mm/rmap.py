@@ -11,7 +11,7 @@ from .structs import (
 from .swap import get_page, put_page
 from .swapfile import delete_from_swap_cache, exclusive_swap_page, swap_duplicate, swap_free
 from .trace import (
-    LEFT_SWAP, R_VMA_LOCKED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
+    LEFT_SWAP, R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
     trace,
 )
 
@@ -106,7 +106,7 @@ def try_to_unmap_one(k, pfn, vma, pte):
     """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
     page = k.mem_map[pfn]
     if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
-        because(k, pfn, R_VMA_LOCKED)
+        because(k, pfn, R_VMA_LOCKED if vma.vm_flags & VM_LOCKED else R_VMA_RESERVED)
         trace(k, VMA_LOCKED, pfn, 0, vma.vm_mm)
         return SWAP_FAIL
     if pte.flags & PTE_YOUNG:

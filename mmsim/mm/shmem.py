@@ -10,7 +10,7 @@ from .swap import get_page, lru_cache_add, put_page
 from .swapfile import delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
 from .timer import lock_page, unlock_page, wait_on_page
-from .trace import FAULT_SHMEM, R_DECLINED, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace
+from .trace import FAULT_SHMEM, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace
 
 
 def shmem_writepage(k, pfn):
@@ -21,11 +21,11 @@ def shmem_writepage(k, pfn):
     page = k.mem_map[pfn]
     entry = get_swap_page(k)
     if not entry:
-        because(k, pfn, R_DECLINED)
+        because(k, pfn, R_NO_SLOT)
         return 0
     if not radix_tree_insert(k, entry, pfn, GFP_ATOMIC | GFP_NOMEMALLOC):
         swap_free(k, entry)
-        because(k, pfn, R_DECLINED)
+        because(k, pfn, R_NO_NODE)
         return 0
     k.file_page[file_page(k, page.mapping, page.index)].entry = entry
     swap_duplicate(k, entry)

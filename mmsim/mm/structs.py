@@ -71,8 +71,9 @@ GFP_HIGHUSER = GFP_WAIT
 FS_SWAP, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_NFS, FS_REISERFS, FS_TMPFS = range(9)
 SWAPPER_SPACE = 1  # row of k.mapping: the swap cache
 
-# errno
-EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EINVAL, ENOSPC, ENOSYS = 1, 3, 5, 11, 12, 13, 14, 22, 28, 38
+# errno (include/asm-generic/errno-base.h, errno.h)
+EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST = 1, 3, 5, 11, 12, 13, 14, 16, 17
+EINVAL, ENOSPC, ENOSYS = 22, 28, 38
 
 # what may go wrong inside the kernel; the machine raises it when the call returns
 BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT = range(7)
@@ -163,7 +164,9 @@ SYSTEM = _dtype(
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
     slab_nodes="i4",  # free radix tree nodes
-    bug="i4", bug_page="i4", numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",
+    bug="i4", bug_page="i4", bug_task="i4",
+    fault_address="i4", oom_zonelist="i4", oom_allowed="i8",  # of the last fault and the last allocation that failed
+    numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",
 )  # fmt: skip
 
 # list heads: three a node, then the lists of one migration and of one reclaim

@@ -146,9 +146,9 @@ def wait_on_page(k, pfn, flag):
 
 
 def lock_page(k, pfn):
-    """Take the lock of a page, sleeping until it is free (mm/filemap.c)."""
-    wait_on_page(k, pfn, PG_locked)
-    k.mem_map[pfn].flags |= PG_locked
+    """Take the lock of a page, sleeping until it is free (mm/filemap.c); if it never will be, we do not get it."""
+    if wait_on_page(k, pfn, PG_locked):
+        k.mem_map[pfn].flags |= PG_locked
 
 
 def hold_locks(k, pfns, until):

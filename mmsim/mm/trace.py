@@ -4,8 +4,10 @@ Kernel functions call `trace` with a number from the list below; the words are p
 the trace is read.  A machine without a trace has an event table of length 0.
 """
 
+from .structs import VM_DENYWRITE, VM_IO, VM_LOCKED, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHM
+
 # What an event means: (kernel function, patch that added it, text).
-# {page}, {new} are frames, {arg} is a number whose meaning the text gives.
+# {page}, {new} are frames, {arg} is a number whose meaning the text gives; {task}: a pid, {flags}: those of a vma.
 EVENTS = [("", 0, "")]
 
 
@@ -43,7 +45,7 @@ NOT_ISOLATED = event("isolate_lru_page", 0, "page {page} is on no LRU list and i
 NOT_COLLECTED = event(
     "migrate_page_add", 0, "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it"
 )
-VMA_SKIPPED = event("check_range", 0, "page {page} is in a vma that is not migratable")
+VMA_SKIPPED = event("check_range", 0, "page {page} is in a vma that is not migratable ({flags})")
 PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU")
 PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
 LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again")
@@ -61,10 +63,10 @@ ADD_TO_SWAP = event("add_to_swap", 0, "page {page} gets swap entry {arg} and ent
 NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}")
 NO_RADIX_NODE = event("add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry")
 SLAB_PAGE = event("kmem_cache_grow", 0, "page {page} becomes a slab page for radix tree nodes")
-YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte): SWAP_FAIL")
-VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma: SWAP_FAIL")
+YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL")
+VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL")
 SWAP_PTE = event("try_to_unmap", 0, "a pte of page {page} becomes a swap pte with entry {arg}")
-UNMAPPED = event("try_to_unmap", 0, "a pte of page {page} is cleared")
+UNMAPPED = event("try_to_unmap", 0, "the pte of {task} for page {page} is cleared")
 PAGEOUT_BUSY = event(
     "pageout", 0, "page {page} has references that nobody accounts for, or the device is congested: keep it"
 )
@@ -89,8 +91,8 @@ POLICY_SET = event("mbind_range", 0, "the policy of {arg} vma{s} is set")
 SHARED_POLICY_SET = event(
     "mpol_set_shared_policy", 0, "{arg} page{s} of shared memory get the policy, for all who map them"
 )
-CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of pid {arg} change")
-FORKED = event("copy_page_range", 0, "pid {arg} shares the pages of its parent")
+CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of {task} change")
+FORKED = event("copy_page_range", 0, "{task} shares the pages of its parent")
 PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
 OFFLINE = event("soft_offline_page", 0, "page {page} is empty: its frame is taken out of use")
 OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use: its frame stays")
@@ -103,18 +105,33 @@ PATHS = (
 (PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
  PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
 
-# Why a page has not moved yet, or never will.
+VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
+            VM_SHM: "VM_SHM"}  # fmt: skip
+
+
+def vm_flag_names(flags):
+    """The flags of a vma that make it not migratable: 'VM_LOCKED, VM_IO'."""
+    return ", ".join(name for bit, name in VM_NAMES.items() if flags & bit)
+
+
+# Why a page has not moved yet, or never will.  From R_VMA on: one for each set of flags, see vma_reason().
 REASONS = (
     "", "locked by someone else", "under writeback", "pinned: more references than anyone accounts for",
     "no free swap slot", "no memory for a radix tree node", "used lately: a young pte", "mapped by a locked vma",
     "its buffers are dirty, locked or in a journal", "its writeout was started", "the swap device is congested",
-    "the file system declines to write it", "the file system refuses to move it", "no memory for the new pages",
+    "the file system refuses to move it", "no memory for the new pages",
     "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
-    "its vma is not migratable", "freed meanwhile", "it has lost its mapping",
+    "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
+    *(f"its vma is not migratable ({vm_flag_names(flags)})" for flags in range(0, VM_NOT_MIGRATABLE + 1, VM_LOCKED)),
 )  # fmt: skip
 (R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
- R_BUFFERS, R_WRITTEN, R_CONGESTED, R_DECLINED, R_REFUSED, R_NO_MEMORY,
- R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_VMA, R_FREED, R_NO_MAPPING) = range(len(REASONS))  # fmt: skip
+ R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
+ R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_VMA) = range(20)  # fmt: skip
+
+
+def vma_reason(flags):
+    """The reason for a page in a vma that some of these flags keep from being migratable."""
+    return R_VMA + (flags & VM_NOT_MIGRATABLE) // VM_LOCKED
 
 
 def trace(k, code, page, new_page, arg):
@@ -175,3 +192,4 @@ def bug(k, code, pfn):
     if not k.sys.bug:
         k.sys.bug = code
         k.sys.bug_page = pfn
+        k.sys.bug_task = k.sys.current

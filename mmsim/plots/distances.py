@@ -53,8 +53,9 @@ def topology(kernel, *, ax=None):
     if not few:
         ax.legend(handles=handles, title="distance", loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.5)
     for node, (x, y) in place.items():
-        lines = [f"node {node}", f"{machine.frames[node]:,} frames", f"{free[node]:,} free"]
-        tasks = [task.name for task in kernel.tasks if task.node == node]
+        memory = [f"{machine.frames[node]:,} frames", f"{free[node]:,} free"]
+        lines = [f"node {node}", *(memory if machine.frames[node] else ["no memory"])]
+        tasks = [task.label for task in kernel.tasks if task.node == node]
         lines += [f"runs {', '.join(tasks)}"] if tasks else []
         look = palette.node(node)
         ground = {"boxstyle": "round,pad=0.5", "facecolor": look.colour, "edgecolor": BLACK}
@@ -118,4 +119,5 @@ def zonelist(kernel, node, *, ax=None):
     _leave_room(ax, place, 0.6, 0.6)
     bare(ax)
     end = "None has more than its low mark free." if gives is None else f"Node {gives} gives the page."
-    return ax, f"An allocation on node {node} asks {', then '.join(steps)}. {end}"
+    none = "" if kernel.topology.frames[node] else ", which has no memory,"
+    return ax, f"An allocation on node {node}{none} asks {', then '.join(steps)}. {end}"

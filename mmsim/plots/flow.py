@@ -18,7 +18,7 @@ STAGES = ("considered", "collected?", "locked?", "in swap cache?", "clean or wri
 _LEFT_AT = {
     "locked by": 2, "under writeback": 2, "no new page": 2, "no memory for the new": 2,
     "no free swap": 3, "no memory for a radix": 3,
-    "its buffers": 4, "its writeout": 4, "the swap device": 4, "the file system": 4,
+    "its buffers": 4, "its writeout": 4, "the swap device": 4, "the file system refuses": 4,
 }  # fmt: skip
 # The questions at which pages may leave for a path.
 _LEAVES = {
@@ -92,6 +92,11 @@ def paths(migration, *, ax=None):
                 x0 + t * (x1 - x0), y0 + t * (y1 - y0) + up, f"{count:,}", ha="center", va="center",
                 fontsize=size, fontweight="bold", bbox={"facecolor": WHITE, "edgecolor": "none", "pad": 1}, zorder=4,
             )  # fmt: skip
+    if migration.there_was():
+        beside = [migration.why_not, *(f"{n:,} {what}" for what, n in migration.passed_over.items())]
+        lines = ["beside them:" if len(table) else "there was:", *(line for part in beside for line in wrap(part, 22))]
+        note = "\n".join(lines)
+        ax.text(_PLACE["considered"][0] - 0.6, -0.5, note, va="top", fontsize=size - 1, color=DARK)
     ax.set(xlim=(-0.7, 9.6), ylim=(-2.25, 2.35))
     bare(ax)
     return ax, _text(migration)
@@ -119,8 +124,8 @@ def _draw_node(ax, name, count, table, size):
 
 def _reasons(table, path):
     """Why pages took a path, without what stands behind the colon; 'pinned 2' and its like where there are several."""
-    reasons = table.loc[table["path"] == path, "reason"].value_counts()
-    return [r.split(":")[0] + f" {n:,}" * (len(reasons) > 1) for r, n in reasons.items() if r]
+    reasons = table.loc[table["path"] == path, "reason"].str.partition(":")[0].value_counts()
+    return [r + f" {n:,}" * (len(reasons) > 1) for r, n in reasons.items() if r]
 
 
 def _text(migration):
@@ -129,7 +134,11 @@ def _text(migration):
     for path, count in migration.paths.items():
         why = ", ".join(_reasons(migration.pages, path)) if path in STAYED else ""
         parts.append(f"{count:,} {path}" + f" ({why})" * bool(why))
-    return f"{counted(len(migration.pages), 'page')} considered: {sentence(parts)}; {_effort(migration)}."
+    beside = migration.there_was()
+    if not parts:
+        return f"Nothing to move ({beside}); {_effort(migration)}."
+    beside = f" Passed over: {beside}." * bool(beside)
+    return f"{counted(len(migration.pages), 'page')} considered: {sentence(parts)}; {_effort(migration)}.{beside}"
 
 
 def _effort(migration):

@@ -12,6 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from .. import palette
 from ..mm import structs
+from ..names import HOLDERS
 from ..palette import LIGHT, WHITE, Look
 from ..results import counted
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
@@ -19,7 +20,6 @@ from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sente
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
 MAX_ROWS = 8  # of short rows: more of them stand side by side
 LABEL = 7  # cells that the label of a row may take
-FIXED = ("shared", "page cache", "swap cache", "kernel", "other", "offline", "free")  # owners that are no tasks
 
 
 @drawing
@@ -37,7 +37,7 @@ def residency(kernel, before=None, *, ax=None):
     tables = {"now": after} if before is None else {"before": before, "after": after}
     table = pd.concat(tables).fillna(0).astype(int)
     used = table.drop(columns="free").loc[:, lambda t: t.any()]
-    looks = palette.owners(sorted(used, key=lambda c: FIXED.index(c) if c in FIXED else -1))
+    looks = palette.owners(sorted(used, key=lambda c: HOLDERS.index(c) if c in HOLDERS else -1))
     nodes, n = after.index, len(tables)
     what = "in use or offline" if "offline" in used else "in use"
     ax = canvas(ax, max(5, 2.2 + 0.62 * n * len(nodes)), 3.8, f"Page frames {what}, by node and owner")
@@ -58,7 +58,7 @@ def residency(kernel, before=None, *, ax=None):
     ax.tick_params(axis="x", which="both", length=0)
     ax.set(xlim=(-0.6, len(nodes) - 0.4), ylim=(0, top * 1.18), ylabel="page frames of 4 KiB")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    legend(ax, {name if name in FIXED else f"task {name}": look for name, look in looks.items()})
+    legend(ax, {name if name in HOLDERS else f"task {name}": look for name, look in looks.items()})
     hide_cramped(ax, labels)
     return ax, "Page frames by node. " + " ".join(_residency_text(w, t) for w, t in tables.items())
 
@@ -83,7 +83,7 @@ def page_table(task, *, columns=32, ax=None):
         Cells a row.
     ax : Axes, optional
     """
-    pages, starts, name = _pages(task), _starts(task), f"Page table of {task.name}"
+    pages, starts, name = _pages(task), _starts(task), f"Page table of {task.label}"
     looks = {kind: look for kind, look in _looks(task._kernel).items() if kind in set(pages["kind"])}
     step = -(-len(pages) // MAX_CELLS) or 1
     rows, pitch, across = _rows(pages.index.tolist(), starts, columns, step)

@@ -48,7 +48,8 @@ def timeline(kernel, by="page", *, ax=None):
 def _last_events(kernel):
     """The events of the passes of the last migration, with their codes."""
     if kernel.last is None or not kernel.last.passes:
-        raise ValueError("kernel: no page has gone through a pass of migrate_pages() in the last migration, if any")
+        last = repr(kernel.last) if kernel.last else "there was none"
+        raise ValueError(f"kernel: no page has gone through a pass of migrate_pages() in the last migration: {last}")
     events = kernel.events()
     inside = events["pass"].notna()
     if not inside.any():

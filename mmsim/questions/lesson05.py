@@ -1,9 +1,8 @@
 """Lesson 05, policies and system calls: which node goes to which, which pages stay, and what is answered."""
 
-import errno
-
 import pandas as pd
 
+from ..errors import ERRNO_NAMES
 from ..lessons import Question
 from ..machine import Kernel
 from ..mm import mempolicy
@@ -88,7 +87,7 @@ def answer(call):
     try:
         said = a.migrate_pages(pids[whose], 0, new) if whose else a.mbind(heap, Policy.bind(new), **flags)
     except OSError as error:
-        said = errno.errorcode[error.errno]
+        said = ERRNO_NAMES[error.errno]
     return said or 0, a.placement(heap).count(1)
 
 

@@ -22,7 +22,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody who deals with page `page` of the first mapping of a task."""
+    """Somebody who deals with page `page` of the first mapping of a task; `task`: its label, mostly its name."""
 
     task: str
     page: int = 0
@@ -31,7 +31,10 @@ class Actor:
 
     def locate(self, kernel):
         """(pid, virtual page) of that page."""
-        task = next(t for t in kernel.tasks if t.name == self.task)
+        tasks = {task.label: task for task in kernel.tasks}
+        if self.task not in tasks:
+            raise ValueError(f"task is {self.task!r}; the tasks of this machine are {', '.join(tasks) or 'none'}")
+        task = tasks[self.task]
         return task.pid, int(task._vmas()["vm_start"][0]) + self.page
 
 

@@ -188,6 +188,8 @@ def put(document, dotted, value):
                 place[part] = {what.short: place[part]}
             place = place.setdefault(part, [] if isinstance(what, Tables) else {})
         elif isinstance(what, Tables):
+            if not isinstance(place, list) or not all(isinstance(entry, dict) for entry in place):
+                raise ScenarioError(f"{'.'.join(path)} is {place!r}: begin each one with [[{'.'.join(path)}]]")
             names = [entry.get("name") for entry in place]
             what, place = what.table, place[names.index(known(part, names, path))]
         path.append(part)

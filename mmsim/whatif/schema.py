@@ -52,7 +52,8 @@ class Tables(NamedTuple):
 
 def near(word, known):
     """What would be right: the known words, the one that is nearly `word` first."""
-    close = difflib.get_close_matches(str(word), list(known), 1)
+    known = [str(one) for one in known]
+    close = difflib.get_close_matches(str(word), known, 1)
     return "".join(f"did you mean {one!r}? " for one in close) + f"There are: {', '.join(known) or 'none'}"
 
 
@@ -123,6 +124,8 @@ def name(value, _):
 def task_name(value, world):
     if name(value, world) in names(world, "background"):
         raise ValueError("a background load has this name; give the task one of its own")
+    if value == "all":
+        raise ValueError('"all" means all tasks, so none can be called so')
     return value
 
 

@@ -90,15 +90,15 @@ def box(name, count, asked, running):
 
 def stayed_html(table, caption, most):
     """The pages that stayed, one row for all that stayed alike."""
-    groups = table.groupby(["task", "what", "error", "reason"], sort=False)
+    groups = table.groupby(["task", "mappers", "what", "error", "reason"], sort=False)
     rows = []
-    for (task, what, error, reason), group in groups:
+    for (task, mappers, what, error, reason), group in groups:
         pages = group["page"] if task else group["frame"]
         names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
         names = names if len(names) < 40 else names[:36].rpartition(",")[0] + ", ..."
-        whose = f"of {escape(task)}" if task else "(frames)"
+        whose = f"of {escape(mappers)}" if task else "(frames)"
         rows.append(f'<tr><td class="n">{len(group)}</td><td class="one">{names} {whose}</td>'
-                    f'<td class="one">{what} {error}</td><td class="one">{reason}</td></tr>')  # fmt: skip
+                    f'<td class="one">{what} {error}</td><td class="one">{escape(reason)}</td></tr>')  # fmt: skip
     if len(rows) > most:
         rows[most - 1 :] = [f'<tr><td colspan="4">and {len(rows) - most + 1} more rows</td></tr>']
     rows = rows or ["<tr><td>none</td></tr>"]

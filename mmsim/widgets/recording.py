@@ -4,7 +4,6 @@ The observer of `Kernel.watch` compares the tables with what they were at the ev
 words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
 """
 
-import errno
 import sys
 from types import SimpleNamespace
 
@@ -12,12 +11,15 @@ import numpy as np
 import pandas as pd
 
 from .. import results
-from ..errors import MMSimError
+from ..errors import ERRNO_NAMES, MMSimError
+from ..explain import reasons, sharers
 from ..mm import structs, trace
+from ..names import listed, task_labels
 from ..task import Task
 
 TABLES = (
-    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "sp_node", "considered",
+    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
+    "considered",
 )  # fmt: skip
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
@@ -139,7 +141,7 @@ class Recording:
     def pages(self, step):
         """The pages of all tasks at a step, one row each, and what became of those that were considered."""
         tasks = [Task(self.at(step), pid) for pid in self.pids]
-        table = pd.concat([task.pages().reset_index().assign(task=task.name) for task in tasks])
+        table = pd.concat([task.pages().reset_index().assign(task=task.label) for task in tasks])
         if self.migration is None:
             return table.set_index(["task", "page"])
         outcome = self.migration.pages[["task", "page", "path", "error", "reason"]]
@@ -194,8 +196,8 @@ class Recording:
         return np.isin(np.arange(len(self)), [pfn for pfns in self._book["pins"].values() for pfn in pfns])
 
     def name(self, pid):
-        """The name of a task."""
-        return self._book["tasks"][int(pid)]
+        """What to call a task."""
+        return task_labels(self)[int(pid)]
 
     def virtual(self, place):
         """A virtual page as people count: 'page 3 of a'."""
@@ -216,13 +218,14 @@ class Recording:
             return f"After the call: {self._outcome()}."
         event = self.events[step - 1]
         pass_ = f"pass {event['pass_']} · " if event["pass_"] >= 0 else ""
-        return f"event {step} of {len(self.events)} · {pass_}{sentence(event)}"
+        return f"event {step} of {len(self.events)} · {pass_}{sentence(event, task_labels(self))}"
 
     def _outcome(self):
         words = [error_text(self.error)] if self.error else []
         if self.migration is not None:
             words += [] if words else [f"{self.migration.trigger} returned {self.migration.returned}"]
-            words.append("pages: " + (", ".join(f"{path} {n}" for path, n in self.migration.paths.items()) or "none"))
+            paths = ", ".join(f"{path} {n}" for path, n in self.migration.paths.items())
+            words.append("pages: " + (paths or f"nothing to move ({self.migration.there_was()})"))
         return "; ".join(words) or "nothing was migrated"
 
     def story(self, page):
@@ -238,7 +241,7 @@ class Recording:
         for event in self.events:
             pages = pages_of_event(event["code"], event["page"], event["new_page"])
             if followed & set(pages):
-                story.append(sentence(event))
+                story.append(sentence(event, task_labels(self)))
                 followed |= {pages[1]} if event["code"] == trace.COPIED else set()
         return story
 
@@ -270,7 +273,7 @@ class Recording:
         return rows, np.array(trace.PATHS, object)[path]
 
     def stayed(self, step):
-        """The pages that have not moved by then, with the reason: task, page, frame, what, error, reason."""
+        """The pages that have not moved by then, with the reason: task, mappers, page, frame, what, error, reason."""
         rows, what = self.fates(step)
         kept = (rows["new_pfn"] == 0) & ~np.isin(what, ("swapped out", "freed from under us"))
         if step < self.steps:
@@ -280,20 +283,26 @@ class Recording:
         place = {(pid, a): i for i, (pid, a) in enumerate(zip(self.pte_pid.tolist(), self.pte_address.tolist(),
                                                               strict=True))} if len(rows) else {}  # fmt: skip
         places = [place.get(key) for key in rows[["mm", "address"]].tolist()]
+        tasks, shared = task_labels(self), sharers(self.at(step))
+        number, sets = shared or (np.zeros(len(self), int), [()])
+        number = number[rows["old_pfn"]]
+        own = ["" if i is None else tasks[int(self.pte_pid[i])] for i in places]
         return pd.DataFrame({
-            "task": ["" if i is None else self.name(self.pte_pid[i]) for i in places],
+            "task": own,
+            "mappers": [listed(sets[n], tasks) if n else task for n, task in zip(number, own, strict=True)],
             "page": pd.array([None if i is None else i - np.argmax(self.pte_pid == self.pte_pid[i]) for i in places],
                              "Int64"),
             "frame": rows["old_pfn"].astype(int),
             "what": what,
-            "error": [f"-{errno.errorcode[e]}" if e else "" for e in rows["error"].tolist()],
-            "reason": np.array(trace.REASONS, object)[rows["reason"]],
+            "error": [f"-{ERRNO_NAMES[e]}" if e else "" for e in rows["error"].tolist()],
+            "reason": reasons(self.at(step), rows),
         })  # fmt: skip
 
 
 DTYPES = {
     "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM, "vma": structs.VMA,
-    "task": structs.TASK, "mapping": structs.MAPPING, "sp_node": structs.SP_NODE, "considered": structs.CONSIDERED,
+    "task": structs.TASK, "mapping": structs.MAPPING, "file_page": structs.FILE_PAGE, "sp_node": structs.SP_NODE,
+    "considered": structs.CONSIDERED,
 }  # fmt: skip
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
 
@@ -304,13 +313,13 @@ def pages_of_event(code, page, new_page):
     return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
 
 
-def sentence(event):
-    """A row of the trace in words."""
-    return f"{trace.EVENTS[event['code']][0]}(): {results.event_text(event)}"
+def sentence(event, tasks):
+    """A row of the trace in words; `tasks`: what to call them, by pid."""
+    return f"{trace.EVENTS[event['code']][0]}(): {results.event_text(event, tasks)}"
 
 
 def error_text(error):
     """What went wrong, in words."""
     if isinstance(error, OSError) and error.errno:
-        return f"-{errno.errorcode.get(error.errno, error.errno)}, {error.strerror}"
+        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}, {error.strerror}"
     return str(error) if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {error}"

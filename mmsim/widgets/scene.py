@@ -45,7 +45,7 @@ class Scene:
         pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
         self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
         self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
-        self.strips = [(f"pages of {names[pid]}", len(own)) for pid, own in pages.items()]
+        self.strips = [(strip_label(names[pid]), len(own)) for pid, own in pages.items()]
         self.strips += [("swap slots", self.slots)] * (self.slots > 0)
         tasks = [(MAPPED, chr(self.letters[pid]), f"task {names[pid]}") for pid in pages]
         shared = [(MAPPED, palette.SHARED.letter, "shared")] * (len(names) > 1)
@@ -134,7 +134,7 @@ class Scene:
         for node, frames in enumerate(self.recording.topology.frames):
             counts = np.bincount(look[first : first + frames], minlength=len(STATE_NAMES))
             here = [f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=False) if n]
-            words.append(f"node {node}: {', '.join(here)}")
+            words.append(f"node {node}: {', '.join(here) or 'no memory'}")
             first += frames
         old, new = self.recording.hands[step]
         words += [f"in hand is page {old}" + (f", on its way to page {new}" if new else "")] if old else []
@@ -153,6 +153,8 @@ class Scene:
         frame, look = tables["mem_map"][cell], int(self.cells(step)[0][cell])
         mapped = map(recording.virtual, np.flatnonzero(recording.owners(tables)[0] == cell)[:3])
         words = [f"frame {cell} on node {frame['node']}: " + (", ".join(mapped) or STATE_NAMES[look & 15])]
+        file = results.file_names(self.recording.at(step))[cell]
+        words += [f"page {frame['index']} of file {file}"] * bool(file)
         words += [text for i, text in enumerate(MARKS) if look >> MARK == i + 1]
         words += [f"references {frame['count']}, {frame['mapcount']} of them from ptes"] * bool(frame["count"])
         flags = results.flag_text([frame["flags"]], results.FLAG_NAMES)[0].replace(" ", ", ")
@@ -186,6 +188,12 @@ def page_looks(ptes, swap_cache, pages):
     look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
     look[zero], letter[zero] = OTHER, ord("z")
     return look, letter
+
+
+def strip_label(task):
+    """What stands before the pages of a task; of a long label the end counts, which may be its pid."""
+    room = int((LABEL - 6) / TEXT)
+    return next((text for text in (f"pages of {task}", task) if len(text) <= room), f"…{task[1 - room :]}")
 
 
 def place_nodes(topology, width, groups, texts):

@@ -137,7 +137,7 @@ function stage({ model, el }) {
     const now = cells(), half = g.cells;
     if (now.length !== 2 * half) return;  // of another machine: its geometry follows
     for (const group of g.groups) {
-      let free = 0, changed = false;
+      let free = 0, changed = !shown;  // a node without memory has nothing that could change
       for (let i = group.first; i < group.first + group.count; i++) {
         free += (now[i] & 15) === 0;
         if (shown && shown[i] === now[i] && shown[i + half] === now[i + half]) continue;
@@ -153,7 +153,7 @@ function stage({ model, el }) {
         base.fillRect(x + 8, y + 6, 10, 10);
         const name = w < 112 ? `${group.node}` : `node ${group.node}`;
         write(base, name, x + 23, y + 15, { bold: "bold" });
-        write(base, `${free} free`, x + 30 + base.measureText(name).width, y + 15);
+        write(base, group.count ? `${free} free` : "no memory", x + 30 + base.measureText(name).width, y + 15);
       } else if (group.w < 9) {
         for (let i = group.first; i < group.first + group.count; i++) square(base, ...place(i), now[i], " ");
         writeRuns(group, now, half);

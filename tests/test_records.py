@@ -1,0 +1,144 @@
+"""A recording that cannot be: the message names file, line, experiment and key, and what would be right."""
+
+import copy
+import json
+import random
+import re
+
+import pytest
+
+from mmsim import cli, oracle
+from mmsim.records import Record, RecordError, check, read
+
+LINES = [json.loads(line) for line in oracle.RECORDING.read_text().splitlines()]
+BY_ID = {line["id"]: line for line in LINES}
+GROUPS = list(dict.fromkeys(line["group"] for line in LINES[1:]))
+
+
+def changed(name, **parts):
+    """A recorded experiment with other values; `...` leaves a key out: setup=..., call=..., or keys of its own."""
+    record = copy.deepcopy(BY_ID[name])
+    for part, values in parts.items():
+        place = record if part == "raw" else record[part]
+        for key, value in values.items():
+            place.pop(key, None) if value is ... else place.update({key: value})
+    return record
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write records, or lines of text, behind the line about the machine: the path."""
+
+    def write(*records, machine=LINES[0]):
+        path = tmp_path / "mine.jsonl"
+        texts = [each if isinstance(each, str) else json.dumps(each) for each in (machine, *records)]
+        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        return path
+
+    return write
+
+
+WRONG = {
+    "a group that nobody knows": (changed("mp_s0_s2", raw={"group": "own"}), "group is 'own'; known are"),
+    "no group": (changed("mp_s0_s2", raw={"group": ...}), "the record has no 'group'"),
+    "no answer": (changed("mp_s0_s2", raw={"ret": ...}), "the record has no 'ret'"),
+    "an answer in words": (changed("mp_s0_s2", raw={"ret": "EIO"}), "ret is 'EIO'; it must be a whole number"),
+    "no pages": (changed("mp_s0_s2", setup={"pages": ...}), "setup has no 'pages'"),
+    "half a page": (changed("mp_s0_s2", setup={"pages": 0.5}), "setup.pages is 0.5; it must be a whole number from 1"),
+    "pages without end": (changed("mp_s0_s2", setup={"pages": 10**9}), "setup.pages is 1000000000; it must be"),
+    "more pages than places": (changed("mp_s0_s2", setup={"pages": 16}), "before is about 12 pages; it must be 16"),
+    "a cpu that is not there": (changed("mp_s0_s2", setup={"cpu": 4}), "setup.cpu is 4; .* from 0 to 3"),
+    "a kind that nobody knows": (changed("mp_s0_s2", setup={"kind": "huge"}), "setup.kind is 'huge'; .* anon_private"),
+    "no place before": (changed("mp_s0_s2", raw={"before": ...}), "has no 'before'"),
+    "a node that is not there": (changed("mp_s0_s2", raw={"after": [4] * 12}), r"after is \[4, 4.* \(0 to 3\)"),
+    "a node in words": (changed("mp_s0_s2", call={"to": ["two"]}), r"call.to is \['two'\]; it must be a list of nodes"),
+    "nowhere to go": (changed("mp_s0_s2", call={"to": []}), "call.to is empty"),
+    "no target": (changed("mp_s0_s2", call={"to": ...}), "call has no 'to'"),
+    "no call at all": (changed("mp_s0_s2", raw={"call": 3}), "call is 3; it must be an object"),
+    "3 is not in list": (changed("cs_vpol0_att", setup={"vma_policy_nodes": [0, 3]}),
+                         r"setup.vma_policy_nodes has node 3, which is not in call.old_mems, \[0, 1\]"),
+    "a mode that nobody knows": (changed("mbm_01", call={"variant": "bind"}), "call.variant is 'bind'; known are"),
+    "numa_maps without a policy": (changed("mp_s0_s2", raw={"numa_maps": ["1000"]}), r"numa_maps is \['1000'\]; it"),
+    "no word about what was freed": (changed("fl_mp_leave0", setup={"node3": "full"}), "setup.node3 is 'full'; it"),
+    "no JSON": ("{no", "this is not JSON"),
+    "a number": ("5", "5 is no JSON object"),
+    "too deep": ("[" * 100_000, "this is not JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named(name, write, capsys):
+    record, said = WRONG[name]
+    path = write(changed("mp_s0_s0"), record)
+    where = f"{path}, line 3" + (f" ({record['id']})" if isinstance(record, dict) else "")
+    with pytest.raises(RecordError, match=said) as caught:
+        oracle.table(path)
+    assert str(caught.value).startswith(f"{where}: ")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verify", str(path)])
+    assert ended.value.code == 2
+    assert f"FILE: {where}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [({"id": "env"}, "the record has no 'distance0'"), (LINES[0] | {"distance1": "20 10"}, "are none: .*row 1"),
+     (LINES[0] | {"distance0": "10 x 30 30"}, r"distances .* none: distances\[0\]\[1\] is 'x'"),
+     (LINES[0] | {"distance0": 7}, "are none"), ("[]", r"\[\] is no JSON object")],
+)  # fmt: skip
+def test_a_machine_that_cannot_be_is_named(machine, said, write):
+    path = write(changed("mp_s0_s2"), machine=machine)
+    with pytest.raises(RecordError, match=said) as caught:
+        oracle.table(path)
+    assert str(caught.value).startswith(f"{path}, line 1: ")
+
+
+def test_no_text_and_nothing(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for content, said in ((b"\xff\xfe\x00", "is no text in UTF-8"), (b"\n\n", "is empty")):
+        path.write_bytes(content)
+        with pytest.raises(RecordError, match=f"{re.escape(str(path))}:? .*{said}"):
+            read(path)
+
+
+def test_a_byte_order_mark_and_empty_lines_are_no_matter(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{json.dumps(LINES[0])}\n\n{json.dumps(BY_ID['mp_s0_s2'])}\n", encoding="utf-8-sig")
+    assert oracle.table(path)["verdict"].tolist() == ["agree"]
+
+
+def test_the_records_of_the_repository_are_as_they_should_be():
+    for case in read(oracle.RECORDING):
+        if not oracle.not_modelled(case):
+            check(case)
+
+
+def test_an_object_says_where_it_stands_whatever_is_added_to_it():
+    facts = Record({"a": 1}, "mine.jsonl, line 3", "call") | {"b": 2}
+    assert facts == {"a": 1, "b": 2}
+    with pytest.raises(RecordError, match=r"mine\.jsonl, line 3: call has no 'c'"):
+        facts["c"]
+
+
+VALUES = [None, 0, -1, 3, 9, 1.5, "", "x", "none", [], [3], ["x"], [0, 0], {}, {"a": 1}, True, 10**12, "MPOL_BIND"]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_record_that_is_damaged_anywhere_is_compared_or_named(group, write):
+    rng = random.Random(group)
+    records = [line for line in LINES[1:] if line["group"] == group]
+    for _ in range(12):
+        record = copy.deepcopy(rng.choice(records))
+        place = rng.choice([record, record["setup"], record["call"]])
+        key = rng.choice(list(place))
+        if rng.random() < 0.4:
+            del place[key]
+        else:
+            place[key] = copy.deepcopy(rng.choice(VALUES))
+        path = write(record)
+        try:
+            table = oracle.table(path)
+        except RecordError as error:
+            assert str(error).startswith(f"{path}, line 2")  # noqa: PT017 -- that there is one is no must
+        else:
+            assert not table["model"].str.contains("KeyError|IndexError|not in list").any()
