@@ -138,12 +138,9 @@ class Kernel(Obstacles):
     def _reserve_ptes(self, pages):
         """A free run of `pages` rows in k.pte; its first row."""
         vmas = self.tables["vma"]
-        live = vmas[vmas["vm_mm"] != 0]
-        begin = 0
-        for vma in live[np.argsort(live["pte_base"] + live["vm_start"])]:
-            if vma["pte_base"] + vma["vm_start"] - begin >= pages:
-                break
-            begin = max(begin, int(vma["pte_base"] + vma["vm_end"]))
+        first, last = (np.sort((vmas["pte_base"] + vmas[end])[vmas["vm_mm"] != 0]) for end in ("vm_start", "vm_end"))
+        begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
+        begin = int(begins[np.argmax(ends - begins >= pages)])
         self._grow("pte", begin + pages)
         return begin
 
@@ -304,7 +301,9 @@ class Kernel(Obstacles):
 
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
-        self.call(timer.wait_until, self.clock + self._whole(ns, "ns", least=0))
+        until = self.clock + self._whole(ns, "ns", least=0)
+        self._skip_rounds(until)
+        self.call(timer.wait_until, until)
 
     # -- what can be seen
 
