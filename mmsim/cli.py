@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import copies
 from .errors import MMSimError
+from .writing import replacing
 
 WORDS = {
     "agree": "agree",
@@ -138,7 +139,8 @@ def print_table(rows, args):
 def save(ax, args):
     """Write a figure to a file."""
     try:
-        ax.figure.savefig(args.plot, bbox_inches="tight")
+        with replacing(args.plot) as file:
+            ax.figure.savefig(file, format=args.plot.suffix[1:] or None, bbox_inches="tight")
     except (OSError, ValueError) as error:
         args.parser.error(f"--plot {args.plot}: {error}")
 

@@ -1,13 +1,12 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time, takes snapshots."""
 
 import copy
-import json
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
-from . import results, verify
+from . import results, saved, verify
 from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
 from .cpusets import CpuSet
@@ -374,28 +373,24 @@ class Kernel(Obstacles):
         self._bind()
 
     def save(self, path):
-        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle."""
-        about = {
-            "topology": [self.topology.distances, self.topology.frames],
-            "config": vars(self.config), "costs": vars(self.costs), "patches": sorted(self.patches),
-            "book": {kind: list(entries.items()) for kind, entries in self._book.items()},
-        }  # fmt: skip
-        with open(path, "wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about, default=np.ndarray.tolist)), **self.tables)
+        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle.
+
+        A file that exists is replaced when the new one is complete; if that fails, with an OSError, it stays.
+        """
+        saved.save(self, path)
 
     @classmethod
     def load(cls, path, compiled=None):
-        """The machine that `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            kernel = cls(
-                Topology.from_matrix(*about["topology"]), Config(**about["config"]), about["patches"], 0,
-                Costs(**about["costs"]), compiled,
-            )  # fmt: skip
-            kernel.tables = {name: stored[name] for name in structs.Tables._fields}
-        kernel._book = {kind: dict(map(tuple, entries)) for kind, entries in about["book"].items()}
-        kernel._bind()
-        return kernel
+        """The machine that `save` wrote, with `last`.
+
+        Raises
+        ------
+        ValueError
+            With the path, and what is wrong with the file: no machine, one of another version of mmsim, damaged.
+        OSError
+            The file cannot be read.
+        """
+        return saved.load(cls, path, compiled)
 
     def __repr__(self):
         patches = ",".join(map(str, sorted(self.patches))) or "none"

@@ -66,6 +66,17 @@ def test_run_draws_the_paths(capsys, tmp_path):
     assert "direct" in (tmp_path / "paths.svg").read_text()
 
 
+def test_a_full_disk_leaves_the_figure_that_was_there(capsys, tmp_path, full_disk):
+    file = tmp_path / "paths.svg"
+    file.write_text("an older figure")
+    code, out, err = outcome(capsys, "run", "low-swap", *SMALL, "--plot", file)
+    assert code == 2
+    assert "direct" in out
+    assert f"--plot {file}: [Errno 28] No space left on device" in err
+    assert file.read_text() == "an older figure"
+    assert os.listdir(tmp_path) == ["paths.svg"]
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
