@@ -47,7 +47,7 @@ def parse_patches(patches):
         wrong = sorted(p for p in chosen if not 1 <= p <= 7)
     else:
         wrong = [] if 0 <= patches <= 7 else [patches]
-        chosen = frozenset(range(1, patches + 1))
+        chosen = frozenset(range(1, min(patches, 7) + 1))
     if wrong:
         raise ValueError(f"patches: there is no patch {wrong[0]}; they are numbered 1 to 7")
     for patch in PATCHES:
