@@ -108,6 +108,41 @@ def verified(pages):
     return time.process_time() - begin
 
 
+def mappings(number, compiled):
+    """CPU seconds of so many mmap calls of one page each."""
+    task = Kernel(Topology.uniform(2, 8192), trace=False, compiled=compiled).spawn("many")
+    task.mmap(1)  # compiles
+    begin = time.process_time()
+    for _ in range(number):
+        task.mmap(1)
+    return time.process_time() - begin
+
+
+def interrupts(number, compiled):
+    """CPU seconds of a wait in which so many packets arrive, each of which keeps its page for 50 periods."""
+    kernel = Kernel(Topology.uniform(2, 1024), trace=False, compiled=compiled)
+    kernel.interrupts(0, period=1_000, hold=50_000)
+    kernel.wait(1_000)  # compiles
+    begin = time.process_time()
+    kernel.wait(1_000 * number)
+    return time.process_time() - begin
+
+
+SETUP = {"mappings of one page": (mappings, 3_000), "interrupts": (interrupts, 100_000)}
+
+
+def setup(runs):
+    """Print and return what it takes to set many small things up, and that twice as many take about twice as long."""
+    rows = []
+    for what, (function, number) in SETUP.items():
+        for compiled in (False, True):
+            took, half = (min(function(n, compiled) for _ in range(runs)) for n in (number, number // 2))
+            rows.append({"what": what, "number": number, "compiled": compiled, "seconds": took, "half": half})
+            how = "compiled" if compiled else "interpreted"
+            print(f"{number:,} {what}, {how}: {took:.3f} s, {took / half:.1f} times what half of them take")
+    return rows
+
+
 def seconds(code, runs=1, **environment):
     """(wall, CPU) seconds that a fresh interpreter takes for some lines, the least of several runs."""
     taken = []
@@ -135,10 +170,14 @@ def main():
     parser.add_argument("--pages", type=int, nargs="+", default=[1 << 16, 1 << 20, 1 << 22, 1 << 24])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--starts", action="store_true", help="only what a session waits for until it runs")
+    parser.add_argument("--setup", action="store_true", help="only many small mappings, and many interrupts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args()
     if args.starts:
         starts()
+        return
+    if args.setup:
+        setup(args.runs)
         return
     about = f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
     print(f"CPU time in ns a page, trace off, least of {args.runs} runs; x: times the floor.  {about}\n")
@@ -154,11 +193,12 @@ def main():
         rows += row
     checks = {pages: verified(pages) for pages in args.pages}
     print("\nseconds to verify: " + ", ".join(f"{pages:,} pages {took:.2f}" for pages, took in checks.items()))
+    many = setup(args.runs)
     start = starts()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory {peak:.1f} GB")
     if args.json:
-        figures = {"about": about, "figures": rows, "verify": checks, "start": start, "peak": peak}
+        figures = {"about": about, "figures": rows, "verify": checks, "setup": many, "start": start, "peak": peak}
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 

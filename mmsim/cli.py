@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import copies
 from .errors import MMSimError
+from .writing import replacing
 
 WORDS = {
     "agree": "agree",
@@ -76,7 +77,8 @@ def add_scenario(parser, plot):
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--json", action="store_true", help="print JSON, one object a line")
     parser.add_argument("--plot", metavar="FILE", type=Path, help=plot)
-    parser.add_argument("--anyway", action="store_true", help="begin also where it takes long because numba is missing")
+    parser.add_argument("--anyway", action="store_true",
+                        help="begin also where memory may not suffice, or where it takes long without numba")
 
 
 def setting(text):
@@ -87,18 +89,29 @@ def setting(text):
     return key, value
 
 
+def once(args, *options):
+    """End with wrong usage if a key is given twice: nobody knows which one is meant."""
+    given = {}
+    for option in options:
+        for key, _ in getattr(args, option.removeprefix("--")):
+            if key in given:
+                args.parser.error(f"{key} is given twice, by {given[key]} and by {option}: give it once")
+            given[key] = option
+
+
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
     from .whatif import FIGURES, Scenario, ScenarioError
     from .whatif.sweeps import value_of
 
+    once(args, "--set")
     parameters = {key: value_of(text) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
         result = scenario.run(parameters, anyway=args.anyway)
     except ScenarioError as error:
         args.parser.error(str(error))
-    except (ImportError, OSError, MMSimError) as error:  # what the machine says to it
+    except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
         print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     figures = {name: result.figures[name] for name in scenario.figures}
@@ -138,7 +151,8 @@ def print_table(rows, args):
 def save(ax, args):
     """Write a figure to a file."""
     try:
-        ax.figure.savefig(args.plot, bbox_inches="tight")
+        with replacing(args.plot) as file:
+            ax.figure.savefig(file, format=args.plot.suffix[1:] or None, bbox_inches="tight")
     except (OSError, ValueError) as error:
         args.parser.error(f"--plot {args.plot}: {error}")
 
@@ -167,6 +181,7 @@ def sweep(args):
     from . import whatif
     from .whatif.sweeps import value_of, values_of
 
+    once(args, "--grid", "--set")
     grid = {key: values_of(text) for key, text in args.grid}
     try:
         scenario = whatif.Scenario.load(args.scenario)

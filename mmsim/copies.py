@@ -5,7 +5,8 @@ A copy follows its original for as long as the reader has changed no cell of it;
 
 import hashlib
 import json
-import shutil
+
+from .writing import replacing
 
 RECORD = ".originals.json"  # beside the copies: which state of each original was copied
 
@@ -40,10 +41,12 @@ def renew(originals, copies):
             continue
         if not copy.exists() or now != then:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            with replacing(copy) as new:
+                new.write(file.read_bytes())
         known[name.as_posix()] = now
     copies.mkdir(exist_ok=True)
-    record.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    with replacing(record, "w", encoding="utf-8") as new:
+        json.dump(known, new, indent=1)
     return said
 
 

@@ -1,13 +1,12 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time, takes snapshots."""
 
 import copy
-import json
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
-from . import results, verify
+from . import results, saved, verify
 from .arguments import END_OF_TIME, one_node, page_frames, shown, text, whole, yes_no
 from .boot import boot_tables, ctypes_view, load_compiler
 from .config import Config, Costs
@@ -150,12 +149,9 @@ class Kernel(Obstacles):
     def _reserve_ptes(self, pages):
         """A free run of `pages` rows in k.pte; its first row."""
         vmas = self.tables["vma"]
-        live = vmas[vmas["vm_mm"] != 0]
-        begin = 0
-        for vma in live[np.argsort(live["pte_base"] + live["vm_start"])]:
-            if vma["pte_base"] + vma["vm_start"] - begin >= pages:
-                break
-            begin = max(begin, int(vma["pte_base"] + vma["vm_end"]))
+        first, last = (np.sort((vmas["pte_base"] + vmas[end])[vmas["vm_mm"] != 0]) for end in ("vm_start", "vm_end"))
+        begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
+        begin = int(begins[np.argmax(ends - begins >= pages)])
         self._grow("pte", begin + pages)
         return begin
 
@@ -224,7 +220,8 @@ class Kernel(Obstacles):
         try:
             returned = self.call(function, *args, pid=pid)
         finally:
-            self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
+            if self.k.sys.bug != structs.BROKEN_OFF:  # half a change has no outcome
+                self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
         return returned
 
     # -- what a machine is asked to do
@@ -346,7 +343,9 @@ class Kernel(Obstacles):
     @door
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
-        self.call(timer.wait_until, self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock))
+        until = self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock)
+        self._skip_rounds(until)
+        self.call(timer.wait_until, until)
 
     # -- what can be seen
 
@@ -429,28 +428,24 @@ class Kernel(Obstacles):
         self._doorkeeper, self._running = Doorkeeper(), False
 
     def save(self, path):
-        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle."""
-        about = {
-            "topology": [self.topology.distances, self.topology.frames],
-            "config": vars(self.config), "costs": vars(self.costs), "patches": sorted(self.patches),
-            "book": {kind: list(entries.items()) for kind, entries in self._book.items()},
-        }  # fmt: skip
-        with open(path, "wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about, default=np.ndarray.tolist)), **self.tables)
+        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle.
+
+        A file that exists is replaced when the new one is complete; if that fails, with an OSError, it stays.
+        """
+        saved.save(self, path)
 
     @classmethod
     def load(cls, path, compiled=None):
-        """The machine that `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            kernel = cls(
-                Topology.from_matrix(*about["topology"]), Config(**about["config"]), about["patches"], 0,
-                Costs(**about["costs"]), compiled,
-            )  # fmt: skip
-            kernel.tables = {name: stored[name] for name in structs.Tables._fields}
-        kernel._book = {kind: dict(map(tuple, entries)) for kind, entries in about["book"].items()}
-        kernel._bind()
-        return kernel
+        """The machine that `save` wrote, with `last`.
+
+        Raises
+        ------
+        ValueError
+            With the path, and what is wrong with the file: no machine, one of another version of mmsim, damaged.
+        OSError
+            The file cannot be read.
+        """
+        return saved.load(cls, path, compiled)
 
     def __repr__(self):
         patches = ",".join(map(str, sorted(self.patches))) or "none"

@@ -13,6 +13,8 @@ from .results import counted, known
 
 pd = Lazy("pandas")
 
+TRIGGERS = ("mbind", "migrate_pages", "cpuset", "kernel", "offline")
+
 
 class Migration:
     """What became of the pages that a trigger considered; see `pages` for each of them.
@@ -41,6 +43,40 @@ class Migration:
         self._mappers = None if sharers is None else sharers[1], sharing
         self._reasons = reasons(kernel, rows) if np.isin(rows["reason"], [*BY]).any() else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
+        self._finish(kernel)
+
+    def saved(self):
+        """What a file keeps of it beside the tables, for `loaded`: a dict of what JSON knows."""
+        (sets, number), reasons = self._mappers, self._reasons
+        return {
+            "trigger": self.trigger, "returned": self.returned, "elapsed": self.elapsed, "why_not": self.why_not,
+            "passed_over": {what: int(n) for what, n in self._passed_over.items()}, "names": self._names.tolist(),
+            "sets": sets, "number": None if number is None else number.tolist(),
+            "reasons": None if reasons is None else list(reasons),
+        }  # fmt: skip
+
+    @classmethod
+    def loaded(cls, kernel, about):
+        """The last migration of a machine that was loaded; ValueError if `about` does not fit its record."""
+        self = cls.__new__(cls)
+        self.trigger, self.returned, self.elapsed = about["trigger"], about["returned"], int(about["elapsed"])
+        self.why_not = str(about["why_not"])
+        self._passed_over = {what: int(n) for what, n in about["passed_over"].items()}
+        self._rows, _ = last_of_each(kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1], None)
+        self._names, sets, number = np.array(about["names"], object), about["sets"], about["number"]
+        self._mappers = sets and [tuple(pids) for pids in sets], None if number is None else np.array(number, np.int32)
+        self._reasons = None if about["reasons"] is None else np.array(about["reasons"], object)
+        known = range(len(self._names))
+        fits = [len(column) == len(self._rows) for column in (self._mappers[1], self._reasons) if column is not None]
+        fits += [pid in known for pids in sets or () for pid in pids]
+        fits += [0 <= n < len(sets or ()) for n in (number or ())]
+        if self.trigger not in TRIGGERS or not all(fits) or (self._rows["mm"] >= len(known)).any():
+            raise ValueError("its last migration is not what its record says")
+        self._finish(kernel)
+        return self
+
+    def _finish(self, kernel):
+        """What follows from the rows."""
         self._ends = kernel.tables["zone"]["end"]
         self._counts = np.bincount(self._rows["path"], minlength=len(trace.PATHS)).tolist()
 

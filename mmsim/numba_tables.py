@@ -110,7 +110,8 @@ class TypeOfItem(AbstractTemplate):
 class TypeOfSetItem(AbstractTemplate):
     def generic(self, args, kws):
         if isinstance(args[0], (Table, Row)):
-            return signature(types.void, args[0], types.int64, types.int64)
+            row = isinstance(args[2], Row) and args[2].table == args[0].table  # a whole row, as in k.vma[a] = k.vma[b]
+            return signature(types.void, args[0], types.int64, args[2] if row else types.int64)
         return None
 
 
@@ -194,6 +195,12 @@ def get_item(context, builder, sig, args):
 @lower_builtin(operator.setitem, Row, types.Integer, types.Integer)
 def set_item(context, builder, sig, args):
     store(builder, args[2], *item(builder, sig.args[0], *args[:2]))
+
+
+@lower_builtin(operator.setitem, Table, types.Integer, Row)
+def copy_row(context, builder, sig, args):
+    address, dtype, _ = item(builder, sig.args[0], *args[:2])
+    cgutils.raw_memmove(builder, address, args[2], INT(1), dtype.itemsize)
 
 
 @lower_builtin(len, Table)

@@ -1,5 +1,8 @@
 """What others do to pages: pins, locks, interrupts, memory pressure, swapoff."""
 
+import hashlib
+import math
+
 import numpy as np
 
 from .arguments import END_OF_TIME, one_node, whole
@@ -15,6 +18,8 @@ from .trouble import free_memory
 
 PID_KSWAPD = 1
 MOST_PINS, MOST_PINS_IN_ALL = 1 << 16, 1 << 26  # by one call: of a page, and of all pages together
+ROUNDS_FROM = 10_000  # interrupts from which on it is worth while to look for rounds
+ROUNDS_EFFORT = 1 << 28  # bytes of tables that are compared until it is given up
 
 
 class Obstacles:
@@ -58,8 +63,9 @@ class Obstacles:
             message = f"page {start + page:#x} of {task.label} is pinned {held[page]} times"
             raise ValueError(f"times is {times}, but {message}")
         dropped = at[np.arange(len(at)) - np.repeat(np.cumsum(held) - held, held) < times]
-        self.call(release_pages, pfns[dropped].astype(np.int64))
+        self._doorkeeper.begun = True
         self._set_pins(task, np.delete(pages, dropped), np.delete(pfns, dropped))
+        self.call(release_pages, pfns[dropped].astype(np.int64))
 
     def _pins(self, task):
         """The pages of a task that are pinned, one by one as they were pinned, and the frames behind them."""
@@ -96,6 +102,42 @@ class Obstacles:
         waiting = self._timers()
         if period and not ((waiting["kind"] == timer.INTERRUPT) & (waiting["a"] == node)).any():
             self._run(timer.add_timer, self.clock + period, timer.INTERRUPT, node, 0, 0)
+
+    def _skip_rounds(self, until):
+        """Let interrupts run until they go in rounds, and skip whole rounds: the machine is as if all of them had run.
+
+        Where nothing but interrupts and packets is pending, what happens follows from the tables, but for the clock and
+        what only counts. Once they are as they were some time before, what was in between repeats.
+        """
+        periods = self.tables["zone"]["irq_period"].tolist()
+        step = math.lcm(*(period for period in periods if period))
+        if self.compiled or not any(periods) or until - self.clock < ROUNDS_FROM * step:
+            return
+        seen = {}
+        while (state := self._state_of_interrupts()) not in seen:
+            enough = len(seen) * self.tables["mem_map"].nbytes > ROUNDS_EFFORT or self.clock + step > until
+            if enough or not np.isin(self._timers()["kind"], (timer.INTERRUPT, timer.PACKET_DONE)).all():
+                return
+            seen[state] = self.clock, self.k.sys.timers_added, self.tables["vmstat"].copy()
+            self._run(timer.wait_until, self.clock + step)
+        clock, added, counted = seen[state]
+        rounds = (until - self.clock) // (self.clock - clock)
+        self._timers()["time"] += rounds * (self.clock - clock)
+        self._timers()["added"] += rounds * (self.k.sys.timers_added - added)
+        self.tables["vmstat"] += rounds * (self.tables["vmstat"] - counted)
+        self.k.sys.timers_added += rounds * (self.k.sys.timers_added - added)
+        self.k.sys.clock += rounds * (self.clock - clock)
+
+    def _state_of_interrupts(self):
+        """All that decides what interrupts do from now on, as a digest."""
+        waiting, sys = self._timers().copy(), self.tables["sys"].copy()
+        waiting = waiting[np.lexsort((waiting["added"], waiting["time"]))]
+        waiting["time"] -= self.clock
+        waiting["added"] = sys["clock"] = sys["timers_added"] = 0
+        digest = hashlib.blake2b()
+        for table in (waiting, sys, self.tables["zone"], self.tables["mem_map"]):
+            digest.update(table.view(np.uint8))
+        return digest.digest()
 
     @door
     def reclaim(self, pages, node=None):

@@ -128,6 +128,18 @@ def perform(group, setup, call):
     return record
 
 
+def write(path, text):
+    """Write a file; one that exists is replaced by a complete one only."""
+    beside = path.with_name(f".{path.name}.part") if path.is_file() or not path.exists() else path
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError:
+        if beside != path:
+            beside.unlink(missing_ok=True)
+        raise
+
+
 def main(path="mine.jsonl"):
     """Record this machine into a file: 0, or why that cannot be."""
     try:
@@ -138,12 +150,9 @@ def main(path="mine.jsonl"):
         records = [{"id": "env", "group": "env", "kernel": platform.release()} | distances]
         for number, (group, setup, call) in enumerate(experiments(nodes)):
             records.append({"id": f"own_{number}"} | perform(group, setup | {"cpu": int(home.name[4:])}, call))
+        write(Path(path), "".join(json.dumps(record) + "\n" for record in records))
     except OSError as error:
         return f"Not recorded: {error.strerror or error}."
-    try:
-        Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
-    except OSError as error:
-        return f"Not recorded: {path}: {error.strerror}."
     sys.stdout.write(f"{len(records) - 1} experiments recorded; compare them with: mmsim verify {path}\n")
     return 0
 

@@ -70,8 +70,8 @@ class Task(Handle):
         """The rows of this task's vmas, by address."""
         self._check_exists()
         vmas = self._kernel.tables["vma"]
-        own = vmas[vmas["vm_mm"] == self.pid]
-        return own[np.argsort(own["vm_start"])]
+        rows = np.flatnonzero(vmas["vm_mm"] == self.pid)
+        return vmas.take(rows[np.argsort(vmas["vm_start"][rows])])  # fast, where vmas[rows] is not
 
     def _call(self, function, *args):
         """Run a system call as this task; its result where it is no errno."""
@@ -279,7 +279,6 @@ class Task(Handle):
         kernel = self._kernel
         child = kernel.spawn(f"{self.name}'" if name is None else name, self.node, self.uid)
         kernel.tables["task"][child.pid] = self._row
-        kernel.tables["task"]["mmap"][child.pid] = 0
         vmas = self._vmas()
         kernel._reserve_vmas(len(vmas) + 4)
         base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))

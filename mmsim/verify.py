@@ -178,6 +178,13 @@ def check_links(tables):
                     raise InvariantError(f"vma {v}: is on the list of {owner} {number}, where it does not belong")
                 v = following[v]
         demand((found == 1) | ~live | (vmas[owner] == 0), f"is not on the list of its {owner}", "vma")
+    for name, used in (("vma", live), ("anon_vma", tables["anon_vma"] > 0)):
+        behind = np.arange(len(used)) >= tables["sys"][f"{name}_cursor"]
+        behind[0] = True
+        demand(used | behind, "is free, but the search for a free row begins behind it", name)
+    cache = tables["task"]["mmap_cache"]
+    own = vmas["vm_mm"][cache] == np.arange(len(cache))
+    demand(own | (cache == 0), "its mmap_cache is no vma of its own", "task")
 
 
 def check_references(kernel, found):

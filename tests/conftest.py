@@ -1,6 +1,8 @@
 """Settings for all tests."""
 
+import errno
 import importlib.util
+import io
 import os
 import sys
 from importlib.machinery import ModuleSpec
@@ -9,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 from machines import N, writer
+
+from mmsim import writing
 
 # quick and long find the same examples at every run: `make test` and `make test-all`. soak looks for new ones for some
 # minutes: `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`.
@@ -58,6 +62,30 @@ def started(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
     return started
+
+
+class Full(io.FileIO):
+    """A file on a disk that has room for some bytes only."""
+
+    room = 1_000
+
+    def write(self, data):
+        if self.tell() + len(data) > self.room:
+            super().write(bytes(data)[: self.room - self.tell()])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Writing ends after `room` bytes of each file."""
+    disk = type("Disk", (Full,), {})
+
+    def open_there(path, mode, **options):
+        return disk(path, mode) if "b" in mode else io.TextIOWrapper(disk(path, mode), **options)
+
+    monkeypatch.setattr(writing, "open", open_there, raising=False)
+    return disk
 
 
 @pytest.fixture

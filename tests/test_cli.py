@@ -66,6 +66,17 @@ def test_run_draws_the_paths(capsys, tmp_path):
     assert "direct" in (tmp_path / "paths.svg").read_text()
 
 
+def test_a_full_disk_leaves_the_figure_that_was_there(capsys, tmp_path, full_disk):
+    file = tmp_path / "paths.svg"
+    file.write_text("an older figure")
+    code, out, err = outcome(capsys, "run", "low-swap", *SMALL, "--plot", file)
+    assert code == 2
+    assert "direct" in out
+    assert f"--plot {file}: [Errno 28] No space left on device" in err
+    assert file.read_text() == "an older figure"
+    assert os.listdir(tmp_path) == ["paths.svg"]
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -79,6 +90,13 @@ def test_run_draws_the_paths(capsys, tmp_path):
         (["run", "low-swap", "--csv", "--json"], "not allowed with"),
         (["run", "low-swap", *SMALL, "--plot", "paths.xyz"], "--plot paths.xyz"),
         (["sweep", "low-swap", "--grid", "kernel.patchs=3,4"], "did you mean 'patches'?"),
+        (["sweep", "low-swap", "--grid", "scale=1", "--grid", "kernel.swap=1", "--grid", "scale=2"],
+         "scale is given twice, by --grid and by --grid: give it once"),
+        (["sweep", "low-swap", "--grid", "scale=1,2", "--set", "scale=1"], "by --grid and by --set"),
+        (["run", "low-swap", "--set", "scale=1", "--set", "scale=1/2"], "by --set and by --set"),
+        (["run", "low-swap", "--set", "machine.memory=9999 TB"], "low-swap: machine.memory is '9999 TB'"),
+        (["run", "low-swap", "--set", "machine.memory=" + "[" * 3000], "low-swap: machine.memory is"),
+        (["sweep", "low-swap", "--keep", "."], "Is a directory"),
         (["scenarios", "lowswap"], "did you mean 'low-swap'?"),
     ],
 )
@@ -113,11 +131,27 @@ def test_sweep_without_a_grid_takes_that_of_the_file(capsys):
     assert {row["trigger.migrate_pages.task"] for row in rows} == set(wanted["trigger.migrate_pages.task"])
 
 
-def test_sweep_ends_with_1_if_a_point_failed(capsys):
-    code, out, _ = outcome(capsys, "sweep", "low-swap", "--grid", "kernel.patches=7,8", *SMALL, "--jobs", 1)
+@pytest.mark.parametrize(("wrong", "said"), [("8", "there is no patch 8"), ("[" * 3000, "kernel.patches is")])
+def test_sweep_ends_with_1_if_a_point_failed(capsys, wrong, said):
+    code, out, _ = outcome(capsys, "sweep", "low-swap", "--grid", f"kernel.patches=7,{wrong}", *SMALL, "--jobs", 1)
     assert code == 1
-    assert "there is no patch 8" in out
+    assert said in out
     assert "512" in out
+
+
+def test_a_damaged_file_of_kept_rows_ends_with_2_and_names_the_line(capsys, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    command = ["sweep", "low-swap", "--grid", "kernel.patches=5,7", *SMALL, "--jobs", 1, "--keep", file]
+    assert outcome(capsys, *command)[0] == 0
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], lines[1][:30], lines[2], ""]))
+    code, out, err = outcome(capsys, *command)
+    assert (code, out) == (2, "")
+    assert f"keep: {file}, line 2 is damaged: " in err
+    assert "delete the line, and its point runs again" in err
+    file.write_text("\n".join([lines[0], lines[2], ""]))
+    assert outcome(capsys, *command)[0] == 0
+    assert sorted(file.read_text().splitlines()) == sorted(lines)
 
 
 def test_scenarios_lists_and_prints_them(capsys):

@@ -48,6 +48,17 @@ def test_everything_is_copied_and_the_second_time_nothing_happens(folders):
     assert (copies / "00.ipynb").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_full_disk_leaves_whole_copies(folders, full_disk, room):
+    originals, copies = folders
+    before = {file: file.read_bytes() for file in copies.rglob("*") if file.is_file()}
+    write(originals / "00.ipynb", "a = 2", "a + 1")
+    full_disk.room = room
+    with pytest.raises(OSError, match="No space left on device"):
+        renew(originals, copies)
+    assert {file: file.read_bytes() for file in copies.rglob("*") if file.is_file()} == before
+
+
 def test_results_are_kept_and_are_no_reason_to_keep_an_old_lesson(folders):
     originals, copies = folders
     write(copies / "00.ipynb", "a = 1", "a + 1", "", results=True)  # Jupyter adds an empty cell at the end

@@ -218,6 +218,23 @@ def test_a_machine_that_cannot_be_recorded_says_why(where, name, value, said, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_recording_is_replaced_by_a_whole_one_only(monkeypatch, tmp_path):
+    def full(file, text):
+        file.write_bytes(text.encode()[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = tmp_path / "mine.jsonl"
+    recorder.write(file, "first\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            recorder.write(file, "second, and longer\n")
+    assert {file: file.read_text() for file in tmp_path.iterdir()} == {file: "first\n"}
+    recorder.write(file, "third\n")
+    recorder.write(recorder.Path("/dev/null"), "nowhere\n")
+    assert {file: file.read_text() for file in tmp_path.iterdir()} == {file: "third\n"}
+
+
 def fake_nodes(mode, nodes):
     """get_mempolicy(2) on a machine with other nodes, or in a process with a policy."""
 

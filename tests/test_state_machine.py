@@ -1,8 +1,10 @@
 """Random machines under random operations: whatever happens, verify() holds and every task reads what it wrote."""
 
 import errno
+import tempfile
 from contextlib import contextmanager, suppress
 
+import numpy as np
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -356,6 +358,15 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def restore(self):
         self.go_back(self.kept)
+
+    def teardown(self):
+        """Whatever has happened, a file can hold it."""
+        if hasattr(self, "kernel"):
+            with tempfile.TemporaryDirectory() as folder:
+                self.kernel.save(f"{folder}/machine.npz")
+                loaded = Kernel.load(f"{folder}/machine.npz")
+            assert all(np.array_equal(table, loaded.tables[name]) for name, table in self.kernel.tables.items())
+            assert repr(loaded.last) == repr(self.kernel.last)
 
     @invariant()
     def sound(self):

@@ -161,6 +161,21 @@ def a_list_of_vmas_in_a_circle(scene):
     vmas["vm_next"][vmas["vm_next"][first]] = first
 
 
+@rule("is free, but the search for a free row begins behind it")
+def a_free_row_that_nobody_will_find(scene):
+    scene.t["sys"]["vma_cursor"] += 2
+
+
+@rule("anon_vma 3: is free, but the search")
+def a_free_anon_vma_that_nobody_will_find(scene):
+    scene.t["sys"]["anon_vma_cursor"] += 2
+
+
+@rule("its mmap_cache is no vma of its own")
+def a_search_that_begins_in_another_task(scene):
+    scene.t["task"]["mmap_cache"][scene.task.pid] = scene.t["task"]["mmap"][scene.child.pid]
+
+
 @rule("is not on the list of its anon_vma")
 def a_vma_that_its_anon_vma_has_lost(scene):
     anon = scene.vma(scene.heap)["anon_vma"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import random
 import re
 import tomllib
@@ -11,6 +12,8 @@ import pytest
 from mmsim import Scenario
 from mmsim.whatif import ScenarioError, scenarios
 from mmsim.whatif.scenario import SHIPPED, check
+from mmsim.whatif.schema import SCENARIO, Table, Tables
+from mmsim.whatif.sweeps import value_of
 
 GOOD = """
 name = "a test"
@@ -97,6 +100,9 @@ MISTAKES = [
     ('memory = "4 MB"', "memory = true", "machine.memory is True", 'as in "16 GB"'),
     ('memory = "4 MB"', "memory = [512, 512]", "machine", "2 numbers for 4 nodes; give one a node"),
     ('memory = "4 MB"', "memory = 16", "machine", "at least 32"),
+    ('memory = "4 MB"', 'memory = "9999 TB"', "machine.memory is '9999 TB'", "at most 1,073,741,824 pages, 4 TB"),
+    ('memory = "4 MB"', 'memory = "3 TB"', "machine: memory: 3,221,225,472 pages in all", "4 TB"),
+    ('name = "a test"', 'name = "a test"\nscale = inf', "scale is inf", "a number above 0"),
     ('memory = "4 MB"', 'memmory = "4 MB"', "machine has no key 'memmory'", "did you mean 'memory'?"),
     # the kernel
     ("patches = 7", "patches = 8", "kernel.patches is 8", "numbered 1 to 7"),
@@ -115,6 +121,7 @@ MISTAKES = [
     ('mems = "0-1"', 'mems = 0\nparent = "bath"', "cpuset.batch.parent is 'bath'", "did you mean 'batch'?"),
     ("[[cpuset]]", "[cpuset]", "cpuset is", r"begin each one with \[\[cpuset\]\]"),
     ("memory = 100", 'interrupts = "20 min"', "background.other.interrupts is '20 min'", "units: ns, us, ms, s"),
+    ("memory = 100", 'interrupts = "99999999999 s"', "background.other.interrupts is", "at most 1,0"),
     ("node = 1\nmemory", "node = 4\nmemory", "background.other.node is 4", "nodes 0 to 3"),
     # tasks and their memory
     ('name = "job"', "", "task.0: the key 'name' is missing", "no default"),
@@ -208,6 +215,57 @@ def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "picture.toml").write_bytes(b"\x89PNG\xff")
     with pytest.raises(ScenarioError, match=r"picture\.toml: 'utf-8' codec"):
         Scenario.load(tmp_path / "picture.toml")
+
+
+def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path):
+    (tmp_path / "notepad.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert Scenario.load(tmp_path / "notepad.toml").run().figures["error"] == ""
+    (tmp_path / "powershell.toml").write_text(GOOD, encoding="utf-16")
+    with pytest.raises(ScenarioError, match=r"powershell\.toml: .*; save it as UTF-8"):
+        Scenario.load(tmp_path / "powershell.toml")
+
+
+@pytest.mark.parametrize("depth", [200, 300, 400, 3_000])
+def test_brackets_in_brackets(tmp_path, depth):
+    with pytest.raises(ScenarioError, match=r"mine\.toml: "):
+        load(tmp_path, GOOD.replace("nodes = 4", "distances = " + "[" * depth + "]" * depth))
+
+
+NASTY = [
+    "''", "'x'", "0", "-1", "2.5", "1e300", "inf", "nan", "true", "[]", "[[]]", "{}", "[1, 'a']", "[true]", "[{a = 1}]",
+    "99999999999999999999999", "'999999999999999999999 TB'", "1979-05-27", "'0-99999999999'", "[99999999999999999999]",
+    "'1e999999'", "'1/0'", "'99999999999999 s'", "'bind:0-99999999999'", "[[10, 20], [20, 'a']]", "[" * 300 + "]" * 300,
+]
+
+
+def keys(what, path=()):
+    """The dotted keys that a scenario file may have."""
+    names = {"cpuset": "batch", "background": "other", "task": "job", "memory": "heap"}
+    table, path = (what.table, (*path, names[path[-1]])) if isinstance(what, Tables) else (what, path)
+    for key, (reader, _) in table.keys.items():
+        yield ".".join((*path, key))
+        if isinstance(reader, (Table, Tables)):
+            yield from keys(reader, (*path, key))
+
+
+def test_no_value_of_any_key_ends_in_a_traceback():
+    scenario, refused = Scenario.loads(GOOD), 0
+    for key, text in itertools.product(keys(SCENARIO), NASTY):
+        try:
+            scenario.plan({key: value_of(text)})
+        except ScenarioError as error:
+            refused += 1
+            assert str(error).startswith("the text: ")  # noqa: PT017
+    assert refused > 1_500
+
+
+def test_a_table_is_set_before_the_keys_in_it(tmp_path):
+    costs = {"kernel.costs.copy": 5, "kernel.costs": "two-socket"}
+    for parameters in (costs, dict(reversed(costs.items()))):
+        plan = load(tmp_path, GOOD).plan(parameters)
+        assert (plan.kernel.costs.copy, plan.kernel.costs.access) == (5, 90)
+    with pytest.raises(ScenarioError, match=r"task is 5: begin each one with \[\[task\]\]"):
+        load(tmp_path, GOOD).plan({"task": 5, "task.job.node": 1})
 
 
 def test_sizes_are_pages_or_have_a_unit(tmp_path):

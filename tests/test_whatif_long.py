@@ -1,4 +1,4 @@
-"""Without numba, a what-if that takes long says so and does not begin; nothing here takes long."""
+"""A what-if that takes too much memory, or too long without numba, says so and does not begin; nothing here does."""
 
 import re
 import sys
@@ -98,7 +98,10 @@ def test_many_short_points_are_long(no_numba, begun):
 def test_points_that_are_kept_do_not_count(no_numba, begun, tmp_path):
     keep, grid, line = tmp_path / "rows.jsonl", {"kernel.patches": [7]}, tmp_path / "line"
     mmsim.sweep(LONG, grid, jobs=1, progress=False, keep=keep, anyway=True)
-    assert "Begun" in mmsim.sweep(LONG, grid, jobs=1, progress=False, keep=keep)["error"][0]
+    with pytest.raises(ScenarioError, match="without numba"):  # one that has failed is tried again
+        mmsim.sweep(LONG, grid, jobs=1, progress=False, keep=keep)
+    keep.write_text(keep.read_text().replace('"error": "Begun: "', '"direct": 5, "error": ""'))
+    assert mmsim.sweep(LONG, grid, jobs=1, progress=False, keep=keep)["direct"].tolist() == [5]
     with pytest.raises(ScenarioError, match="without numba"):
         mmsim.sweep(LONG, grid, jobs=1, progress=False, keep=line)
 
@@ -136,3 +139,48 @@ def test_the_widget_shows_it_as_it_shows_other_errors(no_numba, begun):
     widget.run()
     assert MINUTES.search(widget.line.value)
     assert not widget.start.disabled
+
+
+# -- memory
+
+TB = {"machine.memory": "1 TB"}  # of each of two nodes
+
+
+@pytest.fixture
+def small_computer(monkeypatch):
+    monkeypatch.setattr(estimate, "memory", lambda: 4 << 30)
+
+
+@pytest.mark.usefixtures("small_computer")
+def test_what_does_not_fit_into_memory_says_so_and_what_helps(begun):
+    with pytest.raises(ScenarioError, match=r"takes about \d+\.\d GB of memory, .* has 4\.0; .*anyway") as error:
+        Scenario.load(LONG).run(TB)
+    scale = re.search(r"scale=(\S+)\. ", str(error.value))[1]
+    with pytest.raises(Begun):  # what it says would help does
+        Scenario.load(LONG).run(TB | {"scale": scale})
+    with pytest.raises(Begun):
+        Scenario.load(LONG).run(TB, anyway=True)
+
+
+@pytest.mark.usefixtures("small_computer")
+def test_the_points_of_a_sweep_must_fit_as_many_as_run_at_once(begun):
+    half = {"machine.memory": ["80 GB", "81 GB", "1 GB"], "task.job.memory.heap.size": ["32 GB"]}
+    assert "Begun" in mmsim.sweep(LONG, half, jobs=1, progress=False)["error"][0]
+    with pytest.raises(ScenarioError, match=r"of memory, and this computer has 4\.0; processes: 2"):
+        mmsim.sweep(LONG, half, jobs=2, progress=False)
+
+
+def test_what_the_estimate_says_is_what_the_tables_take():
+    scenario, small = Scenario.load(LONG), {"scale": "1/512"}
+    tables = scenario.run(small).kernel.tables
+    assert estimate.size(scenario.plan(small)) / 2 < sum(table.nbytes for table in tables.values())
+    assert estimate.size(scenario.plan(small)) > sum(table.nbytes for table in tables.values()) * 0.8
+
+
+def test_no_memory_after_all_is_said_in_one_line(monkeypatch, capsys):
+    def build(plan):
+        raise MemoryError("Unable to allocate 95 TiB")
+
+    monkeypatch.setattr("mmsim.whatif.plans.build", build)
+    assert cli.main(["run", LONG, "--anyway"]) == 1
+    assert capsys.readouterr().err == "mmsim: MemoryError: Unable to allocate 95 TiB\n"

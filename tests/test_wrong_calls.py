@@ -188,7 +188,7 @@ def test_a_misspelt_name_is_no_attribute(scene):
 
 
 NAMED = {"remote": "distances"}  # what the message calls an argument that goes on under another name
-NOT_NODES = ["x", 1.5, object(), [0.5], True, "3-1", "0-", [None], {"a": 1}, -1, [-1], "!x", "+", 1j]
+NOT_NODES = ["x", 1.5, object(), [0.5], True, "3-1", "0-", [None], {"a": 1}, "!x", "+", 1j]
 
 
 def bind(policy):

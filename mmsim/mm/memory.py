@@ -99,6 +99,7 @@ def fault_in(k, v, address, write):
     kind = 0
     task = k.task[vma.vm_mm]
     while not pte.flags & PTE_PRESENT or (write and not pte.flags & PTE_RW):
+        task.mmap_cache = v
         task.flags |= PF_MMAP_SEM
         result = handle_mm_fault(k, v, address, write)
         task.flags &= ~PF_MMAP_SEM
@@ -311,6 +312,7 @@ def page_is_exclusive(k, page, pfn):
 
 def dup_mmap(k, parent, child, pte_base):
     """fork: copy all vmas of a task, and the ptes of those with an anon_vma; the child's begin at row `pte_base`."""
+    k.task[child].mmap = k.task[child].mmap_cache = 0
     v = k.task[parent].mmap
     while v:
         vma = k.vma[v]

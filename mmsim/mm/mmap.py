@@ -10,7 +10,9 @@ from .trace import PAGE_GONE, trace
 
 def find_vma(k, mm, address):
     """The first vma of a task that ends after `address`, or 0; it may start after it."""
-    v = k.task[mm].mmap
+    v = k.task[mm].mmap_cache
+    if not v or k.vma[v].vm_start > address:
+        v = k.task[mm].mmap
     while v and k.vma[v].vm_end <= address:
         v = k.vma[v].vm_next
     return v
@@ -19,8 +21,11 @@ def find_vma(k, mm, address):
 def insert_vma(k, v):
     """Link a vma into its mm, in the order of addresses, and into the lists of its object."""
     vma = k.vma[v]
-    before = 0
-    after = k.task[vma.vm_mm].mmap
+    task = k.task[vma.vm_mm]
+    before = task.mmap_cache
+    if not before or k.vma[before].vm_start > vma.vm_start:
+        before = 0
+    after = k.vma[before].vm_next if before else task.mmap
     while after and k.vma[after].vm_start < vma.vm_start:
         before = after
         after = k.vma[after].vm_next
@@ -28,7 +33,8 @@ def insert_vma(k, v):
     if before:
         k.vma[before].vm_next = v
     else:
-        k.task[vma.vm_mm].mmap = v
+        task.mmap = v
+    task.mmap_cache = v
     if vma.mapping:
         vma.shared_next = k.mapping[vma.mapping].i_mmap
         k.mapping[vma.mapping].i_mmap = v
@@ -47,18 +53,21 @@ def anon_vma_link(k, v, anon):
 def anon_vma_prepare(k, v):
     """Give a vma an anon_vma before its first anonymous page is mapped (mm/rmap.c)."""
     if not k.vma[v].anon_vma:
-        anon = 1
+        anon = k.sys.anon_vma_cursor
         while k.anon_vma[anon]:
             anon += 1
+        k.sys.anon_vma_cursor = anon
         anon_vma_link(k, v, anon)
 
 
 def remove_vma(k, v):
     """Unlink a vma from its mm and from the lists of its object; the row is free then."""
     vma = k.vma[v]
-    at = k.task[vma.vm_mm].mmap
+    task = k.task[vma.vm_mm]
+    task.mmap_cache = 0
+    at = task.mmap
     if at == v:
-        k.task[vma.vm_mm].mmap = vma.vm_next
+        task.mmap = vma.vm_next
     else:
         while k.vma[at].vm_next != v:
             at = k.vma[at].vm_next
@@ -81,33 +90,25 @@ def remove_vma(k, v):
             while k.vma[at].anon_next != v:
                 at = k.vma[at].anon_next
             k.vma[at].anon_next = vma.anon_next
+        if not k.anon_vma[vma.anon_vma]:
+            k.sys.anon_vma_cursor = min(k.sys.anon_vma_cursor, vma.anon_vma)
     vma.vm_mm = 0
+    k.sys.vma_cursor = min(k.sys.vma_cursor, v)
 
 
 def new_vma(k):
-    """A free row of k.vma; the machine keeps enough of them."""
-    v = 1
+    """The first free row of k.vma; the machine keeps enough of them."""
+    v = k.sys.vma_cursor
     while k.vma[v].vm_mm:
         v += 1
+    k.sys.vma_cursor = v
     return v
 
 
 def copy_vma(k, v):
     """A free row with the contents of vma `v`, linked nowhere yet."""
     target = new_vma(k)
-    vma = k.vma[v]
-    new = k.vma[target]
-    new.vm_mm = vma.vm_mm
-    new.vm_start = vma.vm_start
-    new.vm_end = vma.vm_end
-    new.vm_pgoff = vma.vm_pgoff
-    new.vm_flags = vma.vm_flags
-    new.mapping = vma.mapping
-    new.anon_vma = vma.anon_vma
-    new.pte_base = vma.pte_base
-    new.mode = vma.mode
-    new.home = vma.home
-    new.nodes = vma.nodes
+    k.vma[target] = k.vma[v]
     return target
 
 

@@ -133,7 +133,8 @@ VMA = _dtype(
     nodes="i8",
 )  # fmt: skip
 TASK = _dtype(
-    uid="i4", euid="i4", suid="i4", caps="i4", node="i4", flags="i4", mmap="i4", cpuset="i4",
+    uid="i4", euid="i4", suid="i4", caps="i4", node="i4", flags="i4", cpuset="i4",
+    mmap="i4", mmap_cache="i4",  # its first vma; the one that was made or faulted in last, where searches begin; or 0
     mode="i4", home="i4", il_next="i4",
     nodes="i8", mems_allowed="i8",
 )  # fmt: skip
@@ -148,7 +149,7 @@ SP_NODE = _dtype(
 )  # fmt: skip
 FILE_PAGE = _dtype(pfn="i4", entry="i4", disk="i4", wrote="i4")  # page cache; tmpfs's noted swap entry; contents
 CPUSET = _dtype(parent="i4", memory_migrate="i4", mems="i8")
-TIMER = _dtype(time="i8", kind="i4", a="i4", b="i4", c="i4")
+TIMER = _dtype(time="i8", added="i8", kind="i4", a="i4", b="i4", c="i4")  # added: how many were before it
 EVENT = _dtype(time="i8", code="i4", actor="i4", page="i4", new_page="i4", arg="i4", pass_="i4")
 CONSIDERED = _dtype(
     mm="i4", address="i4", old_pfn="i4", new_pfn="i4", asked="i2", path="i1", passes="i1", error="i2", reason="i2"
@@ -159,11 +160,13 @@ COSTS = _dtype(
 )  # fmt: skip
 SYSTEM = _dtype(
     clock="i8", swap_free_at="i8", disk_free_at="i8",  # ns; when the device has done what it has queued
+    timers_added="i8",
     nr_nodes="i4", nr_frames="i4", lists="i4",  # lists: first of the list heads behind mem_map
     current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
     slab_nodes="i4",  # free radix tree nodes
+    vma_cursor="i4", anon_vma_cursor="i4",  # no row of k.vma, or k.anon_vma, before it is free
     bug="i4", bug_page="i4", bug_task="i4",
     fault_address="i4", oom_zonelist="i4", oom_allowed="i8",  # of the last fault and the last allocation that failed
     numa="i4", has_swap="i4", tracing="i4", kswapd_wanted="i4",

@@ -19,46 +19,44 @@ MMAP_SEM_WAIT = 10_000  # ns until an munmap that found the mmap_sem held looks 
 
 
 def add_timer(k, time, kind, a, b, c):
-    """Let `kind` happen at `time` with arguments a, b, c; the order of equal times is the heap's, always the same."""
+    """Let `kind` happen at `time` with arguments a, b, c; of equal times the one that was added first comes first."""
     i = k.sys.nr_timers
     k.sys.nr_timers = i + 1
     while i and k.timer[(i - 1) // 2].time > time:
-        copy_timer(k, (i - 1) // 2, i)
+        k.timer[i] = k.timer[(i - 1) // 2]
         i = (i - 1) // 2
     t = k.timer[i]
     t.time = time
+    t.added = k.sys.timers_added
     t.kind = kind
     t.a = a
     t.b = b
     t.c = c
+    k.sys.timers_added += 1
 
 
-def copy_timer(k, source, target):
-    """Copy one row of the heap."""
-    s = k.timer[source]
-    t = k.timer[target]
-    t.time = s.time
-    t.kind = s.kind
-    t.a = s.a
-    t.b = s.b
-    t.c = s.c
+def comes_before(k, i, j):
+    """True if the timer in row i comes before that in row j."""
+    t = k.timer[i]
+    u = k.timer[j]
+    return t.time < u.time or (t.time == u.time and t.added < u.added)
 
 
 def pop_timer(k):
     """Take the earliest timer off the heap."""
-    n = k.sys.nr_timers - 1
-    k.sys.nr_timers = n
+    last = k.sys.nr_timers - 1
+    k.sys.nr_timers = last
     i = 0
     child = 1
-    while child < n:
-        if child + 1 < n and k.timer[child + 1].time < k.timer[child].time:
+    while child < last:
+        if child + 1 < last and comes_before(k, child + 1, child):
             child += 1
-        if k.timer[child].time >= k.timer[n].time:
+        if comes_before(k, last, child):
             break
-        copy_timer(k, child, i)
+        k.timer[i] = k.timer[child]
         i = child
         child = 2 * i + 1
-    copy_timer(k, n, i)
+    k.timer[i] = k.timer[last]
 
 
 def run_timer(k):

@@ -1,27 +1,66 @@
-"""How long what-ifs take that cannot be compiled; one that takes too long does not begin unasked."""
+"""What what-ifs take of this computer; one that takes too much memory, or too long, does not begin unasked."""
 
+import os
 from fractions import Fraction
 from math import ceil, log2
 
+from ..mm import structs
 from .schema import ScenarioError
 
 PATIENCE = 60  # seconds after which nobody believes any more that it will end
 # Seconds a page of an interpreted run in which all pages move, everything included. `mmsim run scheduler-moved-my-job
 # --set scale=1/512 --set kernel.compiled=false` has 8,192 of them; the other shipped scenarios take 20 to 50 us a page.
 PAGE = 50e-6
+ANYWAY = "To begin all the same: --anyway (in Python: anyway=True)"
 
 
-def refuse_long(plans, processes=1):
+def refuse(plans, processes=1):
+    """Raise ScenarioError if plans take more memory than this computer has, or too long, on so many processes."""
+    refuse_large(plans, processes)
+    refuse_long(plans, processes)
+
+
+def refuse_large(plans, processes):
+    """Raise ScenarioError if the largest plans, one a process, do not fit into the memory of this computer."""
+    there, sizes = memory(), sorted(map(size, plans))
+    if (wanted := sum(sizes[-processes:])) <= there:
+        return
+    raise ScenarioError(
+        f"this takes about {wanted / 2**30:,.1f} GB of memory, and this computer has {there / 2**30:,.1f}; processes: "
+        f"{processes}. What would help: {smaller(plans, wanted / there)}. {ANYWAY}"
+    )
+
+
+def size(plan):
+    """The bytes of the tables of a plan, while they grow and while everything moves."""
+    mapped = pages(plan) * (2 * structs.PTE.itemsize + structs.CONSIDERED.itemsize)
+    return sum(plan.machine.frames) * structs.PAGE.itemsize + 3 * 4 * plan.kernel.swap + mapped
+
+
+def memory():
+    """The bytes of memory that this computer has; infinite where nobody says."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, for one
+        return float("inf")
+
+
+def smaller(plans, factor):
+    """What to do about plans that are too large by some factor."""
+    scale = Fraction(min(plan.scale for plan in plans) / 2 ** ceil(log2(factor))).limit_denominator(10**6)
+    return f"a smaller machine, as with --set scale={scale}"
+
+
+def refuse_long(plans, processes):
     """Raise ScenarioError if numba is not there and plans take long, on so many processes."""
     sizes = [pages(plan) for plan in plans if not plan.kernel.compiled]  # one that must be compiled says so itself
     seconds = max([sum(sizes) / processes, *sizes]) * PAGE
     if seconds <= PATIENCE or have_numba():
         return
-    scale = Fraction(min(plan.scale for plan in plans) / 2 ** ceil(log2(seconds / PATIENCE))).limit_denominator(10**6)
     raise ScenarioError(
         f"without numba this takes about {said(seconds)}: {sum(sizes):,} pages at {PAGE * 1e6:.0f} us, "
-        f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or a smaller "
-        f"machine, as with --set scale={scale}. To begin all the same: --anyway (in Python: anyway=True)"
+        f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or "
+        f"{smaller(plans, seconds / PATIENCE)}. {ANYWAY}"
     )
 
 

@@ -3,15 +3,17 @@
 import copy
 import functools
 import inspect
+import json
 import tomllib
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from . import plans, report
-from .estimate import refuse_long
-from .schema import SCENARIO, ScenarioError, Table, Tables, near, read
+from .estimate import refuse
+from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read
 
+WORDS = {"name", "question", "grid", "report"}  # keys of a file on which no figure depends, or only in part
 SHIPPED = resources.files("mmsim") / "scenarios"
 
 
@@ -63,9 +65,12 @@ class Scenario:
                 raise ScenarioError(f"no scenario is called {str(file)!r}; {near(file, scenarios())}")
             path = SHIPPED / f"{file}.toml"
         try:
-            return cls.loads(path.read_text(encoding="utf-8"), str(file))
-        except (OSError, UnicodeError) as error:
-            raise ScenarioError(f"{file}: {getattr(error, 'strerror', '') or error}") from None
+            text = path.read_text(encoding="utf-8-sig")  # Windows' Notepad marks the order of bytes
+        except OSError as error:
+            raise ScenarioError(f"{file}: {error.strerror}") from None
+        except ValueError as error:
+            raise ScenarioError(f"{file}: {error}; save it as UTF-8") from None
+        return cls.loads(text, str(file))
 
     @classmethod
     def loads(cls, text, file="the text"):
@@ -74,6 +79,8 @@ class Scenario:
             document = tomllib.loads(text)
         except ValueError as error:  # says line and column
             raise ScenarioError(f"{file}: this is not TOML: {error}") from None
+        except RecursionError:
+            raise ScenarioError(f"{file}: {TOO_DEEP}") from None
         source = file, document
         plan = check(source)
         for key, value in ((key, value) for key, values in plan.grid.items() for value in values):
@@ -104,7 +111,7 @@ class Scenario:
         times : dict, optional
             Multiply some costs once the machine is built, as in ``{"copy": 2}``.
         anyway : bool
-            Begin also where numba is not installed and the run takes over a minute.
+            Begin also where the run needs more memory than there is, or over a minute because numba is missing.
 
         Returns
         -------
@@ -114,11 +121,11 @@ class Scenario:
         Raises
         ------
         ScenarioError
-            For a key that is no parameter, a value that cannot be, and a run that takes too long (see `anyway`).
+            For a key that is no parameter, a value that cannot be, and a run that takes too much (see `anyway`).
         """
         self.accept(parameters or {})
         if self.plan and not anyway:
-            refuse_long([self.plan(parameters or {})])
+            refuse([self.plan(parameters or {})])
         kernel = call(self.build, parameters or {})
         scaled = {cost: round(getattr(kernel.costs, cost) * by) for cost, by in (times or {}).items()}
         kernel.costs = replace(kernel.costs, **scaled)
@@ -134,6 +141,14 @@ class Scenario:
                 known = [p for f in (self.build, self.trigger) for p in inspect.signature(f).parameters]
                 raise ScenarioError(f"{self.name} has no parameter {key!r}; {near(key, known)}")
 
+    def content(self):
+        """What it is known by: all that its figures depend on, but not its name, nor which figures are shown."""
+        if self.source is None:
+            return self.build, self.trigger
+        report = {key: value for key, value in self.source.get("report", {}).items() if key != "figures"}
+        said = {key: value for key, value in self.source.items() if key not in WORDS} | {"report": report}
+        return json.dumps(said, sort_keys=True, default=str)
+
     def __repr__(self):
         return f"<Scenario {self.name}>"
 
@@ -144,6 +159,7 @@ def scenarios():
     return {f.name.removesuffix(".toml"): tomllib.loads(f.read_text(encoding="utf-8"))["question"] for f in files}
 
 
+TOO_DEEP = "brackets or tables are nested too deeply; no value needs more than two brackets"
 ALL = {"parameters", "params", "p"}  # an argument of such a name gets all parameters, as a dict
 
 
@@ -165,8 +181,8 @@ def check(source, parameters=None):
     file, document = source
     try:
         document = copy.deepcopy(document)
-        for key, value in (parameters or {}).items():
-            put(document, key, value)
+        for key, value in sorted((parameters or {}).items(), key=lambda item: item[0].count(".")):
+            put(document, key, value)  # a table before the keys in it
         plan = read(SCENARIO, document, {}, "")
         memory = sum(area.size for task in plan.task for area in task.memory)
         if memory > sum(plan.machine.frames) + plan.kernel.swap:
@@ -174,6 +190,8 @@ def check(source, parameters=None):
                                 "machine.memory; make one of them smaller, or the other larger")  # fmt: skip
     except ScenarioError as error:
         raise ScenarioError(f"{file}: {error}") from None
+    except RecursionError:
+        raise ScenarioError(f"{file}: {TOO_DEEP}") from None
     return plan
 
 
@@ -188,8 +206,7 @@ def put(document, dotted, value):
                 place[part] = {what.short: place[part]}
             place = place.setdefault(part, [] if isinstance(what, Tables) else {})
         elif isinstance(what, Tables):
-            if not isinstance(place, list) or not all(isinstance(entry, dict) for entry in place):
-                raise ScenarioError(f"{'.'.join(path)} is {place!r}: begin each one with [[{'.'.join(path)}]]")
+            check_tables(place, ".".join(path))
             names = [entry.get("name") for entry in place]
             what, place = what.table, place[names.index(known(part, names, path))]
         path.append(part)

@@ -22,6 +22,7 @@ from .report import FIGURES
 
 UNITS = {f"{letter}{i}B": 1024**n / PAGE_SIZE for n, letter in enumerate("KMGT", 1) for i in ("", "i")}  # pages
 TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+MOST_PAGES, MOST_TIME = 1 << 30, 10**18  # 4 TB: numbers of pages have 32 bits; 30 years in ns
 REQUIRED = object()
 
 
@@ -71,14 +72,19 @@ def read(what, value, world, where):
 
 def read_tables(table, value, world, where):
     """Read an array of tables."""
-    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise ScenarioError(f"{where} is {value!r}: begin each one with [[{where}]]")
+    check_tables(value, where)
     names = [part.get("name", i) for i, part in enumerate(value)]
     again = next((n for n in names if names.count(n) > 1), None)
     if again:
         raise ScenarioError(f"{where}: two are called {again!r}; give each a name of its own")
     world[where] = names
     return [read(table, part, world, f"{where}.{n}") for n, part in zip(names, value, strict=True)]
+
+
+def check_tables(value, where):
+    """ScenarioError for what is no array of tables."""
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+        raise ScenarioError(f"{where} is {value!r}: begin each one with [[{where}]]")
 
 
 def read_table(table, value, world, where):
@@ -149,7 +155,7 @@ def number(least, most, kind=int):
 def scale(value, _):
     try:
         return number(1e-9, 1_000, float)(float(Fraction(value)), _)
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ArithmeticError):
         raise ValueError('every size is multiplied by it: a number above 0, as in 0.001 or "1/1024"') from None
 
 
@@ -166,6 +172,8 @@ def quantity(value, units, what):
 def size(value, world):
     """Pages, times the scale."""
     pages = quantity(value, UNITS, 'a number of pages, or a text as in "16 GB" or "512 MB"') * world["scale"]
+    if pages > MOST_PAGES:
+        raise ValueError(f"it is at most {MOST_PAGES:,} pages, 4 TB")
     return max(round(pages), pages > 0)
 
 
@@ -174,7 +182,10 @@ def sizes(value, world):
 
 
 def time(value, _):
-    return round(quantity(value, TIMES, 'a number of ns, or a text as in "20 us"'))
+    ns = quantity(value, TIMES, 'a number of ns, or a text as in "20 us"')
+    if ns > MOST_TIME:
+        raise ValueError(f"it is at most {MOST_TIME:,} ns")
+    return round(ns)
 
 
 def hold(value, world):
@@ -207,7 +218,7 @@ def one_of(known):
     """A reader of one of some words."""
 
     def word(value, _):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise ValueError(near(value, known))
         return value
 
@@ -264,10 +275,14 @@ def make_machine(preset, nodes, remote, distances, memory):
     if len(given) != 1:
         raise ValueError(f"give one of preset, nodes and distances, not {len(given)} of them")
     if preset:
-        return Topology.preset(preset, memory)
-    if nodes:
-        return Topology.uniform(nodes, memory, remote)
-    return Topology.from_matrix(distances, memory)
+        machine = Topology.preset(preset, memory)
+    elif nodes:
+        machine = Topology.uniform(nodes, memory, remote)
+    else:
+        machine = Topology.from_matrix(distances, memory)
+    if sum(machine.frames) > MOST_PAGES:
+        raise ValueError(f"memory: {sum(machine.frames):,} pages in all; it is at most {MOST_PAGES:,}, 4 TB")
+    return machine
 
 
 def make_costs(preset, **changed):

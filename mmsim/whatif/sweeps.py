@@ -1,11 +1,13 @@
 """sweep: one scenario in many variants, in parallel processes, kept on disk row by row."""
 
 import contextlib
-import hashlib
 import itertools
 import json
 import random
+import re
+import tempfile
 import tomllib
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import joblib
@@ -14,7 +16,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..config import Costs
-from .estimate import refuse_long
+from .estimate import refuse
+from .kept import Log
 from .scenario import Scenario, ScenarioError
 
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
@@ -22,7 +25,7 @@ COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no param
 
 def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sensitivity=False,
           anyway=False):
-    """Run every combination of some parameters; a point that fails is a row with its error.
+    """Run every combination of some parameters; a point that fails, or ends its process, is a row with its error.
 
     Processes of this machine share the work.  For a cluster of machines, use joblib's dask backend:
     ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``.
@@ -33,18 +36,20 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     grid : dict, optional
         ``{parameter: values}``; default: the grid of the scenario.
     jobs : int
-        Processes; -1: one for each core, 1: none but this one.
+        Processes; -1: one for each core, 1: none but this one, so that a point which ends its process ends all.
     progress : bool
         Show a progress bar.
     keep : path, optional
         A file (JSON, one row a line) to which each finished row goes at once.  If a sweep was interrupted,
-        another one with the same file goes on from there.
+        another one with the same file goes on from there; points that failed are tried again.  The file belongs to one
+        scenario, which it knows by its content: where the functions or the tables have changed, it is refused.
     seed : int
         Python's and numpy's random numbers start from it and from the parameters, at every point.
     sensitivity : bool
         Run each point also with each of the `Costs` halved and doubled: columns "costs of" and "times".
     anyway : bool
-        Begin also where numba is not installed and the sweep takes over a minute; else that is a ScenarioError.
+        Begin also where a point needs more memory than there is, or the sweep over a minute because numba is
+        missing; else that is a ScenarioError.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def value_of(text):
     """A value as TOML has it; what is none is a text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 
@@ -101,13 +106,14 @@ def values_of(text):
 def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     """An iterator over (name of the point, row) as points finish: first those that a file has kept, then new ones.
 
-    ScenarioError, before anything runs, if the new ones take too long; `anyway`: not then.
+    ScenarioError, before anything runs, if the new ones take too much (see `refuse`); `anyway`: not then.
     """
     log = Log(keep, scenario, seed) if keep else None
-    old = {key: row for key, row in (log.read() if log else {}).items() if key in todo}
+    kept = log.read() if log else {}
+    old = {key: row for key, row in kept.items() if key in todo and set(row) != {"error"}}  # without figures: once more
     new = {key: parameters for key, parameters in todo.items() if key not in old}
     if scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
-        refuse_long(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
+        refuse(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
 
     def each():
         yield from old.items()
@@ -133,11 +139,59 @@ def own(parameters):
 
 def run_points(left, jobs):
     """Yield what `run_point` gives for each of some arguments, as it comes."""
-    if len(left) > 4 * joblib.effective_n_jobs(jobs) > 4:
-        yield run_point(*left.pop(0))  # compiles what is to be compiled; the processes find it on disk
-    yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(run_point)(*args) for args in left
-    )
+    many = len(left) > 4 * joblib.effective_n_jobs(jobs) > 4
+    first = 1 if many else 0  # compiles what is to be compiled; the others find it on disk
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as begun:
+        for part in (left[:first], left[first:]):
+            yield from run_in_processes(dict(enumerate(part)), jobs, Path(begun))
+
+
+def run_in_processes(left, jobs, begun):
+    """`run_points` in parallel; a point that ends its process ends no other.
+
+    Parameters
+    ----------
+    left : dict
+        {number: arguments of a point}; what is done is taken out.
+    begun : Path
+        A folder in which each point has a file as long as it runs.
+    """
+
+    def parallel(some):
+        marked = (joblib.delayed(run_marked)(begun / str(n), n, args) for n, args in some)
+        return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(marked)
+
+    while left:
+        try:
+            for n, found in parallel([*left.items()]):
+                del left[n]
+                yield found
+        except BrokenProcessPool:  # all that was under way is lost; it runs again, one point at a time
+            for n in [n for n in left if (begun / str(n)).exists()] or [*left]:
+                args = left.pop(n)
+                try:
+                    ((_, found),) = parallel([(n, args)])
+                except BrokenProcessPool as error:
+                    found = args[1], {"error": how_it_ended(error)}
+                (begun / str(n)).unlink(missing_ok=True)
+                yield found
+
+
+def run_marked(mark, n, args):
+    """(n, what `run_point` gives); while it runs, a file says so."""
+    with contextlib.suppress(OSError):  # another computer of a cluster has no such folder
+        mark.touch()
+    found = run_point(*args)
+    with contextlib.suppress(OSError):
+        mark.unlink()
+    return n, found
+
+
+def how_it_ended(error):
+    """What joblib says of a process that has ended, as the error of its point."""
+    codes = re.search(r"workers are \{(.*)\}", str(error))
+    memory = ", as where memory runs out" * ("SIGKILL" in str(error))
+    return f"the process of this point has ended: {codes[1] if codes else 'nothing says why'}{memory}"
 
 
 def run_point(scenario, key, parameters, seed):
@@ -147,7 +201,7 @@ def run_point(scenario, key, parameters, seed):
     times = {} if parameters.get(COST, "none") == "none" else {parameters[COST]: parameters[FACTOR]}
     try:
         return key, scenario.run(own(parameters), times, anyway=True).figures
-    except Exception as error:  # whatever a point does, the others go on
+    except (Exception, SystemExit) as error:  # whatever a point does, the others go on
         return key, {"error": f"{type(error).__name__}: {error.args[-1] if error.args else ''}"}
 
 
@@ -160,28 +214,3 @@ def table(scenario, todo, done):
     parameters = list(next(iter(todo.values())))
     columns = [*parameters, *(figure for figure in scenario.figures if figure != "error"), "error"]
     return pd.DataFrame(found).reindex(columns=columns)
-
-
-class Log:
-    """The file in which a sweep keeps its rows; its first line says of which scenario they are."""
-
-    def __init__(self, path, scenario, seed):
-        self.path = Path(path)
-        text = json.dumps([scenario.name, scenario.source, seed], sort_keys=True, default=str)
-        self.head = {"scenario": scenario.name, "digest": hashlib.sha256(text.encode()).hexdigest()[:16]}
-
-    def read(self):
-        """{name of the point: row} of what the file holds; it is begun if it is not there."""
-        text = self.path.read_text() if self.path.exists() else ""
-        head, *lines = text.splitlines(keepends=True) or [json.dumps(self.head) + "\n"]
-        if head.rstrip() != json.dumps(self.head):
-            raise ValueError(f"keep: {self.path} has rows of another scenario or seed; name another file, or delete it")
-        whole = [line for line in lines if line.endswith("\n")]  # the last one may have been cut off
-        if text != head + "".join(whole):
-            self.path.write_text(head + "".join(whole))
-        return {kept["point"]: kept["row"] for kept in map(json.loads, whole)}
-
-    def append(self, key, row):
-        """Write one row; it is on disk when this returns."""
-        with self.path.open("a") as file:
-            file.write(json.dumps({"point": key, "row": row}) + "\n")
