@@ -208,10 +208,11 @@ def test_without_a_display_lab_opens_no_browser_and_says_what_to_do(
 # -- as a process
 
 
-def start(*argv, **options):
+def start(*argv):
+    """Start a command that can be interrupted, also where whoever started the tests ignores ctrl-C."""
     return subprocess.Popen(
         [sys.executable, "-m", "mmsim", *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, **options,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

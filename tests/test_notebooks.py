@@ -1,14 +1,11 @@
-"""The form of the notebooks, and that cells which a reader may pass over can be passed over. nbmake runs them whole."""
+"""The form of the notebooks. nbmake runs them whole, tests/browser/test_site.py without what can be passed over."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from cells import FILES, FOLDER, code_cells, is_claim
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
-FILES = sorted(FOLDER.glob("*.ipynb"))
 MAX_LINES, MAX_WIDTH = 15, 80  # so wide is a cell in a window of 800 pixels
 
 
@@ -17,16 +14,8 @@ def notebook(request):
     return nbformat.read(request.param, as_version=4)
 
 
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def text_of(notebook):
     return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-
-
-def is_claim(cell):
-    return "assert" in cell.metadata.get("tags", ())
 
 
 def test_there_are_notebooks():
@@ -89,25 +78,3 @@ def test_links_lead_somewhere(notebook):
 def test_every_fold_is_closed(notebook):
     for cell in notebook.cells:
         assert cell.source.count("<details>") == cell.source.count("</details>") == cell.source.count("<summary>")
-
-
-def shown(notebook):
-    """Run a notebook: {cell: the text that it shows}, without widgets and without where objects lie in memory."""
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    texts = {
-        cell.id: "".join(
-            output.get("text") or output.data["text/plain"]  # printing may arrive in one piece or in several
-            for output in cell.outputs
-            if "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
-        )
-        for cell in code_cells(notebook)
-        if not is_claim(cell)
-    }
-    return {cell: re.sub(r"\b0x[0-9a-f]{6,}", "0x", text) for cell, text in texts.items()}
-
-
-@pytest.mark.full
-def test_same_result_each_time_and_without_the_folded_cells(notebook):
-    short = notebook.copy()
-    short.cells = [cell.copy() for cell in notebook.cells if not is_claim(cell)]
-    assert shown(notebook) == shown(short)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from cells import FILES, run, said, tagged
 
 from mmsim import lessons
 from mmsim.lessons import ask
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUESTION = re.compile(r"\bcheck\((\w+\.\w+),")
 
 
@@ -31,10 +30,6 @@ def copies(tmp_path_factory):
 def pair(request, copies):
     """A notebook and its copy."""
     return nbformat.read(request.param, as_version=4), nbformat.read(copies / request.param.name, as_version=4)
-
-
-def tagged(notebook, *tags):
-    return [cell for cell in notebook.cells if set(tags) & set(cell.metadata.get("tags", ()))]
 
 
 def test_nothing_is_lost_but_solutions_and_checks(pair):
@@ -66,11 +61,9 @@ def test_each_exercise_has_a_solution_that_is_tried(pair):
 @pytest.mark.full
 def test_the_copies_run_and_wait_for_answers(pair, copies):
     _, copy = pair
-    NotebookClient(copy, timeout=300, resources={"metadata": {"path": str(copies)}}).execute()
-    for cell in tagged(copy, "exercise"):
-        said = "".join(output.get("text") or output.data["text/plain"] for output in cell.outputs)
+    for cell in tagged(run(copy, copies), "exercise"):
         waits = re.search(r"^(\w+ = |    |    return )\.\.\.$", cell.source, re.MULTILINE)  # others: what to repair
-        assert ("No answer yet" if waits else "not yet") in said.replace("Not yet", "not yet"), cell.id
+        assert ("No answer yet" if waits else "not yet") in said(cell).replace("Not yet", "not yet"), cell.id
 
 
 def test_links_between_the_copies_hold(copies):

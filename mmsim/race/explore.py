@@ -49,6 +49,7 @@ class Race:
         self._start = {name: array.copy() for name, array in self.kernel.tables.items() if name != "event"}
         self._start["considered"] = self.kernel.tables["considered"] = self.kernel.tables["considered"].repeat(8)
         self.kernel._bind()
+        self._flags = self.kernel.tables["mem_map"]["flags"]
         self.restart()
 
     def restart(self):
@@ -70,7 +71,7 @@ class Race:
             self.points[name], harm = None, end.value
         self.harm = self.harm or harm or ""
         sys.current = PID_KERNEL
-        locked = np.flatnonzero(self.kernel.tables["mem_map"]["flags"] & structs.PG_locked).tolist()
+        locked = (self._flags & structs.PG_locked).nonzero()[0].tolist()
         self.holders = {pfn: self.holders.get(pfn, name) for pfn in locked}
 
     def blocked(self, name):
@@ -94,11 +95,12 @@ class Race:
 
     def step(self, name):
         """Let one actor run to its next point."""
-        if name not in self.choices:
+        waiting = [n for n in self.points if self.blocked(n)]
+        if not self.points[name] or name in waiting:
             why = self.waits_for(name) or "has finished"
             raise ValueError(f"name: {name} cannot run, it {why}; choose one of {', '.join(self.choices)}")
         self.history.append((name, self.points[name].what))
-        self.waited.append([n for n in self.points if self.blocked(n)])
+        self.waited.append(waiting)
         self._advance(name)
 
     def replay(self, names):

@@ -1,49 +1,51 @@
 """The MigrationLab in a real browser: what a student does with it, by mouse and by keys."""
 
-import json
 import textwrap
 
+import nbformat
 import pytest
-from lab import SESSION, run_all, settled
+from lab import SESSION, SHOWN, run_all, settled
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 from student import SUM, at_step
-
-SOURCE = "from mmsim.widgets import MigrationLab\nlab = MigrationLab()\nlab"
-
-
-def write_notebook(folder, source):
-    """A notebook of one cell: its file."""
-    cell = {"cell_type": "code", "id": "lab", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "lab.ipynb").write_text(json.dumps(notebook))
-    return folder / "lab.ipynb"
-
-
-@pytest.fixture
-def open_cells(open_notebook, tmp_path):
-    """Return a function that opens a notebook with one cell of that source, run."""
-    return lambda source: open_notebook(write_notebook(tmp_path, textwrap.dedent(source).strip()))
 
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory):
-    """A notebook with nothing but a MigrationLab."""
-    return write_notebook(tmp_path_factory.mktemp("lab"), SOURCE)
+    """A notebook with one cell: its file."""
+    file = tmp_path_factory.mktemp("lab") / "lab.ipynb"
+    python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[new_code_cell()], metadata=python), file)
+    return file
 
 
 @pytest.fixture
-def lab(finished, notebook):
-    """Its page, which most tests here share; for each of them it is run anew."""
-    page = finished(notebook)
-    run_all(page)
+def run_cell(finished, notebook):
+    """Return a function that puts lines into the cell and runs it: the page, which all tests here share."""
+
+    def run_cell(lines):
+        page = finished(notebook)
+        set_source = f"source => {SHOWN}.content.widgets[0].model.sharedModel.setSource(source)"
+        page.evaluate(set_source, textwrap.dedent(lines).strip())
+        run_all(page)
+        return page
+
+    return run_cell
+
+
+@pytest.fixture
+def lab(run_cell):
+    """The page with a MigrationLab of its own for each test."""
+    page = run_cell("from mmsim.widgets import MigrationLab\nlab = MigrationLab()\nlab")
     at_step(page, 0)
     return page
 
 
 def beside(page, text):
+    """Choose what is shown beside the machine; the buttons have moved when this returns."""
     page.get_by_label("beside it").select_option(text)
-    expect(page.locator(".mm-picture")).to_have_count(2)
+    settled(page)
+    expect(page.locator(".mm-picture")).to_have_count(1 + (text != "nothing"))
 
 
 def press(page, name):
@@ -99,19 +101,18 @@ def test_twenty_quick_clicks(lab):
     expect(lab.locator(".mm-said")).to_contain_text("event 20 of")
 
 
-def test_what_is_done_while_the_kernel_is_busy_happens_in_order(open_cells):
+def test_what_is_done_while_the_kernel_is_busy_happens_in_order(lab):
     busy = "import time\nfor _ in range(20): time.sleep(0.1)"
-    page = open_cells(SOURCE)
-    press(page, "Step")
-    at_step(page, 1)
-    page.evaluate(f"code => {{ {SESSION}.session.kernel.requestExecute({{ code }}); }}", busy)
+    press(lab, "Step")
+    at_step(lab, 1)
+    lab.evaluate(f"code => {{ {SESSION}.session.kernel.requestExecute({{ code }}); }}", busy)
     for name in ("Step", "Last", "Back"):
-        press(page, name)
-    page.get_by_role("slider", name="event").fill("200")
-    press(page, "Step")
-    at_step(page, 201)
-    settled(page)
-    assert page.locator(".mm-picture").get_attribute("data-step") == "201"
+        press(lab, name)
+    lab.get_by_role("slider", name="event").fill("200")
+    press(lab, "Step")
+    at_step(lab, 201)
+    settled(lab)
+    assert lab.locator(".mm-picture").get_attribute("data-step") == "201"
 
 
 def test_by_keys_alone(lab):
@@ -221,8 +222,7 @@ def test_nothing_jumps_beside_another_machine_with_the_source_shown(lab):
 @pytest.mark.parametrize("other", ["nothing", "the baseline, no patches"])
 def test_nothing_is_wider_than_the_page(lab, width, other):
     lab.set_viewport_size({"width": width, "height": 800})
-    lab.get_by_label("beside it").select_option(other)
-    settled(lab)
+    beside(lab, other)
     over = """() => [...document.querySelectorAll('.mm-lab, .mm-lab *')].filter(e => e.checkVisibility()
         && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible').map(e => e.className)"""
     assert lab.evaluate(over) == []
@@ -231,7 +231,7 @@ def test_nothing_is_wider_than_the_page(lab, width, other):
 @pytest.mark.parametrize("other", ["nothing", "the same without patch 4"])
 def test_axe_finds_nothing_serious(lab, other):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    lab.get_by_label("beside it").select_option(other)
+    beside(lab, other)
     press(lab, "Source ▸")
     press(lab, "Last")
     press(lab, "Back")
@@ -241,8 +241,8 @@ def test_axe_finds_nothing_serious(lab, other):
     assert not bad
 
 
-def test_eight_nodes_fit_one_screen(open_cells):
-    page = open_cells("""
+def test_eight_nodes_fit_one_screen(run_cell):
+    page = run_cell("""
         from mmsim import Kernel, Topology
         from mmsim.widgets import MigrationLab
         kernel = Kernel(Topology.preset("altix-8n", 256))
@@ -253,8 +253,8 @@ def test_eight_nodes_fit_one_screen(open_cells):
     assert page.locator(".mm-lab").bounding_box()["height"] < 690
 
 
-def test_keys_typed_into_other_widgets_stay_there(open_cells):
-    page = open_cells("""
+def test_keys_typed_into_other_widgets_stay_there(run_cell):
+    page = run_cell("""
         from mmsim import lessons
         from mmsim.questions import lesson01
         from mmsim.widgets import ConfigMatrix, RacePlayer

@@ -18,7 +18,9 @@ import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
+from cells import FILES, code_cells, is_claim, run, said
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,21 @@ def test_lessons_are_readable_without_a_kernel(site):
         assert any(f"notebooks/{notebook.name}" in to for to in binder), "no link to the lesson on Binder"
         assert f"../_sources/notebooks/{notebook.name}" in page.to, "no link to the notebook itself"
         assert (site / "lite/files" / notebook.name).exists()
+
+
+def shown(notebook):
+    """The lines that each cell shows, without claims, and without empty ones, of which MyST-NB leaves some out."""
+    texts = {cell.id: said(cell) for cell in code_cells(notebook) if not is_claim(cell)}
+    return {cell: list(filter(str.strip, text.splitlines())) for cell, text in texts.items()}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_same_result_each_time_and_without_the_folded_cells(site, file):
+    """Whoever runs a lesson sees what the site shows, also without the cells that check its claims."""
+    whole = nbformat.read(ROOT / "build/jupyter_execute/notebooks" / file.name, as_version=4)
+    short = nbformat.read(file, as_version=4)
+    short.cells = [cell for cell in short.cells if not is_claim(cell)]
+    assert shown(whole) == shown(run(short))
 
 
 def test_widgets_are_bundled_in_the_versions_that_are_installed_here(site):

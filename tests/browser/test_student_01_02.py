@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from lab import settled
 from playwright.sync_api import expect
 from student import button, check_that_everyone_can_read, serious, solve
 
@@ -126,6 +127,7 @@ def test_the_counterexample_is_replayed_and_the_patch_prevents_it(finished):
     expect(player).to_contain_text("Without patch 2")
     options = player.get_by_label("Outcome").locator("option").all_inner_texts()
     player.get_by_label("Outcome").select_option(next(o for o in options if "was the last" in o.replace("\xa0", " ")))
+    settled(page)
     for step in range(1, 13):
         player.get_by_role("button", name=re.compile("^Next: ")).click()
         expect(said).to_contain_text(f"Step {step},")

@@ -1,6 +1,7 @@
 """Lessons 03 and 04 as a student goes through them: predict, run the lab, solve the exercises; 03 by keys alone."""
 
 import pytest
+from lab import settled
 from playwright.sync_api import expect
 from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise
 
@@ -122,6 +123,7 @@ def test_lesson_04_predict_run_and_check(finished):
     counters = lab.locator(".mm-panels")
     expect(counters).to_contain_text("swap slots in use\t0", use_inner_text=True)
     lab.get_by_label("4 remove_from_swap").uncheck()
+    settled(page)
     button(lab, "Last").click()
     expect(counters).to_contain_text("swap slots in use\t8", use_inner_text=True)
     assert not serious(page, ".mm-lab")

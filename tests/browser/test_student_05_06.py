@@ -1,6 +1,7 @@
 """Lessons 05 and 06 as a student goes through them: predict, run the lab, solve the exercises."""
 
 import pytest
+from lab import settled
 from playwright.sync_api import expect
 from student import button, cell, check_that_everyone_can_read, output, serious, solve, try_exercise
 
@@ -39,6 +40,7 @@ def test_lesson_05_predict_run_and_check(finished):
     expect(sentence).to_contain_text("migrate_pages returned 0; pages: direct 18")
     expect(lab.locator(".mm-sentences")).to_contain_text("migrate_pages returned 0; pages: swapped out 6")
     lab.get_by_label("C cpuset").check()
+    settled(page)
     button(lab, "Last").click()
     expect(sentence).to_contain_text("pages: direct 18")
     assert not serious(page, ".mm-lab")
@@ -73,6 +75,7 @@ def test_lesson_06_predict_run_and_check(finished):
     expect(sentences).to_contain_text("pages: direct after writeout 18, retries exhausted 2")
     expect(lab.locator(".mm-panels")).to_contain_text("file writes\t6\t14", use_inner_text=True)
     lab.get_by_label("6 buffers").uncheck()
+    settled(page)
     button(lab, "Last").click()
     expect(lab.locator(".mm-said")).to_contain_text("pages: direct after writeout 18, retries exhausted 2")
     assert not serious(page, ".mm-lab")

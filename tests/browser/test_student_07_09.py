@@ -1,6 +1,7 @@
 """Lessons 07 and 09 as a student goes through them: predict, run, solve the exercises."""
 
 import pytest
+from lab import settled
 from playwright.sync_api import expect
 from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise
 
@@ -39,6 +40,7 @@ def test_lesson_07_predict_run_and_check(finished):
     )
     expect(lab.locator(".mm-panels")).to_contain_text("no memory for a radix tree node")
     lab.get_by_label("7 gfp mask").uncheck()
+    settled(page)
     button(lab, "Last").click()
     expect(lab.locator(".mm-said")).to_contain_text("returned 12; pages: direct 40, failed for good 12")
     assert not serious(page, ".mm-lab")
