@@ -32,10 +32,12 @@ def kernel_modules():
 
 
 def describe(value):
-    """All of a global of a kernel module that compiled code depends on, as text."""
+    """All of a global of a kernel module that compiled code depends on, as text, the same in each process."""
     if isinstance(value, types.FunctionType):
-        code = value.__code__
-        return repr((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+        return describe(value.__code__)
+    if isinstance(value, types.CodeType):  # also inside another one: its repr has an address, new in each process
+        constants = [describe(one) if isinstance(one, types.CodeType) else repr(one) for one in value.co_consts]
+        return repr((value.co_code, constants, value.co_names, value.co_varnames))
     return repr(value) if isinstance(value, (int, tuple, np.dtype)) else ""
 
 

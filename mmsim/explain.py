@@ -18,7 +18,7 @@ THERE, ELSEWHERE, LEFT, HIDDEN, ALONG, CACHED, SWAPPED, ZERO, FILE_ONLY, ABSENT 
 # Reasons that name tasks: those with the vma, else others than the one in the record; where there are some.
 BY = {
     trace.R_PINNED: "pinned by {}: more references than anyone accounts for",
-    trace.R_SHARED: "its file is mapped by others too, by {}",
+    trace.R_SHARED: "its file is mapped by others too: {}",
     trace.R_VMA_LOCKED: "mapped by a locked vma of {}",
     trace.R_VMA_RESERVED: "mapped by a reserved vma of {}",
 }

@@ -171,12 +171,17 @@ def vmstat(kernel):
     return pd.Series(counters, name="vmstat")
 
 
+def vm_flag_names(flags):
+    """Those of the flags of a vma that make it not migratable: 'VM_LOCKED, VM_IO'."""
+    return trace.VM_FLAGS[(int(flags) & structs.VM_NOT_MIGRATABLE) // structs.VM_LOCKED]
+
+
 def event_text(row, tasks=None):
     """What happened, in words, for a row of the event table; `tasks`: what to call them, by pid."""
     arg = int(row["arg"])
     text = trace.EVENTS[row["code"]][2]
     words = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are", "task": (tasks or {}).get(arg, f"pid {arg}"),
-             "source": arg // 256, "target": arg % 256, "flags": trace.vm_flag_names(arg)}  # fmt: skip
+             "source": arg // 256, "target": arg % 256, "flags": vm_flag_names(arg)}  # fmt: skip
     return text.format(page=row["page"], new=row["new_page"], arg=arg, **words)
 
 

@@ -5,10 +5,9 @@ import numpy as np
 from .errors import BrokenOff, KernelBug, KernelHang, OutOfMemory
 from .mm import structs
 from .mm.structs import PTE_PRESENT, PTE_SWAP
-from .mm.trace import vm_flag_names
 from .names import task_labels
 from .policy import format_nodes, policy_of
-from .results import governing, vma_ptes
+from .results import governing, vm_flag_names, vma_ptes
 
 MOST = 8  # nodes or ptes of a message
 BUGS = {
@@ -76,7 +75,7 @@ def stopped(kernel, since=""):
         page += f" ({at(kernel, there)})"
     if code == structs.HANG_UNMAP:
         holders = "; ".join(f"{actor(kernel, vma['vm_mm'])} maps it at {address:#x} in a vma with "
-                            f"{vm_flag_names(int(vma['vm_flags']))}" for address, present, vma in there
+                            f"{vm_flag_names(vma['vm_flags'])}" for address, present, vma in there
                             if present and vma["vm_flags"] & (structs.VM_LOCKED | structs.VM_RESERVED))  # fmt: skip
         return KernelHang(since + BUGS[code].format(page=page, who=who, holders=holders or "a locked vma maps it"))
     if code == structs.HANG_LOCK:

@@ -14,7 +14,7 @@ from machines import share
 from test_state_machine import Machine
 
 import mmsim
-from mmsim import Kernel, Topology, boot
+from mmsim import Kernel, Topology, boot, compile_cache
 
 
 class BothSpeeds(Kernel):
@@ -175,6 +175,13 @@ print(sum(compiled.compile_kernel()(mempolicy.do_migrate_pages).stats.cache_hits
 @pytest.mark.full
 def test_a_second_process_compiles_what_migrates(fresh):
     assert fresh("BROKEN = False" + MIGRATE) == "0 1\n"
+
+
+def test_the_cache_has_the_same_name_in_each_process():
+    """A code object inside another one is written with its address by repr()."""
+    described = [compile_cache.describe(value) for module in compile_cache.kernel_modules()
+                 for value in (*vars(module).values(), lambda k: sum(page for page in k))]  # fmt: skip
+    assert not [text for text in described if " at 0x" in text]
 
 
 def test_where_the_second_process_fails_this_one_compiles(fresh):

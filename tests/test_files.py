@@ -501,7 +501,7 @@ def test_move_leaves_files_that_others_map_read_only(shared_writable, others, mo
     assert paths(kernel) == {"direct" if moves else "not collected": N}
     whom = {1: "other0", 3: "other0, other1 and other2"}.get(others)
     if not moves:  # the file as a whole, also the pages that nobody else has touched
-        assert set(kernel.last.pages["reason"]) == {f"its file is mapped by others too, by {whom}"}
+        assert set(kernel.last.pages["reason"]) == {f"its file is mapped by others too: {whom}"}
 
 
 def test_move_all_takes_them():

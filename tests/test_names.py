@@ -173,7 +173,7 @@ def test_reasons_name_who_is_in_the_way():
     task.migrate_pages(0, 0, 1)
     assert kernel.last.stayed["reason"].tolist() == [
         f"pinned by {b.label}: more references than anyone accounts for",
-        f"its file is mapped by others too, by {b.label}, c, d and 3 others",
+        f"its file is mapped by others too: {b.label}, c, d and 3 others",
     ]
     kernel.unpin(b, range(heap.start, heap.start + 1))
     said = plots.describe(plots.paths(kernel.last))

@@ -105,14 +105,13 @@ PATHS = (
 (PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
  PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
 
-VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
-            VM_SHM: "VM_SHM"}  # fmt: skip
-
-
-def vm_flag_names(flags):
-    """The flags of a vma that make it not migratable: 'VM_LOCKED, VM_IO'."""
-    return ", ".join(name for bit, name in VM_NAMES.items() if flags & bit)
-
+_VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
+             VM_SHM: "VM_SHM"}  # fmt: skip
+# The names of each set of flags that make a vma not migratable, by flags // VM_LOCKED.
+VM_FLAGS = tuple(
+    ", ".join(name for bit, name in _VM_NAMES.items() if flags & bit)
+    for flags in range(0, VM_NOT_MIGRATABLE + 1, VM_LOCKED)
+)
 
 # Why a page has not moved yet, or never will.  From R_VMA on: one for each set of flags, see vma_reason().
 REASONS = (
@@ -122,7 +121,7 @@ REASONS = (
     "the file system refuses to move it", "no memory for the new pages",
     "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
     "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
-    *(f"its vma is not migratable ({vm_flag_names(flags)})" for flags in range(0, VM_NOT_MIGRATABLE + 1, VM_LOCKED)),
+    *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
 )  # fmt: skip
 (R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
  R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,

@@ -25,6 +25,7 @@ _LEAVES = {
     "not collected": [1], "freed from under us": [2], "failed for good": [3, 4], "retries exhausted": [2, 4, 5],
     "direct": [5], "direct after writeout": [5], "direct with buffers": [5], "swapped out": [5],
 }  # fmt: skip
+MOST_LINES = 12  # of reasons in a box
 STAYED = ("failed for good", "retries exhausted", "not collected")
 _PLACE = {stage: (1.3 * i, 0) for i, stage in enumerate(STAGES)} | {
     "retries exhausted": (4.55, 1.4), "not collected": (1.3, -1.4), "freed from under us": (2.6, -1.4),
@@ -72,7 +73,9 @@ def paths(migration, *, ax=None):
     """
     table, graph = migration.pages, flow(migration)
     by = "in-kernel caller" if migration.trigger == "kernel" else migration.trigger
-    ax = canvas(ax, 10.4, 4.8, f"What became of the pages ({by})")
+    lines = {path: max(0, len(_why(table, path)) - 4) for path in STAYED}
+    above, below = 0.14 * lines["retries exhausted"], 0.14 * max(lines["failed for good"], lines["not collected"])
+    ax = canvas(ax, 10.4, 4.8 + above + below, f"What became of the pages ({by})")
     size = 9 * zoom(ax, 8)
     arriving = {"considered": len(table)} | dict(graph.in_degree(_PLACE.keys() - {"considered"}, weight="pages"))
     shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}
@@ -97,7 +100,7 @@ def paths(migration, *, ax=None):
         lines = ["beside them:" if len(table) else "there was:", *(line for part in beside for line in wrap(part, 22))]
         note = "\n".join(lines)
         ax.text(_PLACE["considered"][0] - 0.6, -0.5, note, va="top", fontsize=size - 1, color=DARK)
-    ax.set(xlim=(-0.7, 9.6), ylim=(-2.25, 2.35))
+    ax.set(xlim=(-0.7, 9.6), ylim=(-2.25 - below, 2.35 + above))
     bare(ax)
     return ax, _text(migration)
 
@@ -112,8 +115,7 @@ def _draw_node(ax, name, count, table, size):
         look, size = LOOKS[name], size - 1
         lines = [*wrap(name, 14), f"{count:,}"]
         if count and name in STAYED:
-            why = [line for reason in _reasons(table, name) for line in wrap(reason, 18)]
-            lines += why if len(why) < 6 else [*why[:4], "…"]
+            lines += _why(table, name)
         text, colour = "\n".join(lines), look.ink if count else DARK
         ground = {"boxstyle": "square,pad=0.4", "facecolor": look.colour if count else WHITE, "edgecolor": edge}
         if x < 8:  # above and below the row they grow away from it, so that reasons have room
@@ -122,9 +124,15 @@ def _draw_node(ax, name, count, table, size):
     return ax.text(x, y, text, **options).get_bbox_patch()
 
 
+def _why(table, path):
+    """The lines that say why pages took a path; of many the first ones."""
+    lines = [line for reason in _reasons(table, path) for line in wrap(reason, 20)]
+    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "…"]
+
+
 def _reasons(table, path):
     """Why pages took a path, without what stands behind the colon; 'pinned 2' and its like where there are several."""
-    reasons = table.loc[table["path"] == path, "reason"].str.partition(":")[0].value_counts()
+    reasons = table.loc[table["path"] == path, "reason"].map(lambda reason: reason.partition(":")[0]).value_counts()
     return [r + f" {n:,}" * (len(reasons) > 1) for r, n in reasons.items() if r]
 
 
@@ -165,7 +173,8 @@ def compare(migrations, *, ax=None):
         left = left + table.loc[path]
     total = max(1, ends.max()) if len(table) else 1
     for i, (end, migration) in enumerate(zip(ends, migrations.values(), strict=True)):
-        ax.text(end + total / 80, i, _effort(migration), va="center", fontsize=8)
+        said = f"{_effort(migration)}{'; nothing to move' * (not end)}"
+        ax.text(end + total / 80, i, said, va="center", fontsize=8)
     ax.set_yticks(y, migrations)
     ax.set(xlim=(0, total * 1.3), ylim=(len(migrations) - 0.5, -0.5), xlabel="pages")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -225,7 +225,9 @@ class Recording:
         if self.migration is not None:
             words += [] if words else [f"{self.migration.trigger} returned {self.migration.returned}"]
             paths = ", ".join(f"{path} {n}" for path, n in self.migration.paths.items())
-            words.append("pages: " + (paths or f"nothing to move ({self.migration.there_was()})"))
+            beside = self.migration.there_was()
+            words.append(f"pages: {paths}" if paths else f"nothing to move ({beside})")
+            words += [f"passed over: {beside}"] * bool(paths and beside)
         return "; ".join(words) or "nothing was migrated"
 
     def story(self, page):
