@@ -1,6 +1,5 @@
 """Booting: the tables of a machine on which nothing runs yet, and the speed at which it is to run."""
 
-import functools
 import warnings
 
 import numpy as np
@@ -29,11 +28,17 @@ def load_compiler(compiled, frames):
     return None
 
 
-@functools.cache
+class SlowWarning(RuntimeWarning):
+    """A large machine is interpreted, as numba is missing."""
+
+
+warnings.simplefilter("always", SlowWarning, append=True)  # for each machine, not once; who has filters keeps them
+
+
 def warn_slow(reason):
-    """Say once that a large machine will be slow."""
+    """Say that a large machine will be slow."""
     message = f"{reason}: this machine is interpreted, some hundred times as slow as compiled; {ADVICE}"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, SlowWarning, stacklevel=4)
 
 
 def boot_tables(topology, config, patches, slots, costs, events):

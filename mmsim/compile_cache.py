@@ -3,6 +3,7 @@
 All of this comes before numba is imported: the second process is to begin as early as it can.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -43,10 +44,7 @@ def describe(value):
 
 @functools.cache
 def folder():
-    """The folder where numba may keep the code of the kernel as it is now; None where none can be made.
-
-    numba itself would not notice that a function which an entry point calls has changed.
-    """
+    """The folder for the code of the kernel as it is now, with all that it depends on; None where none can be made."""
     try:
         key = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {sys.version}".encode())
         for name in SOURCES:
@@ -55,7 +53,8 @@ def folder():
             key.update("".join(f"{name} {describe(value)}" for name, value in sorted(vars(module).items())).encode())
         here = platformdirs.user_cache_path("mmsim", appauthor=False) / f"kernel-{key.hexdigest()[:16]}"
         here.mkdir(parents=True, exist_ok=True)
-        os.utime(here)
+        with contextlib.suppress(OSError):  # one that was filled for us may be for reading only
+            os.utime(here)
         for old in sorted(here.parent.glob("kernel-*"), key=os.path.getmtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError, PackageNotFoundError):

@@ -7,7 +7,9 @@ is linked with all twins that it needs into one module, optimised as a whole, an
 import contextlib
 import functools
 import gc
+import hashlib
 import os
+import pickle
 import sys
 import threading
 import types as python_types
@@ -16,7 +18,9 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core.codegen import JITCodeLibrary, RuntimeLinker
-from numba.core.compiler import CompilerBase, PassManager
+from numba.core.caching import NullCache
+from numba.core.compiler import CompilerBase, CompileResult, PassManager
+from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 from tqdm.auto import tqdm
@@ -24,6 +28,7 @@ from tqdm.auto import tqdm
 from . import compile_cache
 from .mm import cpuset, filemap, memory, memory_failure, mempolicy, mmap, mmzone, shmem, swap, swapoff, timer, vmscan
 from .numba_tables import K, Tables as Tables
+from .writing import replacing
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
 ENTRIES = (
@@ -124,6 +129,41 @@ class KernelCompiler(CompilerBase):
         return [passes]
 
 
+class CodeFile(NullCache):
+    """The code of an entry point on disk, behind a checksum, as code with a wrong bit could end the process.
+
+    A damaged file counts as none, and is replaced.  Where no file can be written, there is none.
+    """
+
+    def __init__(self, folder, function):
+        self.folder, self.name = folder, f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+    def file(self, codegen):
+        """Code is for one processor; a home directory may serve several."""
+        cpu = hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()[:16]
+        return self.folder / f"{self.name}-{cpu}.code"
+
+    def load_overload(self, sig, target_context):  # noqa: ARG002
+        """What numba needs to go on with code from the disk, or None."""
+        target_context.refresh()
+        try:
+            content = self.file(target_context.codegen()).read_bytes()
+        except OSError:
+            return None
+        seal, code = content[:32], content[32:]
+        return CompileResult._rebuild(target_context, *pickle.loads(code)) if sealed(code) == seal else None
+
+    def save_overload(self, sig, cres):  # noqa: ARG002
+        code = dumps(cres._reduce())
+        with contextlib.suppress(OSError), replacing(self.file(cres.codegen)) as file:
+            file.write(sealed(code) + code)
+
+
+def sealed(code):
+    """The checksum of some code, 32 bytes."""
+    return hashlib.sha256(code).digest()
+
+
 @contextlib.contextmanager
 def no_garbage():
     """While numba compiles, nearly all that it makes stays: looking for garbage would take a tenth of the time."""
@@ -176,21 +216,15 @@ def compile_kernel(helped=True):
             delay=1, mininterval=0.5, leave=False,
         ) as bar:  # fmt: skip
             KernelCompiler.bar = bar
-            numba.config.CACHE_DIR, before = str(folder or ""), numba.config.CACHE_DIR
-            try:
-                twin = jit(function, shadows[function.__module__], cache=folder is not None)
-            finally:
-                numba.config.CACHE_DIR = before
+            twin = jit(function, shadows[function.__module__])
+            if folder:
+                twin._cache = CodeFile(folder, function)
             arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
             signature = (K(), *(ARRAYS.get(name, types.int64) for name in arguments))
             if helper and function.__name__ in helper.pending:
                 bar.set_postfix_str(f"{function.__name__} in a second process")
                 helper.wait_for(function.__name__)
-            try:
-                twin.compile(signature)
-            except Exception:  # whatever numba makes of a damaged file in its cache
-                twin._cache.flush()
-                twin.compile(signature)
+            twin.compile(signature)
             twin.disable_compile()
         return twin
 

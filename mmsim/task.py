@@ -178,7 +178,7 @@ class Task(Handle):
         at = whole(at, "at", what="a virtual page")
         if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
             raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
-        if any(vma["vm_start"] < at + pages and at < vma["vm_end"] for vma in vmas):
+        if ((vmas["vm_start"] < at + pages) & (at < vmas["vm_end"])).any():
             raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
         return at
 

@@ -1,5 +1,6 @@
 """A compiled machine is the same machine: each kernel function does the same to the same tables at both speeds."""
 
+import ctypes
 import os
 import runpy
 import shutil
@@ -92,16 +93,31 @@ def test_the_events_of_a_compiled_machine_are_kept_where_asked_for():
     assert len(kernel.events()) == 100
 
 
-def test_without_numba_a_large_machine_is_interpreted_and_says_so_once(monkeypatch):
+def test_without_numba_a_large_machine_is_interpreted_and_says_so_each_time(monkeypatch):
     monkeypatch.setitem(sys.modules, "mmsim.compiled", None)
     monkeypatch.delattr(mmsim, "compiled", raising=False)
-    boot.warn_slow.cache_clear()
     with pytest.warns(RuntimeWarning, match="pip install") as caught:
         kernels = [Kernel(Topology.uniform(nodes=1, frames=boot.COMPILED_FROM)) for _ in range(2)]
-    assert len(caught) == 1
+    assert len(caught) == 2
     assert not any(kernel.compiled for kernel in kernels)
     with pytest.raises(ImportError, match="pip install"):
         Kernel(Topology.uniform(nodes=1, frames=32), compiled=True)
+
+
+TWO_IN_ONE_LINE = """
+import sys, warnings
+sys.modules["mmsim.compiled"] = None
+from mmsim import Kernel, Topology
+WISH
+for _ in range(2): Kernel(Topology.uniform(1, 65_536))
+"""
+
+
+@pytest.mark.parametrize(("wish", "said"), [("", 2), ("warnings.simplefilter('ignore')", 0)])
+def test_it_says_so_each_time_in_one_place_too_unless_it_is_not_wanted(wish, said):
+    lines = TWO_IN_ONE_LINE.replace("WISH", wish)
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert done.stderr.count("SlowWarning") == said
 
 
 FREE_A_PAGE = """
@@ -121,10 +137,10 @@ def fresh(tmp_path):
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment = os.environ | home | {"PYTHONPATH": str(tmp_path)}
 
-    def run(lines):
+    def run(lines, before=None):
         command = [sys.executable, "-c", lines]
-        options = {"env": environment, "cwd": tmp_path, "stdout": subprocess.PIPE, "text": True, "check": True}
-        return subprocess.run(command, **options).stdout
+        options = {"env": environment, "cwd": tmp_path, "capture_output": True, "text": True, "check": True}
+        return subprocess.run(command, preexec_fn=before, **options).stdout
 
     return run
 
@@ -133,7 +149,7 @@ def fresh(tmp_path):
 def test_the_cache_serves_what_is_unchanged_and_nothing_else(fresh, tmp_path):
     def poison():
         """What a freed page holds; and the compiled code on disk."""
-        return int(fresh(FREE_A_PAGE)), {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*put_page*.nb[ci]")}
+        return int(fresh(FREE_A_PAGE)), {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*put_page*.code")}
 
     first, compiled = poison()
     assert poison() == (first, compiled)
@@ -145,16 +161,86 @@ def test_the_cache_serves_what_is_unchanged_and_nothing_else(fresh, tmp_path):
     assert compiled.items() < more.items()
 
 
+def damaged(code):
+    """Some code with a damage of each kind; what is no bytes stands for itself."""
+    yield from (b"", code[: len(code) // 2], b"garbage" * 99, code + b"more", "a folder")
+    for at in (0, 32, 100, len(code) // 2, -100):  # some of these ended the process once
+        flipped = bytearray(code)
+        flipped[at] ^= 16
+        yield bytes(flipped)
+
+
 @pytest.mark.full
 def test_a_damaged_file_in_the_cache_is_replaced(fresh, tmp_path):
     poison = fresh(FREE_A_PAGE)
-    good = {file: file.read_bytes() for file in tmp_path.rglob("*put_page*.nb[ci]")}
-    assert {file.suffix for file in good} == {".nbi", ".nbc"}
-    for damage in (b"", b"half", b"garbage" * 99):
-        for file, code in good.items():
-            file.write_bytes(code[: len(code) // 2] if damage == b"half" else damage)
+    (file,) = tmp_path.rglob("*put_page*.code")
+    code = file.read_bytes()
+    for damage in damaged(code):
+        file.unlink()
+        file.mkdir() if damage == "a folder" else file.write_bytes(damage)
         assert fresh(FREE_A_PAGE) == poison
-        assert all(len(file.read_bytes()) > len(code) // 2 for file, code in good.items())
+        if damage == "a folder":
+            file.rmdir()
+            assert fresh(FREE_A_PAGE) == poison
+        assert len(file.read_bytes()) > len(code) // 2
+        assert file.read_bytes() != damage
+
+
+def as_anybody():
+    """Root, too, asks for permission."""
+    if os.getuid() == 0:
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+def allow(folder, files, folders):
+    """Set the modes of all that is in a folder, and of itself."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(folders if path.is_dir() else files)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities")
+def test_a_cache_that_cannot_be_read_or_written(fresh, tmp_path):
+    poison, cache = fresh(FREE_A_PAGE), tmp_path / "cache/mmsim"
+    (file,) = cache.rglob("*put_page*.code")
+    code = file.read_bytes()
+    allow(cache, 0o444, 0o555)  # filled, as in an image
+    assert fresh(FREE_A_PAGE + "print(sum(kernel._compile(swap.put_page).stats.cache_hits.values()))", as_anybody) == (
+        poison + "1\n"
+    )
+    allow(cache, 0o000, 0o755)
+    assert fresh(FREE_A_PAGE, as_anybody) == poison
+    allow(cache, 0o000, 0o555)
+    assert fresh(FREE_A_PAGE, as_anybody) == poison
+    allow(cache, 0o644, 0o755)
+    file.unlink()
+    allow(cache, 0o444, 0o555)
+    assert fresh(FREE_A_PAGE, as_anybody) == poison
+    next(cache.iterdir()).chmod(0o000)
+    assert fresh(FREE_A_PAGE, as_anybody) == poison
+    allow(cache, 0o644, 0o755)
+    assert fresh(FREE_A_PAGE, as_anybody) == poison
+    assert abs(len(file.read_bytes()) - len(code)) < 1_000
+    assert [*tmp_path.rglob("*.nb?")] == []  # numba's own, which would not notice a change of the kernel
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits")
+@pytest.mark.parametrize("room", [0, 100, 5_000])
+def test_a_cache_on_a_full_disk(fresh, tmp_path, room):
+    import resource
+
+    poison = fresh(FREE_A_PAGE, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
+    assert poison == "-1\n"
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert fresh(FREE_A_PAGE) == poison
+
+
+@pytest.mark.full
+def test_where_no_cache_can_be_made(fresh, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    assert fresh(FREE_A_PAGE) == "-1\n"
 
 
 MIGRATE = """

@@ -7,6 +7,7 @@ import random
 import re
 import tempfile
 import tomllib
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from ..boot import SlowWarning
 from ..config import Costs
 from .estimate import refuse
 from .kept import Log
@@ -200,7 +202,10 @@ def run_point(scenario, key, parameters, seed):
     np.random.seed(random.getrandbits(32))  # noqa: NPY002 -- a scenario may use either
     times = {} if parameters.get(COST, "none") == "none" else {parameters[COST]: parameters[FACTOR]}
     try:
-        return key, scenario.run(own(parameters), times, anyway=True).figures
+        with warnings.catch_warnings():
+            if scenario.plan:  # `refuse` has said before how slow the sweep will be, or it is not
+                warnings.simplefilter("ignore", SlowWarning)
+            return key, scenario.run(own(parameters), times, anyway=True).figures
     except (Exception, SystemExit) as error:  # whatever a point does, the others go on
         return key, {"error": f"{type(error).__name__}: {error.args[-1] if error.args else ''}"}
 
