@@ -1,5 +1,6 @@
 """Booting: the tables of a machine on which nothing runs yet, and the speed at which it is to run."""
 
+import functools
 import warnings
 
 import numpy as np

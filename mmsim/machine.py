@@ -31,6 +31,7 @@ MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
 class Snapshot(NamedTuple):
     """The whole state of a machine at one time; give it to `Kernel.restore`."""
 
+    machine: object
     about: dict
     tables: dict
     book: dict
@@ -92,6 +93,7 @@ class Kernel(Obstacles):
         self._observer = None
         self._doorkeeper = Doorkeeper()
         self._births, self._running = 0, False
+        self._self = object()  # what tells this machine's snapshots from those of others
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
                       "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
         compiler = load_compiler(compiled, sum(topology.frames))
@@ -406,7 +408,7 @@ class Kernel(Obstacles):
     def snapshot(self):
         """A copy of the whole state."""
         tables = {name: array.copy() for name, array in self.tables.items()}
-        return Snapshot(self._about(), tables, copy.deepcopy(self._book), self.last)
+        return Snapshot(self._self, self._about(), tables, copy.deepcopy(self._book), self.last)
 
     def _about(self):
         """What a machine was built as: only a machine of the same kind can take over its tables."""
@@ -418,11 +420,13 @@ class Kernel(Obstacles):
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"snapshot is {shown(snapshot)}; take one with kernel.snapshot()")
         for name, mine in self._about().items():
-            if (there := snapshot.about[name]) != mine:
+            if (there := snapshot.about[name]) != mine and snapshot.machine is not self._self:
                 raise ValueError(f"snapshot is of another machine: its {name} is {there!r}, here it is {mine!r}")
         self._doorkeeper.enter()  # for good: what follows is nobody's call that was broken off
         tables = {name: array.copy() for name, array in snapshot.tables.items()}
         self.tables, self._book, self.last = tables, copy.deepcopy(snapshot.book), snapshot.last
+        for name in ("config", "patches", "costs"):  # they may have been switched in between
+            setattr(self, name, snapshot.about[name])
         self._births = max([self._births, *self._book["born"].values()])
         self._bind()
         self._doorkeeper, self._running = Doorkeeper(), False

@@ -1,11 +1,12 @@
 """Node sets as numactl writes them, and memory policies."""
 
+import operator
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from .arguments import shown, whole
+from .arguments import shown
 from .errors import os_error
 from .mm.structs import MAX_NODES
 from .mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
@@ -47,9 +48,16 @@ def node_set(spec, name="nodes"):
         rest = node_set(text[1:], name) if text[0] == "!" else _numbers(text[1:], name)
         return text[0] + (rest if isinstance(rest, str) else _written(rest))
     try:
-        return tuple(sorted({whole(n, name) for n in (spec if np.iterable(spec) else [spec])}))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} is {shown(spec)}; {_FORMS}") from None
+        return tuple(sorted({_number(n) for n in (spec if np.iterable(spec) else [spec])}))
+    except TypeError:
+        raise TypeError(f"{name} is {shown(spec)}; {_FORMS}") from None
+
+
+def _number(node):
+    """The int that a node's number is; TypeError for True, 1.0 and the like."""
+    if isinstance(node, bool):
+        raise TypeError
+    return operator.index(node)
 
 
 def _numbers(text, name):

@@ -76,7 +76,7 @@ def _frames(frames, nodes):
         if count < 0 or 0 < count < MIN_FRAMES:
             raise ValueError(f"frames: {count} on node {node}; a zone has at least {MIN_FRAMES}, or none at all")
     if sum(counts) > MOST_FRAMES:
-        raise ValueError(f"frames: {sum(counts):,} in all; a machine has at most {MOST_FRAMES:,} (4 TB)")
+        raise ValueError(f"frames: {sum(counts):,} pages in all; a machine has at most {MOST_FRAMES:,} (4 TB)")
     if not any(counts):
         raise ValueError(f"frames is {frames!r}; some node must have memory")
     return counts

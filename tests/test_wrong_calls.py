@@ -246,7 +246,7 @@ def test_whole_numbers_are_whole_whoever_made_them():
     for kind in (set, tuple, list, iter, np.array, np.float64, lambda frames: frames, lambda frames: frames[::-1]):
         frames = task.pages()["pfn"]
         assert kernel.migrate(kind(frames), to=np.int8(1 - task.placement()[0])).moved == 4
-    for nodes in (np.arange(2), {0, 1}, [np.int64(0), 1.0], range(2)):
+    for nodes in (np.arange(2), {0, 1}, [np.int64(0), 1], range(2)):
         task.set_mempolicy(Policy.interleave(nodes))
         assert str(task.policy) == "interleave:0-1"
         assert kernel.cpuset(f"of {nodes!r}", nodes).mems == "0-1"

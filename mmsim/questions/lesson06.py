@@ -105,7 +105,7 @@ def path_of(rng):
 def expected_references(rng):
     """How many references a page may have when it moves."""
     users, kind = rng.randint(1, 4), rng.choice(["ext3", "nfs", "heap"])
-    kernel, task = shelf(systems=[kind] if kind != "heap" else [], heap=kind == "heap", each=1)
+    kernel, task = shelf(systems=[kind] if kind != "heap" else [], heap=int(kind == "heap"), each=1)
     for _ in range(users - 1):
         task.fork().touch(None)  # a file page is mapped by no child before it is used
     pfn = int(task.pages()["pfn"].iloc[0])

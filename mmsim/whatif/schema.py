@@ -274,15 +274,12 @@ def make_machine(preset, nodes, remote, distances, memory):
     given = [what for what in (preset, nodes, distances) if what is not None]
     if len(given) != 1:
         raise ValueError(f"give one of preset, nodes and distances, not {len(given)} of them")
-    if preset:
-        machine = Topology.preset(preset, memory)
-    elif nodes:
-        machine = Topology.uniform(nodes, memory, remote)
-    else:
-        machine = Topology.from_matrix(distances, memory)
-    if sum(machine.frames) > MOST_PAGES:
-        raise ValueError(f"memory: {sum(machine.frames):,} pages in all; it is at most {MOST_PAGES:,}, 4 TB")
-    return machine
+    try:
+        if preset:
+            return Topology.preset(preset, memory)
+        return Topology.uniform(nodes, memory, remote) if nodes else Topology.from_matrix(distances, memory)
+    except ValueError as error:
+        raise ValueError(str(error).replace("frames", "memory", 1)) from None  # as the key is called here
 
 
 def make_costs(preset, **changed):
