@@ -67,6 +67,13 @@ def text(value, name):
     return value
 
 
+def like(value, attributes, name, right):
+    """`value`, if it has some attributes; else a TypeError that says what would be right."""
+    if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes.split()):
+        raise TypeError(f"{name} is {shown(value)}; {right}")
+    return value
+
+
 def one_node(number, nodes, name="node"):
     """The number of one of a machine's `nodes` nodes."""
     try:

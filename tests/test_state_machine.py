@@ -334,7 +334,8 @@ class Machine(RuleBasedStateMachine):
     def cpuset(self, chosen, follow, i):
         parent = pick([None, *self.cpusets], i)
         with may_fail("EACCES"):
-            self.cpusets.append(self.kernel.cpuset("set", self.nodes(chosen), follow, parent=parent))
+            name = f"set {len(self.kernel._book['cpusets'])}"
+            self.cpusets.append(self.kernel.cpuset(name, self.nodes(chosen), follow, parent=parent))
 
     @precondition(lambda self: self.cpusets and self.tasks)
     @rule(i=index, j=index)

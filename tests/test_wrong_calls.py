@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from machines import changed, expect_refusal, frozen, writer
 
-from mmsim import Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Task, Topology
+from mmsim import (
+    Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Scenario, Task, Topology, plots, race, sweep,
+)  # fmt: skip
 from mmsim.arguments import shown
 
 NO_NUMBER = ["one", b"1", [1], {"pages": 1}, 1j, object(), True]
@@ -276,3 +278,30 @@ def test_the_clock_does_not_overflow(scene):
         with expect_refusal(scene.kernel, ValueError, "ns is"):
             scene.kernel.wait(2**61)
     scene.kernel.restore(before)
+
+
+@pytest.mark.parametrize("name", sorted(set(plots.__all__) - {"describe", "STYLE"}))
+def test_a_figure_of_something_else(name):
+    """The first argument of a figure is a kernel, a task, a migration, ..., and nothing else."""
+    figure = getattr(plots, name)
+    needed = [p.name for p in inspect.signature(figure).parameters.values() if p.default is p.empty]
+    shows = "kernel" if "kernel" in needed else needed[0]
+    for value in (3, "text", None, object(), Kernel):
+        with pytest.raises(TypeError, match=rf"\b{shows} is .*; give "):
+            figure(**dict.fromkeys(needed, 0) | {shows: value})
+
+
+def test_a_sweep_a_race_and_a_scenario_of_something_else():
+    good = Scenario("good", lambda p: None, lambda kernel: None)
+    calls = {
+        "scenario": lambda bad: sweep(bad), "grid": lambda bad: sweep(good, bad, jobs=1),
+        "jobs": lambda bad: sweep(good, {"x": [1]}, jobs=bad), "file": Scenario.load,
+        "name": lambda bad: Scenario(bad, print, print), "build": lambda bad: Scenario("x", bad, print),
+        "trigger": lambda bad: Scenario("x", print, bad), "actors": lambda bad: race.explore(print, bad),
+    }  # fmt: skip
+    for name, call in calls.items():
+        for value in (object(), 2.5):
+            with pytest.raises((TypeError, ValueError), match=rf"\b{name} is .*; "):
+                call(value)
+    with pytest.raises(TypeError, match="build is 3; "):
+        race.explore(3, [])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arguments import like
 from ..palette import BLUE, LIGHT, WHITE, Look
 from .style import box, canvas, drawing
 
@@ -18,6 +19,7 @@ def images(sizes, *, ax=None):
         As `mmsim.configs.image_sizes` gives it.
     ax : Axes, optional
     """
+    like(sizes, "columns", "sizes", "give what mmsim.configs.image_sizes() returned")
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
     for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
         bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))

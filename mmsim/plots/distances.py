@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
+from ..arguments import like
 from .. import palette
 from ..palette import BLACK, DARK, GREY, WHITE
 from ..results import counted
@@ -26,6 +27,7 @@ def topology(kernel, *, ax=None):
         What is free, and which tasks run where, is shown as well.
     ax : Axes, optional
     """
+    like(kernel, "topology", "kernel", "give a Kernel")
     machine, free = kernel.topology, kernel.tables["zone"]["free"]
     n = machine.nodes
     few = n <= 4
@@ -98,6 +100,7 @@ def zonelist(kernel, node, *, ax=None):
     node : int
     ax : Axes, optional
     """
+    like(kernel, "topology", "kernel", "give a Kernel")
     zones, order = kernel.tables["zone"], kernel.topology.zonelist(node)
     gives = next((n for n in order if zones["free"][n] > zones["pages_low"][n]), None)
     ax = canvas(ax, max(4.4, 1.15 * len(order) + 0.4), 2, f"Zonelist of node {node}: who is asked, in this order")

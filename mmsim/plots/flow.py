@@ -7,6 +7,7 @@ import networkx as nx
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from ..arguments import like
 from ..palette import BLACK, DARK, GREY, WHITE
 from ..palette import PATHS as LOOKS
 from ..results import counted
@@ -47,6 +48,7 @@ def flow(migration):
     networkx.DiGraph
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
+    like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
     graph = nx.DiGraph()
     nx.add_path(graph, STAGES, pages=0)
     for path, stages in _LEAVES.items():
@@ -71,6 +73,7 @@ def paths(migration, *, ax=None):
     migration : Migration
     ax : Axes, optional
     """
+    like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
     table, graph = migration.pages, flow(migration)
     by = "in-kernel caller" if migration.trigger == "kernel" else migration.trigger
     lines = {path: max(0, len(_why(table, path)) - 4) for path in STAYED}
@@ -162,6 +165,7 @@ def compare(migrations, *, ax=None):
     migrations : dict of str to Migration
     ax : Axes, optional
     """
+    like(migrations, "items", "migrations", "give {label: migration}")
     table = pd.DataFrame({label: m.paths for label, m in migrations.items()}).fillna(0).astype(int)
     looks = {path: look for path, look in LOOKS.items() if path in table.index}
     ax = canvas(ax, 8.6, 1.5 + 0.55 * max(2, len(migrations)), "Paths that the pages took")

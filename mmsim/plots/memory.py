@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from ..arguments import like
 from .. import palette
 from ..mm import structs
 from ..names import HOLDERS
@@ -33,6 +34,7 @@ def residency(kernel, before=None, *, ax=None):
         What `Kernel.residency` gave earlier: drawn beside each bar.
     ax : Axes, optional
     """
+    like(kernel, "residency", "kernel", "give a Kernel")
     after = kernel.residency()
     tables = {"now": after} if before is None else {"before": before, "after": after}
     table = pd.concat(tables).fillna(0).astype(int)
@@ -83,6 +85,7 @@ def page_table(task, *, columns=32, ax=None):
         Cells a row.
     ax : Axes, optional
     """
+    like(task, "pages", "task", "give a Task, as kernel.spawn() makes it")
     pages, starts, name = _pages(task), _starts(task), f"Page table of {task.label}"
     looks = {kind: look for kind, look in _looks(task._kernel).items() if kind in set(pages["kind"])}
     step = -(-len(pages) // MAX_CELLS) or 1

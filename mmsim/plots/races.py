@@ -4,6 +4,7 @@ from textwrap import wrap
 
 from matplotlib.patches import FancyBboxPatch
 
+from ..arguments import like
 from ..palette import DARK, TASKS
 from ..race_view import WAITS, lanes
 from .style import bare, canvas, drawing
@@ -23,6 +24,7 @@ def race(schedule, title=None, *, ax=None):
     title : str, optional
     ax : Axes, optional
     """
+    like(getattr(schedule, "race", schedule), "history", "schedule", "give a Race, or what explore() found")
     table = lanes(schedule)
     running = getattr(schedule, "race", schedule)
     outcome, bad = running.outcome()

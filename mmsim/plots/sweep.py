@@ -5,6 +5,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
+from ..arguments import like
 from ..palette import BLACK, BLUE, DARK, GREEN, LIGHT, ORANGE, PURPLE, VERMILLION, WHITE
 from ..whatif.report import FIGURES
 from .style import canvas, drawing
@@ -30,6 +31,7 @@ def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
         A map with the value in each cell, in place of lines; default: where there would be more than six lines.
     ax : Axes, optional
     """
+    like(table, "columns", "table", "give the table that mmsim.sweep() returned")
     x, others = parameters(table, x)
     if y not in FIGURES or y not in table:
         raise ValueError(f"y is {y!r}; it is a figure of the table, as 'break_even', 'migration_ns' or 'direct'")

@@ -5,6 +5,7 @@ from itertools import groupby
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from ..arguments import like
 from ..mm import trace
 from ..palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
 from ..results import counted
@@ -32,6 +33,7 @@ def timeline(kernel, by="page", *, ax=None):
         A row for each page, with what happened to it; or for each kernel function, with its events.
     ax : Axes, optional
     """
+    like(kernel, "events last", "kernel", "give a Kernel")
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
     events = _last_events(kernel)

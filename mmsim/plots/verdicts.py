@@ -1,5 +1,6 @@
 """How a recorded kernel and the model compare."""
 
+from ..arguments import like
 from ..palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
 from .style import box, canvas, drawing, sentence
 
@@ -17,6 +18,7 @@ def verdicts(summary, *, ax=None):
         As `mmsim.oracle.summary` gives it.
     ax : Axes, optional
     """
+    like(summary, "columns", "summary", "give what mmsim.oracle.summary() returned")
     ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
     names = [row.cause or row.verdict for row in summary.itertuples()]
     shown = set()

@@ -1,5 +1,6 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
+from ..arguments import like
 from ..mm.mmzone import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
 from ..palette import BLACK, BLUE, DARK, GREY, ORANGE, SKY, VERMILLION, WHITE, Look
@@ -25,6 +26,7 @@ def watermarks(kernel, node=0, *, ax=None):
     node : int
     ax : Axes, optional
     """
+    like(kernel, "tables", "kernel", "give a Kernel")
     marks, zone = _marks(kernel, node), kernel.k.zone[node]
     atomic = zone_mark(zone, GFP_ATOMIC)
     rows = {
@@ -65,6 +67,7 @@ def free_pages(histories, kernel, node=0, *, ax=None):
     node : int
     ax : Axes, optional
     """
+    like(kernel, "tables", "kernel", "give a Kernel")
     marks = _marks(kernel, node)
     ax = canvas(ax, 8.4, 3.4, f"Free pages of node {node}")
     end = max(history["time"].iloc[-1] for history in histories.values()) / 1e6

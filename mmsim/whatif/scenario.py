@@ -5,10 +5,12 @@ import functools
 import inspect
 import json
 import tomllib
+from os import PathLike
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+from ..arguments import like, shown, text
 from . import plans, report
 from .estimate import refuse
 from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read
@@ -45,7 +47,11 @@ class Scenario:
     """
 
     def __init__(self, name, build, trigger, grid=None):
-        self.name, self.build, self.trigger, self.grid = name, build, trigger, grid or {}
+        for what, function in (("build", build), ("trigger", trigger)):
+            like(function, "__call__", what, "it is a function")
+        if grid is not None:
+            like(grid, "items", "grid", "give {parameter: values}")
+        self.name, self.build, self.trigger, self.grid = text(name, "name"), build, trigger, grid or {}
         self.question, self.source, self.figures = "", None, list(report.FIGURES)
         self.plan = None  # of a file: a function of parameters. Of functions nobody knows what they will do.
         self.tasks = lambda kernel: kernel.tasks
@@ -59,6 +65,8 @@ class Scenario:
         ScenarioError
             Names the file, the key, the value and what would be right.
         """
+        if not isinstance(file, (str, PathLike)):
+            raise TypeError(f"file is {shown(file)}; give the name of a shipped scenario, or the path of a file")
         path = Path(file)
         if path.suffix != ".toml" and not path.is_file():
             if file not in scenarios():

@@ -8,6 +8,7 @@ import re
 import tempfile
 import tomllib
 import warnings
+from os import PathLike
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from ..arguments import like, shown, whole
 from ..boot import SlowWarning
 from ..config import Costs
 from .estimate import refuse
@@ -58,7 +60,11 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     DataFrame
         One row a point, in the order of the grid: its parameters, then the FIGURES.
     """
-    scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
+    if not isinstance(scenario, Scenario):
+        if not isinstance(scenario, (str, PathLike)):
+            raise TypeError(f"scenario is {shown(scenario)}; give a Scenario, or its name or file")
+        scenario = Scenario.load(scenario)
+    jobs, seed = whole(jobs, "jobs", least=-1), whole(seed, "seed")
     todo = points(scenario, grid, sensitivity)
     running, done = rows(scenario, todo, jobs, keep, seed, anyway), {}
     with tqdm(total=len(todo), disable=not progress, unit="point") as bar:
@@ -70,6 +76,8 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
 
 def points(scenario, grid=None, sensitivity=False):
     """The points of a grid: {what names a point: its parameters}."""
+    if grid is not None:
+        like(grid, "items", "grid", "give {parameter: values}")
     grid = {key: listed(values) for key, values in (grid or scenario.grid).items()}
     if not grid or not all(grid.values()):
         raise ValueError(f"grid is {grid}; give {{parameter: values}}, at least one value each")
