@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from machines import changed, expect_refusal, frozen, writer
 
-from mmsim import (
-    Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Scenario, Task, Topology, plots, race, sweep,
-)  # fmt: skip
+from mmsim import Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Task, Topology, plots
 from mmsim.arguments import shown
+from mmsim.race import explore
+from mmsim.whatif import Scenario, sweep
 
 NO_NUMBER = ["one", b"1", [1], {"pages": 1}, 1j, object(), True]
 NO_WHOLE = [1.5, float("nan"), float("inf"), np.float64(0.5)]
@@ -292,16 +292,16 @@ def test_a_figure_of_something_else(name):
 
 
 def test_a_sweep_a_race_and_a_scenario_of_something_else():
-    good = Scenario("good", lambda p: None, lambda kernel: None)
+    good = Scenario("good", print, print)
     calls = {
         "scenario": lambda bad: sweep(bad), "grid": lambda bad: sweep(good, bad, jobs=1),
         "jobs": lambda bad: sweep(good, {"x": [1]}, jobs=bad), "file": Scenario.load,
         "name": lambda bad: Scenario(bad, print, print), "build": lambda bad: Scenario("x", bad, print),
-        "trigger": lambda bad: Scenario("x", print, bad), "actors": lambda bad: race.explore(print, bad),
+        "trigger": lambda bad: Scenario("x", print, bad), "actors": lambda bad: explore(print, bad),
     }  # fmt: skip
     for name, call in calls.items():
         for value in (object(), 2.5):
             with pytest.raises((TypeError, ValueError), match=rf"\b{name} is .*; "):
                 call(value)
     with pytest.raises(TypeError, match="build is 3; "):
-        race.explore(3, [])
+        explore(3, [])
