@@ -94,7 +94,7 @@ class Obstacles:
         """Interrupt load: every `period` ns (None: never) one GFP_ATOMIC page on `node`, given back `hold` ns later."""
         node = one_node(node, self.topology.nodes)
         period = 0 if period is None else whole(period, "period", least=1, most=END_OF_TIME - self.clock, what="ns")
-        hold = whole(hold, "hold", least=0, most=END_OF_TIME - self.clock, what="ns") * bool(period)
+        hold = whole(hold, "hold", least=0, most=END_OF_TIME - self.clock, what="ns") if period else 0
         self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + timer.NR_REQUESTS)
         zone = self.k.zone[node]
         zone.irq_period = period
