@@ -16,7 +16,7 @@ from machines import boot, frames_of, share, writer
 from test_snapshot import act, busy, same
 
 import mmsim
-from mmsim import InvariantError, Kernel, KernelBug, Topology, saved
+from mmsim import InvariantError, Kernel, KernelBug, KernelHang, Topology, saved
 from mmsim.bounds import bounds, check_bounds
 from mmsim.mm import structs
 
@@ -86,6 +86,24 @@ def test_a_machine_that_stands_still_can_be_kept(tmp_path):
     kernel.save(tmp_path / "bug.npz")
     loaded = Kernel.load(tmp_path / "bug.npz")
     with pytest.raises(KernelBug, match="stands still"):
+        loaded.wait(1)
+
+
+def test_a_machine_that_hangs_can_be_kept_with_what_it_was_doing(tmp_path):
+    kernel = boot()
+    one, two = kernel.spawn("a"), kernel.spawn("b")
+    file = kernel.file("f", 2)
+    mine, theirs = one.mmap(2, file, writable=False), two.mmap(2, file, writable=False)
+    one.touch(mine)
+    two.mlock(theirs)
+    with pytest.raises(KernelHang):
+        kernel.migrate(frames_of(one), to=1, force=True)
+    kernel.save(tmp_path / "hang.npz")
+    loaded = Kernel.load(tmp_path / "hang.npz")
+    assert same(kernel, loaded) == []
+    assert loaded.last.returned is None
+    assert loaded.last.pages.equals(kernel.last.pages)
+    with pytest.raises(KernelHang, match="stands still"):
         loaded.wait(1)
 
 
