@@ -6,6 +6,9 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 # A file goes to one process, for the sake of its fixtures; in the order of tests/conftest.py.
 PYTEST = $(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder
 
+# Byte code is kept: without it each of some hundred processes would make its own, some seconds of it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help lab app test test-all lint figures student site dist bench pins clean
 

@@ -27,17 +27,21 @@ for name, profile in PROFILES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
-# What takes long begins first, so that no process is left alone with it in the end. What test_compiled.py has compiled,
-# others find on disk.
-ORDER = ["test_compiled.py", "test_binder.py", "test_numba.py", "test_site.py", "test_notebooks.py"]
+# What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
+# a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk.
+ORDER = ["test_compiled.py", "test_site.py", "test_dist.py", "test_binder.py", "test_lessons.py", "test_student.py"]
 
 
 def pytest_collection_modifyitems(items):
+    def rank(item):
+        if item.path.name in ORDER:
+            return ORDER.index(item.path.name)
+        return len(ORDER) + (not item.get_closest_marker("full")) + (item.path.suffix != ".ipynb")
+
     for item in items:
         if item.path.parent.name in ("browser", "release"):
             item.add_marker("full")
-    ranks = {name: rank for rank, name in enumerate(ORDER)}
-    items.sort(key=lambda item: ranks.get(item.path.name, len(ORDER) + (item.path.suffix != ".ipynb")))
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
