@@ -48,7 +48,7 @@ def flow(migration):
     networkx.DiGraph
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
-    like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
+    like(getattr(migration, "pages", migration), "path reason", "migration", "give a Migration, as kernel.last is one")
     graph = nx.DiGraph()
     nx.add_path(graph, STAGES, pages=0)
     for path, stages in _LEAVES.items():
