@@ -130,7 +130,7 @@ class Kernel(Obstacles):
             try:
                 new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), old.dtype)
             except MemoryError:
-                raise results.os_error("ENOMEM", f"this computer has no room for {rows:,} rows of {name}") from None
+                raise os_error("ENOMEM", f"this computer has no room for {rows:,} rows of {name}") from None
             new[: len(old)] = old
             self._doorkeeper.begun = True
             self.tables[name] = new

@@ -236,3 +236,19 @@ def test_pages_may_be_numpy_integers():
     assert scene.kernel.file("x", np.int32(2)).pages == 2
     assert scene.kernel.migrate(np.array([3, 4]), to=np.int64(1)).returned == 0
     assert scene.task.migrate_pages(np.int64(0), np.int64(1), [np.int8(0)]) == 0
+
+
+def test_a_computer_without_room_for_a_mapping(monkeypatch):
+    scene = Scene()
+
+    def no_room(*_):
+        raise MemoryError
+
+    with expect_refusal(scene.kernel, "ENOMEM", "no room for .* rows of pte"):
+        monkeypatch.setattr(np, "zeros", no_room)
+        try:
+            scene.task.mmap(1 << 20)
+        finally:
+            monkeypatch.undo()
+    scene.kernel.verify()
+    assert scene.task.touch(scene.heap, write=True) == (0, 0, 0, 0)
