@@ -67,6 +67,13 @@ def text(value, name):
     return value
 
 
+def words(names, name):
+    """One word or an iterable of them, as a list; TypeError for anything else."""
+    if not isinstance(names, str) and not hasattr(names, "__iter__"):
+        raise TypeError(f"{name} is {shown(names)}; it is a word, or a list of words")
+    return [names] if isinstance(names, str) else list(names)
+
+
 def like(value, attributes, name, right):
     """`value`, if it has some attributes; else a TypeError that says what would be right."""
     if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes.split()):

@@ -56,12 +56,12 @@ def tasks_of(size, groups):
     return number, sets
 
 
-def frames_behind(kernel, ptes):
+def frames_behind(tables, ptes):
     """The frame that each of some ptes leads to, through the swap cache if need be; 0: none."""
     value, flags = ptes["value"], ptes["flags"]
     pfn = np.where(flags & PTE_PRESENT, value, 0)
     swap = flags & PTE_SWAP != 0
-    pfn[swap] = kernel.tables["swap_cache"][value[swap]]
+    pfn[swap] = tables["swap_cache"][value[swap]]
     return pfn
 
 
@@ -73,7 +73,7 @@ def sharers(kernel):
     shared = users > 1
     if not shared.any():
         return None
-    behind = ((int(vma["vm_mm"]), frames_behind(kernel, ptes)) for _, vma, ptes in vma_ptes(kernel))
+    behind = ((int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for _, vma, ptes in vma_ptes(kernel))
     return tasks_of(len(users), ((pid, pfn[shared[pfn]]) for pid, pfn in behind))
 
 
@@ -105,7 +105,7 @@ def in_the_way(kernel, reason):
         vmas = kernel.tables["vma"][["vm_mm", "mapping"]][kernel.tables["vma"]["vm_mm"] != 0].tolist()
         return [(pid, np.array([mapping])) for pid, mapping in vmas if mapping]
     flag = structs.VM_LOCKED if reason == trace.R_VMA_LOCKED else structs.VM_RESERVED
-    return [(int(vma["vm_mm"]), frames_behind(kernel, ptes)) for _, vma, ptes in vma_ptes(kernel)
+    return [(int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for _, vma, ptes in vma_ptes(kernel)
             if vma["vm_flags"] & flag]  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def kinds_of(kernel, asked, vma, address, rows):
     """What is at some addresses of a vma: places in KINDS."""
     tables = kernel.tables
     ptes, pages = tables["pte"][vma["pte_base"] + address], tables["mem_map"]
-    pfn, present = frames_behind(kernel, ptes), ptes["flags"] & PTE_PRESENT != 0
+    pfn, present = frames_behind(tables, ptes), ptes["flags"] & PTE_PRESENT != 0
     kind = np.full(len(address), KINDS.index(ABSENT))
     if vma["mapping"]:
         first = tables["mapping"]["base"][vma["mapping"]] + vma["vm_pgoff"] - vma["vm_start"]

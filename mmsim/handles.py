@@ -18,14 +18,19 @@ class Handle:
     def __init__(self, kernel, number):
         book = kernel._book
         for name, value in (("_kernel", kernel), ("_number", number), ("name", book[self.kind][number]),
-                            ("_born", book["born"].get(f"{self.kind} {number}"))):  # fmt: skip
+                            ("_born", book["born"].get(self.birth(number)))):  # fmt: skip
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def birth(cls, number):
+        """The key of kernel._book["born"] under which it is noted when the thing of that number was made."""
+        return f"{cls.kind} {number}"
 
     @property
     def exists(self):
         """False after restore() to a time before it was made."""
         book = self._kernel._book
-        return self._number in book[self.kind] and book["born"].get(f"{self.kind} {self._number}") == self._born
+        return self._number in book[self.kind] and book["born"].get(self.birth(self._number)) == self._born
 
     def _check_exists(self, argument=""):
         """An error, unless it exists; `argument`: the name that it was given under, for the message."""

@@ -259,7 +259,7 @@ class Kernel(Obstacles):
     def _register(self, kind, number, name):
         """A handle for what has got its row in the tables."""
         self._births += 1  # restore() does not take it back: a number may come again, with another thing behind it
-        self._book["born"][f"{kind.kind} {number}"] = self._births
+        self._book["born"][kind.birth(number)] = self._births
         self._book[kind.kind][number] = name
         return kind(self, number)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import results
-from .arguments import one_node, shown, text, whole, yes_no
+from .arguments import one_node, shown, text, whole, words, yes_no
 from .results import counted
 from .doors import door
 from .errors import OutOfMemory, os_error
@@ -34,13 +34,6 @@ def capabilities(names, uid):
             raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(_CAPS)}")
         bits |= _CAPS[full]
     return bits
-
-
-def words(names, name):
-    """One word or an iterable of them, as a list; TypeError for anything else."""
-    if not isinstance(names, str) and not hasattr(names, "__iter__"):
-        raise TypeError(f"{name} is {shown(names)}; it is a word, or a list of words")
-    return [names] if isinstance(names, str) else list(names)
 
 
 class Faults(NamedTuple):

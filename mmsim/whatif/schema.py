@@ -17,12 +17,12 @@ from ..mm.structs import MAX_NODES
 from ..patches import parse_patches
 from ..policy import MODES, Policy, parse_nodes
 from ..results import PAGE_SIZE
-from ..topology import Topology
+from ..topology import MOST_FRAMES, Topology
 from .report import FIGURES
 
 UNITS = {f"{letter}{i}B": 1024**n / PAGE_SIZE for n, letter in enumerate("KMGT", 1) for i in ("", "i")}  # pages
 TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-MOST_PAGES, MOST_TIME = 1 << 30, 10**18  # 4 TB: numbers of pages have 32 bits; 30 years in ns
+MOST_TIME = 10**18  # ns: 30 years
 REQUIRED = object()
 
 
@@ -172,8 +172,8 @@ def quantity(value, units, what):
 def size(value, world):
     """Pages, times the scale."""
     pages = quantity(value, UNITS, 'a number of pages, or a text as in "16 GB" or "512 MB"') * world["scale"]
-    if pages > MOST_PAGES:
-        raise ValueError(f"it is at most {MOST_PAGES:,} pages, 4 TB")
+    if pages > MOST_FRAMES:
+        raise ValueError(f"it is at most {MOST_FRAMES:,} pages, 4 TB")
     return max(round(pages), pages > 0)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .. import results
 from ..errors import ERRNO_NAMES, MMSimError
-from ..explain import reasons, sharers
+from ..explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
 from ..names import listed, task_labels
 from ..task import Task
@@ -177,10 +177,7 @@ class Recording:
 
     def owners(self, tables):
         """(frame of each pte, the swap cache's where it is swapped; first pid of each frame or 0; has it several)."""
-        ptes = tables["pte"][self.pte_row]
-        swap = ptes["flags"] & structs.PTE_SWAP != 0
-        pfn = np.where(ptes["flags"] & structs.PTE_PRESENT, ptes["value"], 0)
-        pfn[swap] = tables["swap_cache"][ptes["value"][swap]]
+        pfn = frames_behind(tables, tables["pte"][self.pte_row])
         used = pfn > 0
         first, several = np.zeros(len(self), np.int32), np.zeros(len(self), bool)
         first[pfn[used][::-1]] = self.pte_pid[used][::-1]
