@@ -59,6 +59,18 @@ def frames_of(task, part=None):
     return task.pages(part)["pfn"].dropna().astype(int).tolist()
 
 
+def locked_elsewhere(patches=7):
+    """Frames of a file that a locked vma of another process maps: (kernel, frames, owner, locker, what it locked)."""
+    kernel = boot(patches=patches)
+    owner, locker = kernel.spawn("owner"), kernel.spawn("locker")
+    file = kernel.file("f", 2)
+    mine, theirs = (task.mmap(2, file, writable=False) for task in (owner, locker))
+    owner.touch(mine)
+    locker.mlock(theirs)
+    assert frames_of(owner) == frames_of(locker)
+    return kernel, frames_of(owner), owner, locker, theirs
+
+
 def paths(kernel):
     """Pages per path of the last migration; every page considered is in exactly one."""
     result = kernel.last.paths.to_dict()

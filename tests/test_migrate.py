@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from machines import boot, drain, expect_error, frames_of, free, paths, settle, slots, states, writer
+from machines import boot, drain, expect_error, frames_of, free, locked_elsewhere, paths, settle, slots, states, writer
 
 from mmsim import Config, KernelBug, KernelHang, Policy, Topology, scenes
 from mmsim.mm import buffer, structs, trace
@@ -296,21 +296,8 @@ def test_a_careful_kernel_leaves_locked_frames_alone():
     assert child.placement(reader) == [0, 0]
 
 
-def locked_elsewhere(patches):
-    """A frame that a locked vma of another process maps too: (kernel, frames, owner)."""
-    kernel = boot(patches=patches)
-    task = kernel.spawn("owner")
-    other = kernel.spawn("locker")
-    file = kernel.file("f", 2)
-    mine, theirs = (t.mmap(2, file, writable=False) for t in (task, other))
-    task.touch(mine)
-    other.mlock(theirs)
-    assert frames_of(task) == frames_of(other)
-    return kernel, frames_of(task), task
-
-
 def test_the_endless_unmap_loop():
-    kernel, frames, _ = locked_elsewhere(7)
+    kernel, frames, *_ = locked_elsewhere(7)
     before = kernel.snapshot()
     with pytest.raises(KernelHang, match="never ends"):
         kernel.migrate(frames, to=1, force=True)
@@ -385,7 +372,7 @@ def test_the_fallback_that_really_swaps_a_page_out():
 
 
 def test_a_task_whose_pages_another_one_locks_hangs_the_caller():
-    kernel, _, task = locked_elsewhere(7)
+    kernel, _, task, *_ = locked_elsewhere(7)
     group = kernel.cpuset("g", 0, memory_migrate=True)
     group.attach(task)
     with pytest.raises(KernelHang):
@@ -393,7 +380,7 @@ def test_a_task_whose_pages_another_one_locks_hangs_the_caller():
 
 
 def test_the_baseline_does_not_hang():
-    kernel, frames, _ = locked_elsewhere(0)
+    kernel, frames, *_ = locked_elsewhere(0)
     result = kernel.migrate(frames, to=1, force=True)
     assert paths(kernel) == {"retries exhausted": 2}
     assert set(result.pages["reason"]) == {"mapped by a locked vma of locker"}

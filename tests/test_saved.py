@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import boot, frames_of, share, writer
+from machines import boot, frames_of, locked_elsewhere, share, writer
 from test_snapshot import act, busy, same
 
 import mmsim
@@ -90,14 +90,9 @@ def test_a_machine_that_stands_still_can_be_kept(tmp_path):
 
 
 def test_a_machine_that_hangs_can_be_kept_with_what_it_was_doing(tmp_path):
-    kernel = boot()
-    one, two = kernel.spawn("a"), kernel.spawn("b")
-    file = kernel.file("f", 2)
-    mine, theirs = one.mmap(2, file, writable=False), two.mmap(2, file, writable=False)
-    one.touch(mine)
-    two.mlock(theirs)
+    kernel, frames, *_ = locked_elsewhere()
     with pytest.raises(KernelHang):
-        kernel.migrate(frames_of(one), to=1, force=True)
+        kernel.migrate(frames, to=1, force=True)
     kernel.save(tmp_path / "hang.npz")
     loaded = Kernel.load(tmp_path / "hang.npz")
     assert same(kernel, loaded) == []

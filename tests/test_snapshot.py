@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from machines import Checked, boot, frames_of, writer
+from machines import Checked, boot, locked_elsewhere, writer
 
 from mmsim import Config, Costs, Kernel, KernelHang, Policy, Topology
 from mmsim.mm.structs import Tables
@@ -138,16 +138,11 @@ def test_the_file_holds_no_pickle(tmp_path):
         json.loads(str(stored["about"]))
 
 
-def test_a_snapshot_of_a_hang_can_be_left(tmp_path):
-    kernel = boot()
-    one, two = kernel.spawn("a"), kernel.spawn("b")
-    file = kernel.file("f", 2)
-    mine, theirs = one.mmap(2, file, writable=False), two.mmap(2, file, writable=False)
-    one.touch(mine)
-    two.mlock(theirs)
+def test_a_snapshot_of_a_hang_can_be_left():
+    kernel, frames, _, locker, locked = locked_elsewhere()
     before = kernel.snapshot()
     with pytest.raises(KernelHang):
-        kernel.migrate(frames_of(one), to=1, force=True)
+        kernel.migrate(frames, to=1, force=True)
     kernel.restore(before)
-    two.munlock(theirs)
-    assert kernel.migrate(frames_of(one), to=1).moved == 2
+    locker.munlock(locked)
+    assert kernel.migrate(frames, to=1).moved == 2
