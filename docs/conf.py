@@ -4,7 +4,10 @@ The sources are docs/ and a copy of notebooks/, put side by side in build/site-s
 other is the same on the site as in the repository. The notebooks are run, and their outputs are part of the pages.
 """
 
+import functools
 import os
+
+from jupyter_cache.executors import utils as executors
 
 import mmsim
 
@@ -36,6 +39,8 @@ nb_execution_mode = "force"  # a cache would not see that mmsim has changed
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# What is printed may arrive in pieces, of each of which MyST-NB would make a line: nbclient puts them together before.
+executors.executenb = functools.partial(executors.executenb, coalesce_streams=True)
 # A widget without a kernel would be buttons that do nothing: its picture and its text stand here instead.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 myst_enable_extensions = ["colon_fence"]
