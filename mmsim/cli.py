@@ -9,9 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from . import copies
-from .errors import MMSimError
-from .writing import replacing
+from .machine.errors import MMSimError
+from .machine.writing import replacing
 
 WORDS = {
     "agree": "agree",
@@ -245,6 +244,8 @@ def lab(args):
     root, options = Path(__file__).parents[1], []
     if (root / "notebooks/index.ipynb").exists():
         try:
+            from .lessons import copies
+
             said = copies.renew(root / "notebooks", root / "my-lessons")
         except OSError as error:
             args.parser.error(f"copying the lessons to {root / 'my-lessons'}: {error}")
@@ -284,7 +285,7 @@ def add_verify(commands):
 
 def verify(args):
     """Print the verdicts by cause; 1 if a case is unexplained."""
-    from . import oracle
+    from .experiments import oracle
 
     try:
         cases = oracle.table(args.file or oracle.RECORDING)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from machines import N, writer
 
-from mmsim import writing
+from mmsim.machine import writing
 
 # quick and long find the same examples at every run: `make test` and `make test-all`. soak looks for new ones for some
 # minutes: `HYPOTHESIS_PROFILE=soak pytest tests/test_state_machine.py`.

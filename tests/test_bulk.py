@@ -10,7 +10,8 @@ from hypothesis.stateful import rule
 from machines import Checked, boot, free, share, writer
 from test_state_machine import Machine, index
 
-from mmsim import Kernel, OutOfMemory, Topology, verify
+from mmsim import Kernel, OutOfMemory, Topology
+from mmsim.machine import verify
 from mmsim.mm import structs
 
 

@@ -163,7 +163,7 @@ def test_scenarios_lists_and_prints_them(capsys):
 @pytest.fixture
 def no_copies(monkeypatch):
     """The reader's own copies stay out of the tests."""
-    monkeypatch.setattr("mmsim.copies.renew", lambda *_: ["00.ipynb has your changes"])
+    monkeypatch.setattr("mmsim.lessons.copies.renew", lambda *_: ["00.ipynb has your changes"])
 
 
 @pytest.mark.usefixtures("no_copies")

@@ -24,8 +24,8 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "make dist": "tests/release/test_dist.py",
     "make student": "tests/test_student.py",
     "make bench": "tests/test_compiled.py",
-    "python -m mmsim.compiled": "binder/postBuild",  # which tests/release/test_binder.py runs
-    "python -m mmsim.recorder mine.jsonl": "tests/test_lessons_07_09.py",
+    "python -m mmsim.machine.compiled": "binder/postBuild",  # which tests/release/test_binder.py runs
+    "python -m mmsim.linux.recorder mine.jsonl": "tests/test_lessons_07_09.py",
     ".venv/bin/python": "tests/test_readme.py",
 }
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

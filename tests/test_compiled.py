@@ -15,14 +15,15 @@ from machines import share
 from test_state_machine import Machine
 
 import mmsim
-from mmsim import Kernel, Topology, boot, compile_cache
+from mmsim import Kernel, Topology
+from mmsim.machine import compile_cache, speed
 
 
 class BothSpeeds(Kernel):
     """A machine that runs every kernel function interpreted, and compiled on a copy of its tables, and compares."""
 
     def _run(self, function, *args):
-        from mmsim import compiled
+        from mmsim.machine import compiled
 
         tables = {name: table.copy() for name, table in self.tables.items()}
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
@@ -94,10 +95,10 @@ def test_the_events_of_a_compiled_machine_are_kept_where_asked_for():
 
 
 def test_without_numba_a_large_machine_is_interpreted_and_says_so_each_time(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mmsim.compiled", None)
-    monkeypatch.delattr(mmsim, "compiled", raising=False)
+    monkeypatch.setitem(sys.modules, "mmsim.machine.compiled", None)
+    monkeypatch.delattr(mmsim.machine, "compiled", raising=False)
     with pytest.warns(RuntimeWarning, match="pip install") as caught:
-        kernels = [Kernel(Topology.uniform(nodes=1, frames=boot.COMPILED_FROM)) for _ in range(2)]
+        kernels = [Kernel(Topology.uniform(nodes=1, frames=speed.COMPILED_FROM)) for _ in range(2)]
     assert len(caught) == 2
     assert not any(kernel.compiled for kernel in kernels)
     with pytest.raises(ImportError, match="pip install"):
@@ -106,7 +107,7 @@ def test_without_numba_a_large_machine_is_interpreted_and_says_so_each_time(monk
 
 TWO_IN_ONE_LINE = """
 import sys, warnings
-sys.modules["mmsim.compiled"] = None
+sys.modules["mmsim.machine.compiled"] = None
 from mmsim import Kernel, Topology
 WISH
 for _ in range(2): Kernel(Topology.uniform(1, 65_536))
@@ -246,7 +247,8 @@ def test_where_no_cache_can_be_made(fresh, tmp_path):
 MIGRATE = """
 import os
 os.sched_getaffinity = lambda pid: {0, 1}
-from mmsim import Kernel, Topology, compiled
+from mmsim import Kernel, Topology
+from mmsim.machine import compiled
 from mmsim.mm import mempolicy
 if BROKEN:
     compiled.sys.executable = "/bin/false"

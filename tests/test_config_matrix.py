@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mmsim import Config, plots
-from mmsim.configs import (
+from mmsim.experiments.configs import (
     MACHINES,
     OPTIONS,
     TRIGGERS,

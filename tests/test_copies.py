@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from mmsim import cli
-from mmsim.copies import renew
+from mmsim.lessons.copies import renew
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,8 +6,8 @@ import pytest
 from machines import boot, drain, writer
 
 from mmsim import Kernel, Policy, Topology
-from mmsim.configs import answers, configuration
-from mmsim.questions import lesson05
+from mmsim.experiments.configs import answers, configuration
+from mmsim.lessons import lesson05
 from mmsim.widgets import MigrationLab
 
 # As Emscripten numbers them: 14 is ECONNREFUSED there, 6 is EAGAIN.

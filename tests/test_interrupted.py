@@ -9,7 +9,7 @@ from machines import changed, expect_refusal, frozen, writer
 
 import mmsim
 from mmsim import Kernel, MMSimError, Policy, Topology
-from mmsim.errors import BrokenOff
+from mmsim.machine.errors import BrokenOff
 
 SOURCE = str(Path(mmsim.__file__).parent)
 MODEL = str(Path(SOURCE, "mm"))

@@ -4,8 +4,7 @@
 import pytest
 
 from mmsim import Policy
-from mmsim.lessons import ask, check
-from mmsim.questions import lesson05
+from mmsim.lessons import ask, check, lesson05
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 # ruff: noqa: ARG005
 import pytest
 
-from mmsim.lessons import ask, check
-from mmsim.questions import lesson08
+from mmsim.lessons import ask, check, lesson08
 
 
 def test_questions_reach_every_answer():

@@ -7,11 +7,15 @@ import pkgutil
 import pandas as pd
 import pytest
 
-from mmsim import Config, lessons, questions
-from mmsim.lessons import Question, ask, check, hint, predict, reveal, show_source, table
+from mmsim import Config, lessons
+from mmsim.lessons import Question, ask, check, hint, predict, reveal, show_source, table, teaching
 from mmsim.mm import migrate
 
-MODULES = [importlib.import_module(f"mmsim.questions.{m.name}") for m in pkgutil.iter_modules(questions.__path__)]
+MODULES = [
+    importlib.import_module(f"mmsim.lessons.{m.name}")
+    for m in pkgutil.iter_modules(lessons.__path__)
+    if m.name.startswith("lesson")
+]
 
 
 def takes_rng(function):
@@ -30,7 +34,7 @@ SEEDS = range(1, 7)
 
 @pytest.fixture(autouse=True)
 def nothing_was_answered():
-    lessons._KEPT.clear()
+    teaching._KEPT.clear()
 
 
 def sums(rng):
@@ -78,7 +82,7 @@ def test_empty_and_wrong_answers_fail(name):
         for empty in (..., None, "", " "):
             assert not check(make, empty, seed)
             assert "No answer yet" in check(make, empty, seed).text
-        typical = [w for w in (*question.wrong, *question.choices) if not lessons.same(w, question.answer)]
+        typical = [w for w in (*question.wrong, *question.choices) if not teaching.same(w, question.answer)]
         assert typical or not question.judge, "name a typical wrong answer of an exercise"
         for wrong in typical:
             result = check(make, wrong, seed)

@@ -3,9 +3,8 @@
 # ruff: noqa: ARG005
 import pytest
 
-from mmsim.lessons import ask, check
+from mmsim.lessons import ask, check, lesson03, lesson04
 from mmsim.mm import migrate, structs
-from mmsim.questions import lesson03, lesson04
 
 
 @pytest.mark.parametrize("patches", [(1,), (1, 3), (1, 3, 4), (1, 3, 6), 7])

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from mmsim import Policy, plots
-from mmsim.files import FS_NAMES
-from mmsim.lessons import ask, check
+from mmsim.lessons import ask, check, lesson05, lesson06
+from mmsim.machine.file import FS_NAMES
 from mmsim.mm import buffer, migrate
-from mmsim.questions import lesson05, lesson06
 
 # -- 05
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from mmsim import Policy, oracle, plots, recorder
-from mmsim.lessons import ask, check
+from mmsim import Policy, oracle, plots
+from mmsim.experiments.replay import Case
+from mmsim.lessons import ask, check, lesson07, lesson09
+from mmsim.linux import recorder
 from mmsim.mm import migrate, structs
-from mmsim.questions import lesson07, lesson09
-from mmsim.replay import Case
 
 # -- 07: the reserve
 

@@ -5,9 +5,9 @@ import pytest
 from machines import Checked, boot, expect_error, writer
 
 from mmsim import Kernel, OutOfMemory, Policy, Topology, plots
-from mmsim.names import labels
+from mmsim.machine.names import labels
 from mmsim.race import Fault, Race
-from mmsim.race_view import frames, places
+from mmsim.race.view import frames, places
 from mmsim.widgets import MigrationLab
 
 HOLDERS = ["free", "kernel", "swap cache", "page cache", "shared", "other", "offline"]

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from mmsim import cli, oracle
+from mmsim.machine.task import Task
 from mmsim.mm import cpuset, memory, mempolicy, page_alloc, shmem, structs
-from mmsim.task import Task
 
 ROOT = Path(__file__).parents[1]
 CASES = {case.id: case for case in oracle.read(oracle.RECORDING)}
@@ -58,7 +58,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def both(cases):
-    """Also what mmsim.recorder brought from a machine with four nodes."""
+    """Also what mmsim.linux.recorder brought from a machine with four nodes."""
     return pd.concat([cases, oracle.table(OWN_RECORDING)])
 
 

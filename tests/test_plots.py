@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_rgb
 
-from mmsim import Kernel, Topology, palette, plots
+from mmsim import Kernel, Topology, plots
+from mmsim.plots import palette
 
 ROOT = Path(__file__).parents[1]
 TOPOLOGIES = {2: "two-socket", 4: "opteron-4s", 8: "altix-8n"}

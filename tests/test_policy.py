@@ -8,7 +8,7 @@ from machines import Checked, boot, drain, expect_error, states
 from machines import writer as wrote
 
 from mmsim import Policy, Topology
-from mmsim.policy import format_nodes, parse_nodes
+from mmsim.machine.policy import format_nodes, parse_nodes
 
 # -- node sets
 

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 from mmsim import plots, race
 from mmsim.plots.picture import Picture
 from mmsim.race import PINNED, SCENES, WITHOUT_PATCH_2, Race, explore
-from mmsim.race_view import WAITS, frames, lanes, places
+from mmsim.race.view import WAITS, frames, lanes, places
 from mmsim.widgets import RacePlayer
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mmsim import cli, oracle
-from mmsim.records import Record, RecordError, check, read
+from mmsim.experiments.records import Record, RecordError, check, read
 
 LINES = [json.loads(line) for line in oracle.RECORDING.read_text().splitlines()]
 BY_ID = {line["id"]: line for line in LINES}

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines import boot, share
 
-from mmsim import Kernel, obstacles
+from mmsim import Kernel
+from mmsim.machine import obstacles
 from mmsim.mm import timer
 
 

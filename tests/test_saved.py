@@ -16,8 +16,9 @@ from machines import boot, frames_of, locked_elsewhere, share, writer
 from test_snapshot import act, busy, same
 
 import mmsim
-from mmsim import InvariantError, Kernel, KernelBug, KernelHang, Topology, saved
-from mmsim.bounds import bounds, check_bounds
+from mmsim import InvariantError, Kernel, KernelBug, KernelHang, Topology
+from mmsim.machine import snapshot as saved
+from mmsim.machine.bounds import bounds, check_bounds
 from mmsim.mm import structs
 
 NAMES = structs.Tables._fields
@@ -103,8 +104,8 @@ def test_a_machine_that_hangs_can_be_kept_with_what_it_was_doing(tmp_path):
 
 
 def test_what_is_wrong_with_the_call_is_not_blamed_on_the_file(good, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "mmsim.compiled", None)
-    monkeypatch.delattr(mmsim, "compiled", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "mmsim.machine.compiled", None)
+    monkeypatch.delattr(mmsim.machine, "compiled", raising=False)
     with pytest.raises(ImportError, match="compiled is True"):
         Kernel.load(good, compiled=True)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mmsim import PATCHES, Config, Costs, Kernel, KernelBug, KernelHang, Mapping, OutOfMemory, Policy, Topology
-from mmsim.files import FS_NAMES
+from mmsim.machine.file import FS_NAMES
 
 MAX_TASKS, MAX_MAPPINGS, MAX_FILES = 6, 12, 5
 index = st.integers(0, 1_000)  # picks from a list, whatever its length

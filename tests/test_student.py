@@ -11,8 +11,7 @@ import nbformat
 import pytest
 from cells import FILES, run, said, tagged
 
-from mmsim import lessons
-from mmsim.lessons import ask
+from mmsim.lessons import ask, teaching
 
 ROOT = Path(__file__).parents[1]
 QUESTION = re.compile(r"\bcheck\((\w+\.\w+),")
@@ -82,8 +81,8 @@ def test_three_dots_are_no_answer_wherever_they_stand():
     def tried(kernel, job):
         return kernel
 
-    assert [lessons.unanswered(value) for value in (..., " ", untouched, returned)] == [True] * 4
-    assert not any(lessons.unanswered(value) for value in (0, tried, lambda: None, len))
+    assert [teaching.unanswered(value) for value in (..., " ", untouched, returned)] == [True] * 4
+    assert not any(teaching.unanswered(value) for value in (0, tried, lambda: None, len))
 
 
 # -- the page for teachers
@@ -116,7 +115,7 @@ def test_the_page_for_teachers_has_each_question_of_a_notebook(file):
 
 @pytest.mark.parametrize(("lesson", "name", "seed", "said"), ROW.findall(TEACHING))
 def test_the_answers_for_teachers_are_those_of_the_model(lesson, name, seed, said):
-    make = getattr(importlib.import_module(f"mmsim.questions.{lesson}"), name)
+    make = getattr(importlib.import_module(f"mmsim.lessons.{lesson}"), name)
     assert said.replace("\\|", "|").startswith(str(ask(make, int(seed or 1)).answer))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from machines import boot, frames_of, paths, writer
 
-from mmsim import results
+from mmsim.machine import results
 from mmsim.mm import trace
 from mmsim.mm.structs import Tables
 

@@ -4,9 +4,9 @@ import pytest
 from machines import boot, drain, expect_error, free, writer
 
 from mmsim import Config, Kernel, KernelBug, KernelHang, OutOfMemory, Policy, Topology
+from mmsim.machine.task import FIRST_PAGE
+from mmsim.machine.trouble import free_memory
 from mmsim.mm import structs
-from mmsim.task import FIRST_PAGE
-from mmsim.trouble import free_memory
 
 
 def out_of_memory(task, part):

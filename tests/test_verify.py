@@ -4,8 +4,8 @@ import pytest
 from machines import Checked, drain, frames_of, settle
 
 from mmsim import InvariantError, Topology
+from mmsim.machine.verify import BLOCK, verify
 from mmsim.mm import mmzone, structs, timer
-from mmsim.verify import BLOCK, verify
 
 RULES = {}
 
@@ -382,7 +382,7 @@ def an_evicted_file_page_that_was_not_written(scene):
 def test_damage_is_found_and_named(scene, name, block, monkeypatch):
     damage, match = RULES[name]
     damage(scene)
-    monkeypatch.setattr("mmsim.verify.BLOCK", block)
+    monkeypatch.setattr("mmsim.machine.verify.BLOCK", block)
     with pytest.raises(InvariantError, match=match):
         verify(scene.kernel)
 

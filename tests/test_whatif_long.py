@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import mmsim
-from mmsim import Scenario, boot, cli
+from mmsim import Scenario, cli
+from mmsim.machine import speed
 from mmsim.whatif import ScenarioError, estimate
 from mmsim.widgets import Sweep
 
@@ -17,9 +18,9 @@ MINUTES = re.compile(r"without numba this takes about (\d+) (minutes|hours): ([\
 @pytest.fixture
 def no_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setitem(sys.modules, "mmsim.compiled", None)
-    monkeypatch.delattr(mmsim, "compiled", raising=False)
-    monkeypatch.setattr(boot, "warn_slow", lambda _: None)
+    monkeypatch.setitem(sys.modules, "mmsim.machine.compiled", None)
+    monkeypatch.delattr(mmsim.machine, "compiled", raising=False)
+    monkeypatch.setattr(speed, "warn_slow", lambda _: None)
 
 
 class Begun(Exception):
@@ -57,8 +58,8 @@ def test_with_numba_and_where_asked_to_it_begins(begun, monkeypatch):
     pytest.importorskip("numba")
     with pytest.raises(Begun):
         Scenario.load(LONG).run()
-    monkeypatch.setitem(sys.modules, "mmsim.compiled", None)
-    monkeypatch.delattr(mmsim, "compiled", raising=False)
+    monkeypatch.setitem(sys.modules, "mmsim.machine.compiled", None)
+    monkeypatch.delattr(mmsim.machine, "compiled", raising=False)
     with pytest.raises(Begun):
         Scenario.load(LONG).run(anyway=True)
 

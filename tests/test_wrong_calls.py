@@ -11,7 +11,7 @@ import pytest
 from machines import changed, expect_refusal, frozen, writer
 
 from mmsim import Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Task, Topology, plots
-from mmsim.arguments import shown
+from mmsim.machine.arguments import shown
 from mmsim.race import explore
 from mmsim.whatif import Scenario, sweep
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..arguments import like
-from ..palette import BLUE, LIGHT, WHITE, Look
+from ..machine.arguments import like
+from .palette import BLUE, LIGHT, WHITE, Look
 from .style import box, canvas, drawing
 
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(BLUE, "", "", WHITE)}
@@ -16,10 +16,10 @@ def images(sizes, *, ax=None):
     Parameters
     ----------
     sizes : DataFrame
-        As `mmsim.configs.image_sizes` gives it.
+        As `mmsim.experiments.configs.image_sizes` gives it.
     ax : Axes, optional
     """
-    like(sizes, "columns", "sizes", "give what mmsim.configs.image_sizes() returned")
+    like(sizes, "columns", "sizes", "give what mmsim.experiments.configs.image_sizes() returned")
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
     for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
         bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))

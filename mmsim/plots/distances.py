@@ -8,10 +8,10 @@ import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..arguments import like
-from .. import palette
-from ..palette import BLACK, DARK, GREY, WHITE
-from ..results import counted
+from ..machine.arguments import like
+from . import palette
+from .palette import BLACK, DARK, GREY, WHITE
+from ..machine.results import counted
 from .style import bare, canvas, drawing, sentence, zoom
 
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]

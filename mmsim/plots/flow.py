@@ -7,10 +7,10 @@ import networkx as nx
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from ..arguments import like
-from ..palette import BLACK, DARK, GREY, WHITE
-from ..palette import PATHS as LOOKS
-from ..results import counted
+from ..machine.arguments import like
+from .palette import BLACK, DARK, GREY, WHITE
+from .palette import PATHS as LOOKS
+from ..machine.results import counted
 from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.

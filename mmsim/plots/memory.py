@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ..arguments import like
-from .. import palette
+from ..machine.arguments import like
+from . import palette
 from ..mm import structs
-from ..names import HOLDERS
-from ..palette import LIGHT, WHITE, Look
-from ..results import counted
+from ..machine.names import HOLDERS
+from .palette import LIGHT, WHITE, Look
+from ..machine.results import counted
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several

@@ -4,9 +4,9 @@ from textwrap import wrap
 
 from matplotlib.patches import FancyBboxPatch
 
-from ..arguments import like
-from ..palette import DARK, TASKS
-from ..race_view import WAITS, lanes
+from ..machine.arguments import like
+from .palette import DARK, TASKS
+from ..race.view import WAITS, lanes
 from .style import bare, canvas, drawing
 
 LINE = 0.52  # height of a line of text

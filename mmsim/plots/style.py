@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..palette import BLACK, DARK, LIGHT, WHITE
+from .palette import BLACK, DARK, LIGHT, WHITE
 
 # White paper whatever the reader's theme, so that colours and contrasts are those that were looked at.
 STYLE = {

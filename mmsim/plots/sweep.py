@@ -5,8 +5,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
-from ..arguments import like
-from ..palette import BLACK, BLUE, DARK, GREEN, LIGHT, ORANGE, PURPLE, VERMILLION, WHITE
+from ..machine.arguments import like
+from .palette import BLACK, BLUE, DARK, GREEN, LIGHT, ORANGE, PURPLE, VERMILLION, WHITE
 from ..whatif.report import FIGURES
 from .style import canvas, drawing
 

@@ -5,10 +5,10 @@ from itertools import groupby
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..arguments import like
+from ..machine.arguments import like
 from ..mm import trace
-from ..palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
-from ..results import counted
+from .palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
+from ..machine.results import counted
 from .style import canvas, drawing, sentence
 
 # What is marked on a page's line: (label, marker, colour, events).

@@ -1,7 +1,7 @@
 """How a recorded kernel and the model compare."""
 
-from ..arguments import like
-from ..palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
+from ..machine.arguments import like
+from .palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
 from .style import box, canvas, drawing, sentence
 
 LOOKS = {"agree": Look(GREEN, "a"), "differs": Look(ORANGE, "d", "//"), "not modelled": Look(LIGHT, "n", ".."),

@@ -1,9 +1,9 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
-from ..arguments import like
+from ..machine.arguments import like
 from ..mm.mmzone import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
-from ..palette import BLACK, BLUE, DARK, GREY, ORANGE, SKY, VERMILLION, WHITE, Look
+from .palette import BLACK, BLUE, DARK, GREY, ORANGE, SKY, VERMILLION, WHITE, Look
 from .style import box, canvas, drawing, sentence
 
 LINES = ((VERMILLION, "-"), (BLUE, "--"), (ORANGE, "-."), (BLACK, ":"))  # of what is compared over time

@@ -6,8 +6,8 @@ step.  `Race` runs them one step at a time, in an order of one's choice; `explor
 
 from functools import partial
 
-from ..machine import Kernel
-from ..topology import Topology
+from ..machine.kernel import Kernel
+from ..machine.topology import Topology
 from .actors import Actor, Fault, Migrate, Pin, Point, Swapoff, WriteAndUnmap, page_behind, unmap_into_swap_cache, walk
 from .explore import Exploration, Race, Schedule, explore
 

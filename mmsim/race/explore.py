@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from ..arguments import like
-from ..errors import MMSimError
-from ..machine import PID_KERNEL
+from ..machine.arguments import like
+from ..machine.errors import MMSimError
+from ..machine.kernel import PID_KERNEL
 from ..mm import structs
 
 MOST_STEPS = 400  # of one schedule: more is a livelock

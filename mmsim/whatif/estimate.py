@@ -73,7 +73,7 @@ def pages(plan):
 def have_numba():
     """True if numba is there, and in a version that works."""
     try:
-        from .. import compiled  # noqa: F401
+        from ..machine import compiled  # noqa: F401
     except ImportError:
         return False
     return True

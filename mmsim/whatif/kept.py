@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from .. import __version__
-from ..writing import replacing
+from ..machine.writing import replacing
 from .content import digest
 from .report import FIGURES
 

@@ -1,7 +1,7 @@
 """Plans, as schema.py reads them from a scenario file: the machine that they describe, and their trigger."""
 
-from ..cpusets import CpuSet
-from ..machine import Kernel
+from ..machine.cpuset import CpuSet
+from ..machine.kernel import Kernel
 
 
 def build(plan):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..mm import structs
 from ..mm.trace import PATHS
-from ..results import out_of_use
+from ..machine.results import out_of_use
 
 FIGURES = {
     "in_use": "pages that the tasks were using",

@@ -10,13 +10,13 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from ..arguments import like, shown, text
+from ..machine.arguments import like, shown, text
 from . import plans, report
 from .estimate import refuse
 from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read
 
 WORDS = {"name", "question", "grid", "report"}  # keys of a file on which no figure depends, or only in part
-SHIPPED = resources.files("mmsim") / "scenarios"
+SHIPPED = resources.files("mmsim.whatif") / "scenarios"
 
 
 class Scenario:

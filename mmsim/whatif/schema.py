@@ -11,13 +11,13 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from ..config import Config, Costs
-from ..files import FS_NAMES
+from ..machine.config import Config, Costs
+from ..machine.file import FS_NAMES
 from ..mm.structs import MAX_NODES
-from ..patches import parse_patches
-from ..policy import MODES, Policy, parse_nodes
-from ..results import PAGE_SIZE
-from ..topology import MOST_FRAMES, Topology
+from ..machine.changes import parse_patches
+from ..machine.policy import MODES, Policy, parse_nodes
+from ..machine.results import PAGE_SIZE
+from ..machine.topology import MOST_FRAMES, Topology
 from .report import FIGURES
 
 UNITS = {f"{letter}{i}B": 1024**n / PAGE_SIZE for n, letter in enumerate("KMGT", 1) for i in ("", "i")}  # pages

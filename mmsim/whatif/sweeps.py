@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..arguments import like, shown, whole
-from ..boot import SlowWarning
-from ..config import Costs
+from ..machine.arguments import like, shown, whole
+from ..machine.speed import SlowWarning
+from ..machine.config import Costs
 from .estimate import refuse
 from .kept import Log
 from .scenario import Scenario, ScenarioError

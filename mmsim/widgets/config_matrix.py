@@ -4,7 +4,7 @@ from html import escape
 
 import ipywidgets as W
 
-from ..configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
+from ..experiments.configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
 from .parts import STYLE, Plain, Status
 
 MEANING = {
@@ -25,7 +25,7 @@ def meaning(answer):
 class ConfigMatrix(Plain, W.VBox):
     """Switches for the CONFIG options and for patch 1; the symbols in the image, and what each trigger answers.
 
-    `mmsim.configs.config_matrix` gives all configurations as one table.
+    `mmsim.experiments.configs.config_matrix` gives all configurations as one table.
     """
 
     def __init__(self):

@@ -3,8 +3,8 @@
 import ipywidgets as W
 
 from ..mm.structs import MAX_NODES
-from ..patches import PATCHES
-from ..policy import format_nodes, parse_nodes
+from ..machine.changes import PATCHES
+from ..machine.policy import format_nodes, parse_nodes
 from .layouts import LAYOUTS
 from .placing import TOOLS
 from .stage import Range

@@ -6,10 +6,10 @@ from html import escape
 import ipywidgets as W
 import traitlets as t
 
-from ..errors import MMSimError
-from ..machine import Kernel
-from ..patches import PATCHES, parse_patches
-from ..topology import Topology
+from ..machine.errors import MMSimError
+from ..machine.kernel import Kernel
+from ..machine.changes import PATCHES, parse_patches
+from ..machine.topology import Topology
 from . import svg
 from .controls import (
     EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, without,

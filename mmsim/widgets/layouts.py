@@ -2,7 +2,7 @@
 
 import random
 
-from ..policy import Policy
+from ..machine.policy import Policy
 
 PAGES = 24
 

@@ -5,10 +5,10 @@ from textwrap import wrap
 
 import pandas as pd
 
-from .. import palette
+from ..plots import palette
 from ..mm import trace
 from ..plots.flow import STAGES, flow
-from ..policy import format_nodes
+from ..machine.policy import format_nodes
 
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
 ASKS = {

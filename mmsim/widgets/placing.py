@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from ..files import File
+from ..machine.file import File
 from ..mm import structs
-from ..task import Task
+from ..machine.task import Task
 
 TOOLS = {
     "look": "a click only says what a square is",

@@ -5,10 +5,10 @@ from html import escape
 
 import ipywidgets as W
 
-from .. import palette
-from ..patches import parse_patches
+from ..plots import palette
+from ..machine.changes import parse_patches
 from ..race import SCENES, WITHOUT_PATCH_2, Race, Schedule, explore
-from ..race_view import WAITS, frames, lanes, places
+from ..race.view import WAITS, frames, lanes, places
 from .parts import STYLE, Plain, Status, button
 
 ROWS = 10  # of the table of steps that are drawn even while they are empty, so that nothing jumps

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from .. import results
-from ..errors import ERRNO_NAMES, MMSimError
-from ..explain import frames_behind, reasons, sharers
+from ..machine import results
+from ..machine.errors import ERRNO_NAMES, MMSimError
+from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
-from ..names import listed, task_labels
-from ..task import Task
+from ..machine.names import listed, task_labels
+from ..machine.task import Task
 
 TABLES = (
     "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
@@ -121,7 +121,7 @@ class Recording:
     # -- the machine at a step
 
     def at(self, step):
-        """The machine at a step, as far as `mmsim.results` looks at a Kernel."""
+        """The machine at a step, as far as `mmsim.machine.results` looks at a Kernel."""
         if self._at[0] != step:
             words, changed, tables, begin = self._base.copy(), self._ends[step], {}, 0
             words[self._where[:changed]] = self._what[:changed]  # where a word changed twice, the later change stays

@@ -6,9 +6,10 @@ frames by pfn, then the pages of the first tasks, then the swap slots. stage.js 
 
 import numpy as np
 
-from .. import palette, results
+from ..plots import palette
+from ..machine import results
 from ..mm import structs, trace
-from ..palette import Look
+from ..plots.palette import Look
 
 FREE, MAPPED, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE, SWAPPED = range(8)
 NODE_0 = 8  # looks from here on: a present page, by node

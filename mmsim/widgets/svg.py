@@ -6,7 +6,7 @@ from math import atan2, cos, sin
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .. import palette
+from ..plots import palette
 from .scene import DIRTY, FREE, LOOKS, MARK, MARKS, PAD
 
 STYLE = """<style>

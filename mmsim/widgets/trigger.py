@@ -1,6 +1,6 @@
 """The four triggers, made from what stands in the fields of the MigrationLab."""
 
-from ..policy import Policy, format_nodes, mask_nodes, parse_nodes
+from ..machine.policy import Policy, format_nodes, mask_nodes, parse_nodes
 
 TRIGGERS = {"A mbind": "A", "B migrate_pages": "B", "C cpuset": "C", "D in-kernel": "D"}
 

@@ -256,7 +256,7 @@ def test_eight_nodes_fit_one_screen(run_cell):
 def test_keys_typed_into_other_widgets_stay_there(run_cell):
     page = run_cell("""
         from mmsim import lessons
-        from mmsim.questions import lesson01
+        from mmsim.lessons import lesson01
         from mmsim.widgets import ConfigMatrix, RacePlayer
         from IPython.display import display
         display(ConfigMatrix(), RacePlayer(), lessons.predict(lesson01.compiled_in))""")

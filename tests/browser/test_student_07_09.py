@@ -87,7 +87,7 @@ RULE = """def after(before, source, target):
 
 
 def one_node():
-    from mmsim import recorder
+    from mmsim.linux import recorder
 
     try:
         return not recorder.usable_nodes()

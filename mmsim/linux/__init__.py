@@ -1,0 +1,1 @@
+"""A real Linux: `recorder` asks the kernel of this machine what it does.  Standard library alone."""

@@ -1,0 +1,91 @@
+"""Where compiled kernel functions are kept on disk, and the second process that helps to compile them.
+
+All of this comes before numba is imported: the second process is to begin as early as it can.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import threading
+import types
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from .. import mm
+
+SOURCES = ("compiled.py", "numba_tables.py", "boot.py")  # what they make of a kernel function is part of the key
+HELPED = ("do_migrate_pages", "do_mbind", "migrate_frames")  # a Helper compiles these
+KEPT = 4  # caches on disk: this version's, and those of others that were used last
+
+
+def kernel_modules():
+    """The modules of the modelled kernel."""
+    return [importlib.import_module(f"{mm.__name__}.{m.name}") for m in pkgutil.iter_modules(mm.__path__)]
+
+
+def describe(value):
+    """All of a global of a kernel module that compiled code depends on, as text, the same in each process."""
+    if isinstance(value, types.FunctionType):
+        return describe(value.__code__)
+    if isinstance(value, types.CodeType):  # also inside another one: its repr has an address, new in each process
+        constants = [describe(one) if isinstance(one, types.CodeType) else repr(one) for one in value.co_consts]
+        return repr((value.co_code, constants, value.co_names, value.co_varnames))
+    return repr(value) if isinstance(value, (int, tuple, np.dtype)) else ""
+
+
+@functools.cache
+def folder():
+    """The folder for the code of the kernel as it is now, with all that it depends on; None where none can be made."""
+    try:
+        key = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {sys.version}".encode())
+        for name in SOURCES:
+            key.update(Path(__file__).with_name(name).read_bytes())
+        for module in kernel_modules():
+            key.update("".join(f"{name} {describe(value)}" for name, value in sorted(vars(module).items())).encode())
+        here = platformdirs.user_cache_path("mmsim", appauthor=False) / f"kernel-{key.hexdigest()[:16]}"
+        here.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # one that was filled for us may be for reading only
+            os.utime(here)
+        for old in sorted(here.parent.glob("kernel-*"), key=os.path.getmtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except (OSError, RuntimeError, PackageNotFoundError):
+        return None
+    return here
+
+
+class Helper:
+    """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
+
+    def __init__(self):
+        self.pending = [*HELPED]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.compiled", *HELPED], cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
+
+    def wait_for(self, name):
+        """Return when the function of that name is in the cache, or when there is nothing to wait for."""
+        while name in self.pending:
+            self.pending = self.pending[1:] if self.process.stdout.readline() else []
+
+
+@functools.cache
+def helper():
+    """The Helper of this process; None if its work is in the cache, or there is no processor to spare for it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus < 2 or not sys.executable or not folder() or any(folder().rglob(f"mempolicy.{HELPED[0]}-*")):
+        return None
+    try:
+        return Helper()
+    except OSError:
+        return None

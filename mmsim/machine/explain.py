@@ -1,0 +1,155 @@
+"""Explanations: whose a page is, why it stayed, and what there was instead of pages to move."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from ..mm import mempolicy, structs, trace
+from ..mm.structs import PTE_PRESENT, PTE_SWAP
+from .names import listed, task_labels
+from .results import vma_ptes
+
+# What may be where a trigger looks, and is no page that it considers.
+THERE, ELSEWHERE, LEFT, HIDDEN, ALONG, CACHED, SWAPPED, ZERO, FILE_ONLY, ABSENT = KINDS = (
+    "already there", "on other nodes", "not reached", "hidden by a reserved first vma", "moved through another mapping",
+    "in the swap cache only", "swapped out", "the zero page", "in the page cache only", "not present",
+)  # fmt: skip
+# Reasons that name tasks: those with the vma, else others than the one in the record; where there are some.
+BY = {
+    trace.R_PINNED: "pinned by {}: more references than anyone accounts for",
+    trace.R_SHARED: "its file is mapped by others too: {}",
+    trace.R_VMA_LOCKED: "mapped by a locked vma of {}",
+    trace.R_VMA_RESERVED: "mapped by a reserved vma of {}",
+}
+
+
+class Asked(NamedTuple):
+    """What a trigger looks at: the pages [start, end) of some tasks, and what is to go where.
+
+    `source`, `target`: masks of nodes.  `why_not`: why nothing at all is to move.  `beside`: what else it was given, by
+    kind.
+    """
+
+    pids: tuple = ()
+    source: int = 0
+    target: int = 0
+    start: int = 0
+    end: int = mempolicy.END_OF_MEMORY
+    why_not: str = ""
+    beside: dict = {}  # noqa: RUF012
+
+
+def tasks_of(size, groups):
+    """Which tasks have each of `size` things: (a number for each thing, the sets of pids by that number).
+
+    `groups`: pairs of a pid and an array of things that it has; a task may be there several times.
+    """
+    number, sets, known = np.zeros(size, np.int32), [()], {(): 0}
+    for pid, things in groups:
+        becomes = np.zeros(len(sets), np.int32)
+        for old in np.flatnonzero(np.bincount(number[things], minlength=len(sets))):
+            new = sets[old] if pid in sets[old] else tuple(sorted((*sets[old], pid)))
+            becomes[old] = known.setdefault(new, len(known))
+            sets += [new] if len(known) > len(sets) else []
+        number[things] = becomes[number[things]]
+    return number, sets
+
+
+def frames_behind(tables, ptes):
+    """The frame that each of some ptes leads to, through the swap cache if need be; 0: none."""
+    value, flags = ptes["value"], ptes["flags"]
+    pfn = np.where(flags & PTE_PRESENT, value, 0)
+    swap = flags & PTE_SWAP != 0
+    pfn[swap] = tables["swap_cache"][value[swap]]
+    return pfn
+
+
+def sharers(kernel):
+    """Who has each page frame, where several tasks may, as `tasks_of` gives it; None if no frame is shared."""
+    users = kernel.tables["mem_map"]["mapcount"][: kernel.k.sys.nr_frames].copy()
+    entries = np.flatnonzero(kernel.tables["swap_cache"])
+    users[kernel.tables["swap_cache"][entries]] += kernel.tables["swap_map"][entries] - 1
+    shared = users > 1
+    if not shared.any():
+        return None
+    behind = ((int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for _, vma, ptes in vma_ptes(kernel))
+    return tasks_of(len(users), ((pid, pfn[shared[pfn]]) for pid, pfn in behind))
+
+
+def reasons(kernel, rows):
+    """Why each page of some records has not moved, in words; other tasks in the way are named, as it is now."""
+    texts = np.array(trace.REASONS, object)[rows["reason"]]
+    named = np.flatnonzero(np.isin(rows["reason"], list(BY)))
+    if len(named):
+        labels, frames = task_labels(kernel), kernel.k.sys.nr_frames
+        for reason in np.unique(rows["reason"][named]).tolist():
+            at = named[rows["reason"][named] == reason]
+            things, size = rows["old_pfn"][at], frames
+            if reason == trace.R_SHARED:
+                things, size = kernel.tables["mem_map"]["mapping"][things].clip(0), len(kernel.tables["mapping"])
+            number, sets = tasks_of(size, in_the_way(kernel, reason))
+            keys, which = np.unique(np.stack([number[things], rows["mm"][at]]), axis=1, return_inverse=True)
+            own_too = reason in (trace.R_VMA_LOCKED, trace.R_VMA_RESERVED)
+            others = [[pid for pid in sets[n] if own_too or pid != mm] for n, mm in keys.T.tolist()]
+            words = [BY[reason].format(listed(pids, labels)) if pids else trace.REASONS[reason] for pids in others]
+            texts[at] = np.array(words, object)[which.ravel()]
+    return texts
+
+
+def in_the_way(kernel, reason):
+    """Who may be meant by a reason of BY: pairs of a pid and frames, or of a pid and files for R_SHARED."""
+    if reason == trace.R_PINNED:
+        return [(pid, np.asarray(pfns, int)) for pid, pfns in kernel._book["pins"].items()]
+    if reason == trace.R_SHARED:
+        vmas = kernel.tables["vma"][["vm_mm", "mapping"]][kernel.tables["vma"]["vm_mm"] != 0].tolist()
+        return [(pid, np.array([mapping])) for pid, mapping in vmas if mapping]
+    flag = structs.VM_LOCKED if reason == trace.R_VMA_LOCKED else structs.VM_RESERVED
+    return [(int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for _, vma, ptes in vma_ptes(kernel)
+            if vma["vm_flags"] & flag]  # fmt: skip
+
+
+def passed_over(kernel, asked, rows):
+    """What a trigger found beside the pages that it has considered (`rows`): {kind of KINDS: pages}."""
+    counts, vmas = Counter(asked.beside), kernel.tables["vma"]
+    vmas = vmas[np.isin(vmas["vm_mm"], asked.pids) & (vmas["vm_end"] > asked.start) & (vmas["vm_start"] < asked.end)]
+    first, end = np.maximum(vmas["vm_start"], asked.start), np.minimum(vmas["vm_end"], asked.end)
+    if (end - first).sum() > len(rows):  # else each one was considered
+        keys = np.sort(rows["mm"].astype(np.int64) << 32 | rows["address"])
+        for vma, a, b in zip(vmas, first.tolist(), end.tolist(), strict=True):
+            base = int(vma["vm_mm"]) << 32
+            seen = keys[slice(*np.searchsorted(keys, (base + a, base + b)))] - base
+            address = np.delete(np.arange(a, b), seen - a)
+            for kind, n in enumerate(np.bincount(kinds_of(kernel, asked, vma, address, rows), minlength=len(KINDS))):
+                counts[KINDS[kind]] += int(n)
+    return {kind: n for kind, n in counts.items() if n}
+
+
+def hidden(kernel, pid):
+    """Whether check_range() ends at the first vma of a task: until patch 5 it does if that is reserved."""
+    vmas, first = kernel.tables["vma"], kernel.tables["task"]["mmap"][pid]
+    return not kernel.tables["patch"][5] and bool(vmas["vm_flags"][first] & structs.VM_RESERVED)
+
+
+def kinds_of(kernel, asked, vma, address, rows):
+    """What is at some addresses of a vma: places in KINDS."""
+    tables = kernel.tables
+    ptes, pages = tables["pte"][vma["pte_base"] + address], tables["mem_map"]
+    pfn, present = frames_behind(tables, ptes), ptes["flags"] & PTE_PRESENT != 0
+    kind = np.full(len(address), KINDS.index(ABSENT))
+    if vma["mapping"]:
+        first = tables["mapping"]["base"][vma["mapping"]] + vma["vm_pgoff"] - vma["vm_start"]
+        note = tables["file_page"][first + address]
+        kind[note["entry"] > 0] = KINDS.index(SWAPPED)
+        kind[note["pfn"] > 0] = KINDS.index(FILE_ONLY)
+        pfn = np.where(ptes["flags"] == 0, note["pfn"], pfn)
+    swap = ptes["flags"] & PTE_SWAP != 0
+    kind[swap] = np.where(pfn[swap] > 0, KINDS.index(CACHED), KINDS.index(SWAPPED))
+    node = pages["node"][pfn].astype(np.int64)
+    there, leaving = np.int64(asked.target) >> node & 1 != 0, np.int64(asked.source) >> node & 1 != 0
+    left = KINDS.index(HIDDEN if hidden(kernel, vma["vm_mm"]) else LEFT)
+    place = np.where(there, KINDS.index(THERE), np.where(leaving, left, KINDS.index(ELSEWHERE)))
+    kind[present] = place[present]
+    kind[(pfn > 0) & np.isin(pfn, rows["new_pfn"])] = KINDS.index(ALONG)
+    kind[present & (pages["flags"][pfn] & structs.PG_reserved != 0)] = KINDS.index(ZERO)
+    return kind

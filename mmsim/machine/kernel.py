@@ -1,0 +1,482 @@
+"""Kernel: boots the tables, runs the kernel functions over them, keeps time, takes snapshots."""
+
+import copy
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from . import results, snapshot as saved, verify
+from .arguments import END_OF_TIME, one_node, page_frames, shown, text, whole, yes_no
+from .boot import boot_tables, ctypes_view
+from .speed import load_compiler
+from .config import Config, Costs
+from .cpuset import CpuSet
+from .doors import Doorkeeper, door
+from .errors import os_error
+from .explain import Asked, sharers
+from .file import FS_NAMES, File
+from .migration import Migration
+from ..mm import memory_failure, mempolicy, structs, timer, vmscan
+from .obstacles import Obstacles
+from .changes import parse_patches
+from .task import Task, capabilities
+from .topology import Topology
+from .trouble import stopped
+
+PID_KERNEL, PID_KSWAPD = 0, 1
+TRACE_EVENTS = 1 << 16  # rows of the event ring
+MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
+
+
+class Snapshot(NamedTuple):
+    """The whole state of a machine at one time; give it to `Kernel.restore`."""
+
+    machine: object
+    about: dict
+    tables: dict
+    book: dict
+    last: object
+
+    def __repr__(self):
+        return f"<Snapshot at clock {self.tables['sys']['clock'][0] / 1e6:.3f} ms>"
+
+
+class Kernel(Obstacles):
+    """A simulated NUMA machine and its kernel.
+
+    Parameters
+    ----------
+    topology : Topology
+    config : Config
+        What the kernel image was configured with.
+    patches : int or iterable of int
+        The first n of the seven patches, or their numbers.
+    swap_slots : int
+        Size of the swap device, in pages.
+    costs : Costs
+    compiled : bool, optional
+        Run the kernel functions compiled by numba, or interpreted.  None: compiled from
+        65,536 page frames (256 MB) on, if numba is there.
+    trace : bool or int
+        How many events are kept, the last ones.  True: 65,536 on an interpreted machine, none on a compiled one.
+
+    Examples
+    --------
+    >>> kernel = Kernel(Topology.uniform(nodes=2, frames=256))
+    >>> task = kernel.spawn("a")
+    >>> heap = task.mmap(4)
+    >>> task.touch(heap, write=True)
+    Faults(minor=4, major=0, protection=0, copied=0)
+    >>> task.migrate_pages(0, old=0, new=1)
+    0
+    >>> task.placement(heap)
+    [1, 1, 1, 1]
+    """
+
+    def __init__(self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True):
+        if not isinstance(topology, Topology):
+            raise TypeError(f"topology is {shown(topology)}; make one with Topology.uniform() or .from_matrix()")
+        if not isinstance(config, Config):
+            raise TypeError(f"config is {shown(config)}; make one with Config()")
+        if not isinstance(costs, Costs):
+            raise TypeError(f"costs is {shown(costs)}; make them with Costs() or Costs.preset()")
+        swap_slots = whole(swap_slots, "swap_slots", 0, MOST_ROWS, "pages", no_number=ValueError)
+        if not isinstance(trace, bool):
+            trace = whole(trace, "trace", least=0, most=MOST_ROWS, what="events that are kept, or True or False")
+        if compiled is not None:
+            compiled = yes_no(compiled, "compiled")
+        self.topology = topology
+        self.config = config
+        self.patches = parse_patches(patches)
+        self.costs = costs
+        self.last = None
+        self._observer = None
+        self._doorkeeper = Doorkeeper()
+        self._births, self._running = 0, False
+        self._self = object()  # what tells this machine's snapshots from those of others
+        self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
+                      "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
+        compiler = load_compiler(compiled, sum(topology.frames))
+        self.compiled = compiler is not None
+        slots = swap_slots if config.swap else 0
+        self._compile = compiler.compile_kernel() if compiler else None
+        self._headers = compiler.Tables if compiler else None
+        self.tables, self.k, self._arrays = {}, None, None
+        events = TRACE_EVENTS * (not compiler) if trace is True else int(trace)
+        self.tables = boot_tables(topology, config, self.patches, slots, costs, events)
+        self._bind()
+
+    def __setattr__(self, name, value):
+        """A misspelt name is an error: attributes are those that a machine is made with."""
+        if hasattr(self, "_arrays") and not hasattr(self, name):
+            raise AttributeError(f"{name}: a Kernel has no such attribute that could be set")
+        object.__setattr__(self, name, value)
+
+    # -- the tables and the calls into them
+
+    def _bind(self):
+        """Make the views of the arrays: `self.k` for code that runs interpreted, `self._arrays` for compiled code."""
+        views = {name: ctypes_view(array) for name, array in self.tables.items()}
+        if self._observer:
+            views["event"] = Watched(views["event"], self._observer)
+        self.k = structs.Tables(**views | {name: views[name][0] for name in ("costs", "sys")})
+        if self.compiled:
+            self._arrays = self._headers(self.tables)
+
+    def _grow(self, name, rows):
+        """See to it that a table has at least `rows` rows; it doubles where it is too small."""
+        old = self.tables[name]
+        if len(old) < rows:
+            try:
+                new = np.zeros((max(rows, 2 * len(old)), *old.shape[1:]), old.dtype)
+            except MemoryError:
+                raise os_error("ENOMEM", f"this computer has no room for {rows:,} rows of {name}") from None
+            new[: len(old)] = old
+            self._doorkeeper.begun = True
+            self.tables[name] = new
+            self._bind()
+
+    def _reserve_vmas(self, more):
+        """Rows for `more` new vmas, and for as many anon_vmas; an munmap that is still to come may split two."""
+        pending = int((self._timers()["kind"] == timer.MUNMAP).sum())
+        rows = int((self.tables["vma"]["vm_mm"] != 0).sum()) + more + 2 * pending + 2
+        self._grow("vma", rows)
+        self._grow("anon_vma", rows + 1)
+
+    def _reserve_policies(self, task):
+        """Rows of k.sp_node for an mbind() by `task`: each of its vmas of shared memory may cut two ranges in two."""
+        shared = self.tables["mapping"]["fs"][task._vmas()["mapping"]] == structs.FS_TMPFS
+        self._grow("sp_node", int((self.tables["sp_node"]["mode"] != 0).sum()) + 3 * int(shared.sum()) + 1)
+
+    def _reserve_ptes(self, pages):
+        """A free run of `pages` rows in k.pte; its first row."""
+        vmas = self.tables["vma"]
+        first, last = (np.sort((vmas["pte_base"] + vmas[end])[vmas["vm_mm"] != 0]) for end in ("vm_start", "vm_end"))
+        begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
+        begin = int(begins[np.argmax(ends - begins >= pages)])
+        self._grow("pte", begin + pages)
+        return begin
+
+    def _timers(self):
+        """The rows of the timers that are pending."""
+        return self.tables["timer"][: self.k.sys.nr_timers]
+
+    def call(self, function, *args, pid=PID_KERNEL):
+        """Run a kernel function as task `pid`; then whatever it woke runs: kswapd, timers that are due.
+
+        Raises
+        ------
+        KernelBug, KernelHang
+            If the kernel hit a BUG(), or would never return.
+        """
+        sys = self.k.sys
+        sys.current = pid
+        result = self._run(function, *args)
+        if sys.kswapd_wanted:
+            self._run(vmscan.run_kswapd, PID_KSWAPD)
+        sys.current = PID_KERNEL
+        if sys.nr_timers:
+            self._run(timer.cond_resched)
+        return result
+
+    def _run(self, function, *args):
+        """Run a kernel function; on a machine that stands still since a BUG() nothing runs any more."""
+        self._check_bug("this machine stands still, restore() a snapshot: ")
+        if self._running:
+            raise RuntimeError("a kernel function is running: who observes it must not change the machine")
+        run, tables = (self._compile(function), self._arrays) if self.compiled else (function, self.k)
+        self._doorkeeper.begun = self._running = True
+        try:
+            result = run(tables, *args)
+        except BaseException:
+            self._broken_off()
+            raise
+        finally:
+            self._running = False
+        self._check_bug()
+        return result
+
+    def _broken_off(self):
+        """From now on the machine stands still: something ended a call half-way."""
+        self.k.sys.bug = self.k.sys.bug or structs.BROKEN_OFF
+
+    def _check_bug(self, since=""):
+        if self.k.sys.bug:
+            raise stopped(self, since)
+
+    def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL, rows=0):
+        """Run a trigger of migration, keeping a record of every page that it considers; its answer.
+
+        `asked`: what it looks at, see explain.Asked.  A page may move once more for each node that is emptied and
+        filled.  `self.last` is the Migration afterwards, also where the kernel hit a BUG().
+        """
+        vmas = self.tables["vma"]
+        mapped = vmas[np.isin(vmas["vm_mm"], asked.pids)]
+        times = (asked.source & asked.target).bit_count() + 1
+        rows = rows + times * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
+        self.k.sys.nr_considered = 0
+        self._bind()
+        begin, shared = self.clock, sharers(self)
+        returned = None
+        try:
+            returned = self.call(function, *args, pid=pid)
+        finally:
+            if self.k.sys.bug != structs.BROKEN_OFF:  # half a change has no outcome
+                self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
+        return returned
+
+    # -- what a machine is asked to do
+
+    @door
+    def spawn(self, name, node=0, uid=1000, caps=(), kernel_thread=False):
+        """Start a task on the CPU of a node.
+
+        `uid` 0 has every capability; `caps` names others, as in ``("CAP_SYS_ADMIN",)``.
+        """
+        name, node = text(name, "name"), one_node(node, self.topology.nodes)
+        uid = whole(uid, "uid", least=0, most=structs.MAX_UID)
+        bits, kernel_thread = capabilities(caps, uid), yes_no(kernel_thread, "kernel_thread")
+        pid = len(self._book["tasks"])
+        self._grow("task", pid + 1)
+        row = self.tables["task"][pid]
+        row["uid"] = row["euid"] = row["suid"] = uid
+        row["caps"] = bits
+        row["node"] = node
+        row["home"] = -1
+        row["mems_allowed"] = (1 << self.topology.nodes) - 1
+        row["flags"] = structs.PF_KTHREAD if kernel_thread else 0
+        return self._register(Task, pid, name)
+
+    @door
+    def file(self, name, pages, fs="ext3"):
+        """Make a file of `pages` pages on a file system: ext2 ext3 ext3-journalled xfs xfs-meta nfs reiserfs tmpfs."""
+        if text(fs, "fs") not in FS_NAMES:
+            raise ValueError(f"fs is {shown(fs)}; it is one of {', '.join(FS_NAMES)}")
+        pages = whole(pages, "pages", least=1, most=MOST_ROWS, what="pages")
+        return self._new_mapping(text(name, "name"), pages, FS_NAMES[fs], nameless=0)
+
+    def _cpuset(self, number):
+        """The cpuset of that row."""
+        return CpuSet(self, number)
+
+    def _register(self, kind, number, name):
+        """A handle for what has got its row in the tables."""
+        self._births += 1  # restore() does not take it back: a number may come again, with another thing behind it
+        self._book["born"][kind.birth(number)] = self._births
+        self._book[kind.kind][number] = name
+        return kind(self, number)
+
+    def _new_mapping(self, name, pages, fs, nameless):
+        used = self.tables["mapping"][: len(self._book["files"]) + 2]
+        base = int((used["base"] + used["pages"]).max())
+        m = len(used)
+        self._grow("mapping", m + 1)
+        self._grow("file_page", base + pages)
+        self.tables["mapping"][m] = (fs, pages, base, 0, nameless, 0)
+        return self._register(File, m, name)
+
+    @door
+    def cpuset(self, name, mems, memory_migrate=False, parent=None):
+        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes)."""
+        return CpuSet.create(self, text(name, "name"), mems, yes_no(memory_migrate, "memory_migrate"), parent)
+
+    @door
+    def migrate(self, pages, to, force=False, new_pages=None):
+        """Trigger D, an in-kernel caller: move page frames to a node.
+
+        Parameters
+        ----------
+        pages : iterable of int
+            Page frame numbers.
+        to : int
+            The node that the new pages are asked from.
+        force : bool
+            Do not leave out what a locked or reserved vma maps: V1 may hang on those.
+        new_pages : int, optional
+            How many new pages the caller allocates at most; default: one for each page that it has isolated.  When
+            the list of new pages is empty, migrate_pages() stops (patch 3).
+
+        Returns
+        -------
+        Migration
+        """
+        to = one_node(to, self.topology.nodes, "to")
+        most = mempolicy.ALL_PAGES
+        if new_pages is not None:
+            most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
+        args = self._frames(pages, yes_no(force, "force"))
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])))
+        self._migration("kernel", asked, mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
+        return self.last
+
+    @door
+    def offline(self, pages):
+        """Bad memory: empty page frames, as trigger D does, and take them out of use. No page gets them ever again.
+
+        Each page goes to another frame of its node, or of the next one that has room. A frame whose page stays, like
+        one that a locked or reserved vma maps, stays in use. Free frames are taken away at once, and those that are
+        offline already are left alone: neither has a row in the result.
+
+        Parameters
+        ----------
+        pages : iterable of int
+            Page frame numbers.
+
+        Returns
+        -------
+        Migration
+            `returned`: how many of the frames are still in use, or -ENOMEM (no room for all new pages: none moved).
+            `stayed` names them, and the reason.
+        """
+        args = self._frames(pages)
+        given = self.tables["mem_map"][args[0]]
+        free, out = given["flags"] & structs.PG_free != 0, results.out_of_use(given)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])),
+                      beside={"free, offline now": int(free.sum()), "offline already": int(out.sum())})  # fmt: skip
+        self._migration("offline", asked, memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
+        return self.last
+
+    def _frames(self, pages, force=False):
+        """What an in-kernel caller is given: frames, who maps each, and the vm_flags for which it passes over one."""
+        pfns = page_frames(pages, self.k.sys.nr_frames)
+        if 1 in self.patches and not self.config.migration:
+            raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
+        self.last = None
+        mapper, flags = results.mappers(self)
+        return pfns, mapper[pfns], flags[pfns] * (not force)
+
+    @door
+    def wait(self, ns):
+        """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
+        until = self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock)
+        self._skip_rounds(until)
+        self.call(timer.wait_until, until)
+
+    # -- what can be seen
+
+    @property
+    def clock(self):
+        """Simulated time, ns."""
+        return int(self.k.sys.clock)
+
+    @property
+    def tasks(self):
+        """The tasks that live, in the order of their pids."""
+        return [Task(self, pid) for pid in self._book["tasks"] if pid > PID_KSWAPD and Task(self, pid).alive]
+
+    def symbols(self):
+        """The functions of page migration that this kernel image holds."""
+        return self.config.symbols(self.patches)
+
+    def frames(self):
+        """mem_map as a DataFrame, one row a page frame."""
+        return results.frames(self)
+
+    def residency(self):
+        """How many frames of each node belong to whom: nodes x owners."""
+        return results.residency(self)
+
+    def vmstat(self):
+        """Cumulative counters, and the lowest number of free pages that each node saw."""
+        return results.vmstat(self)
+
+    def events(self):
+        """The trace as a DataFrame, one row an event."""
+        return results.events(self)
+
+    def verify(self):
+        """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
+        verify.verify(self)
+
+    def watch(self, observer):
+        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only."""
+        if not callable(observer):
+            raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
+        if self.compiled or not self.k.sys.tracing:
+            raise ValueError("only an interpreted machine with trace=True can be watched")
+        return self._watched_by(observer)
+
+    @contextmanager
+    def _watched_by(self, observer):
+        self._observer = observer
+        self._bind()
+        try:
+            yield self
+        finally:
+            self._observer = None
+            self._bind()
+
+    # -- snapshots
+
+    def snapshot(self):
+        """A copy of the whole state."""
+        tables = {name: array.copy() for name, array in self.tables.items()}
+        return Snapshot(self._self, self._about(), tables, copy.deepcopy(self._book), self.last)
+
+    def _about(self):
+        """What a machine was built as: only a machine of the same kind can take over its tables."""
+        return {"topology": self.topology, "config": self.config, "patches": self.patches, "costs": self.costs,
+                "swap_slots": int(self.k.sys.swap_slots)}  # fmt: skip
+
+    def restore(self, snapshot):
+        """Go back to the state of a snapshot of this machine."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"snapshot is {shown(snapshot)}; take one with kernel.snapshot()")
+        for name, mine in self._about().items():
+            if (there := snapshot.about[name]) != mine and snapshot.machine is not self._self:
+                raise ValueError(f"snapshot is of another machine: its {name} is {there!r}, here it is {mine!r}")
+        self._doorkeeper.enter()  # for good: what follows is nobody's call that was broken off
+        tables = {name: array.copy() for name, array in snapshot.tables.items()}
+        self.tables, self._book, self.last = tables, copy.deepcopy(snapshot.book), snapshot.last
+        for name in ("config", "patches", "costs"):  # they may have been switched in between
+            setattr(self, name, snapshot.about[name])
+        self._births = max([self._births, *self._book["born"].values()])
+        self._bind()
+        self._doorkeeper, self._running = Doorkeeper(), False
+
+    def save(self, path):
+        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle.
+
+        A file that exists is replaced when the new one is complete; if that fails, with an OSError, it stays.
+        """
+        saved.save(self, path)
+
+    @classmethod
+    def load(cls, path, compiled=None):
+        """The machine that `save` wrote, with `last`.
+
+        Raises
+        ------
+        ValueError
+            With the path, and what is wrong with the file: no machine, one of another version of mmsim, damaged.
+        OSError
+            The file cannot be read.
+        """
+        return saved.load(cls, path, compiled)
+
+    def __repr__(self):
+        patches = ",".join(map(str, sorted(self.patches))) or "none"
+        return (
+            f"<Kernel: {self.topology.nodes} nodes, {self.k.sys.nr_frames} frames, patches {patches}, "
+            f"clock {self.clock / 1e6:.3f} ms>"
+        )
+
+    def _repr_html_(self):
+        return f"<p>{self!r}</p>".replace("<Kernel", "&lt;Kernel").replace("ms>", "ms&gt;") + self.residency().to_html()
+
+
+class Watched:
+    """The event table of a machine that is watched: taking the row for a new event calls the observer first."""
+
+    def __init__(self, rows, observer):
+        self.rows = rows
+        self.observer = observer
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        self.observer()
+        return self.rows[i]

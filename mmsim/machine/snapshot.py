@@ -1,0 +1,198 @@
+"""Machines in files: an .npz with the tables and a description of the machine, with which they must agree."""
+
+import contextlib
+import hashlib
+import json
+import sys
+import zipfile
+
+import numpy as np
+
+from . import verify
+from .boot import boot_tables
+from .bounds import check_bounds
+from .config import Config, Costs
+from .errors import InvariantError, MMSimError
+from .migration import Migration
+from ..mm import page_alloc, structs, timer, trace
+from .changes import parse_patches
+from .topology import Topology
+from .writing import replacing
+
+GROW = ("pte", "vma", "anon_vma", "task", "cpuset", "mapping", "sp_node", "file_page", "timer", "event", "considered")
+DTYPES = {
+    name: table.dtype for name, table in boot_tables(Topology.uniform(1, 32), Config(), (), 0, Costs(), 0).items()
+}
+
+
+def file_format():
+    """What tells a file of this mmsim from those of others: it depends on all that numbers in the tables mean."""
+    meant = [
+        (name, value.descr if isinstance(value, np.dtype) else value)
+        for module in (structs, trace, timer, page_alloc)
+        for name, value in sorted(vars(module).items())
+        if isinstance(value, (int, tuple, np.dtype))
+    ]
+    return hashlib.sha256(repr(meant).encode()).hexdigest()[:16]
+
+
+def version():
+    """The version of this mmsim; to import it from here would be to import all."""
+    return sys.modules[__package__.partition(".")[0]].__version__
+
+
+def save(kernel, path):
+    """Write a machine to a file: numpy arrays and JSON text, no pickle.  A file that exists is replaced at the end."""
+    last = kernel.last
+    about = {
+        "mmsim": version(), "format": file_format(),
+        "topology": [kernel.topology.distances, kernel.topology.frames],
+        "config": vars(kernel.config), "costs": vars(kernel.costs), "patches": sorted(kernel.patches),
+        "swap_slots": int(kernel.k.sys.swap_slots),
+        "book": {kind: list(entries.items()) for kind, entries in kernel._book.items()},
+        "last": last and last.saved(),
+    }  # fmt: skip
+    with replacing(path) as file:
+        np.savez_compressed(file, about=np.array(json.dumps(about, default=np.ndarray.tolist)), **kernel.tables)
+
+
+def load(make, path, compiled):
+    """The machine that `save` wrote; `make` is the class of it, `compiled` as for Kernel.
+
+    Raises
+    ------
+    ValueError
+        With the path, and what is wrong: no machine, one of another version, one that is damaged.
+    OSError
+        The file cannot be read.
+    """
+    with open(path, "rb") as file, blaming(path):
+        about, tables = read(file)
+        description = describe(about, tables)
+    kernel = make(*description, compiled, trace=False)
+    with blaming(path):
+        compare(tables, kernel)
+        kernel.tables = tables
+        kernel._book = book(about["book"], kernel)
+        kernel._births = max([0, *kernel._book["born"].values()])
+        kernel._bind()
+        check_bounds(kernel)
+        if not stands_still(kernel):  # where a BUG() has ended a call half-way, not every rule holds
+            verify.verify(kernel)
+        if about["last"] is not None:
+            kernel.last = Migration.loaded(kernel, about["last"])
+    return kernel
+
+
+@contextlib.contextmanager
+def blaming(path):
+    """Make a ValueError that names the file of whatever zipfile, json and our own checks make of damage in it."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except InvariantError as error:
+        raise ValueError(f"{path}: this machine is damaged: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{path}: this file is damaged: {type(error).__name__}: {error}") from error
+
+
+# -- the file
+
+
+def read(file):
+    """(the description, the tables) that a file holds; the tables have the columns that they must have."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"this is no machine that Kernel.save() wrote ({error})") from None
+    about = json.loads(str(array(archive, "about")))
+    if about.get("format") != file_format():
+        raise ValueError(
+            f"mmsim {about.get('mmsim', 'before 0.1.0')} has saved it in a format that is not this one's, {version()}: "
+            "load it with that version; or build the machine anew, and save it again"
+        )
+    return about, {name: array(archive, name) for name in structs.Tables._fields}
+
+
+def describe(about, tables):
+    """What Kernel is made with: topology, config, patches, swap_slots, costs."""
+    topology = Topology.from_matrix(*about["topology"])
+    slots = about["swap_slots"]
+    sizes = {"mem_map": sum(topology.frames) + 3 * topology.nodes + structs.WORK_LISTS, "swap_map": slots + 1}
+    for name, rows in sizes.items():  # before a machine of the wrong size is made
+        if len(tables[name]) != rows:
+            raise ValueError(f"{name} has {len(tables[name]):,} rows; its description says {rows:,}")
+    return topology, Config(**about["config"]), parse_patches(about["patches"]), slots, Costs(**about["costs"])
+
+
+def array(archive, name):
+    """An array of the file.  Its header must be that of such a table before anything else of it is believed."""
+    if f"{name}.npy" not in archive.namelist():
+        raise ValueError(f"this is no machine that Kernel.save() wrote: it has no array {name!r}")
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        try:
+            np.lib.format.read_magic(member)
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
+        except ValueError:  # numpy's own words may advise to trust the file
+            raise ValueError(f"{name} is no array of numpy, or its header is damaged") from None
+        text = name == "about" and dtype.kind == "U" and shape == ()
+        if not text and (name == "about" or dtype != DTYPES[name] or not shape or 0 in shape or by_columns):
+            raise ValueError(f"{name} is an array of {dtype}, shape {shape}; it must have {DTYPES.get(name, 'text')}")
+        size = info.file_size - member.tell()
+        if size != dtype.itemsize * np.prod(shape, dtype=object):
+            raise ValueError(f"{name} has {size:,} bytes of data; that does not fit its shape {shape}")
+        return np.frombuffer(bytearray(member.read()), DTYPES.get(name, dtype)).reshape(shape)
+
+
+def compare(tables, fresh):
+    """ValueError for a table that a machine of this description does not have; `fresh` has just booted."""
+    for name, table in tables.items():
+        like = fresh.tables[name]
+        if table.shape[1:] != like.shape[1:] or len(table) < len(like) or (name not in GROW and len(table) > len(like)):
+            raise ValueError(f"{name} has the shape {table.shape}; its description says {like.shape}")
+    for name in ("zonelist", "distance", "patch", "costs"):
+        if not np.array_equal(tables[name], fresh.tables[name]):
+            raise ValueError(f"{name} is not what its description says")
+    same = {
+        "zone": ("start", "end"), "mem_map": ("node",),
+        "sys": ("nr_nodes", "nr_frames", "lists", "swap_slots", "numa", "has_swap"),
+    }  # fmt: skip
+    for name, columns in same.items():
+        for column in columns:
+            if not np.array_equal(tables[name][column], fresh.tables[name][column]):
+                raise ValueError(f"{name}.{column} is not what its description says")
+
+
+def book(kinds, fresh):
+    """The names of tasks, files and the like, by their numbers, and the pins; ValueError for those of no row."""
+    found = {kind: dict(map(tuple, kinds[kind])) for kind in fresh._book}
+    for kind, first, rows in (("tasks", 0, "task"), ("files", 2, "mapping"), ("cpusets", 0, "cpuset")):
+        names = found[kind]
+        if [*names] != [*range(first, first + len(names))] or first + len(names) > len(fresh.tables[rows]):
+            raise ValueError(f"its {kind} have the numbers {[*names]}; there are {len(fresh.tables[rows])} rows")
+    named = ("tasks", "files", "cpusets", "ranges")
+    if not all(isinstance(name, str) for kind in named for name in found[kind].values()):
+        raise ValueError("the name of a task, a file, a cpuset or a range is no text")
+    if not all(isinstance(birth, int) for birth in found["born"].values()):
+        raise ValueError("when its tasks, files and cpusets were made is no number")
+    for pid, (parent, _) in found["forked"].items():
+        if not {pid, parent} <= set(found["tasks"]):
+            raise ValueError(f"its task {pid} is the child of task {parent}, and one of them is none")
+    for pid, pfns in found["pins"].items():
+        _, pfns = np.array([found["pinned"][pid], pfns], np.int32)
+        if pid not in found["tasks"] or ((pfns < 0) | (pfns >= sum(fresh.topology.frames))).any():
+            raise ValueError(f"its pins of task {pid} are of no page frame")
+    return found
+
+
+def stands_still(kernel):
+    """True for a machine on which nothing runs any more."""
+    try:
+        kernel._check_bug()
+    except MMSimError:
+        return True
+    return False

@@ -1,0 +1,460 @@
+"""Task: a process, the ranges of its address space, and its system calls."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import results
+from .arguments import one_node, shown, text, whole, words, yes_no
+from .results import counted
+from .doors import door
+from .errors import OutOfMemory, os_error
+from .explain import Asked
+from .file import File
+from .handles import Handle, own
+from ..mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from .names import task_labels
+from .ranges import Range, areas, check_owner, task_range
+from .trouble import free_memory, out_of_memory, shortage
+from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
+
+CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
+_CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
+_VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
+FIRST_PAGE = 0x10000  # where the first mapping of a task starts
+SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
+
+
+def capabilities(names, uid):
+    """The bits of some capabilities; uid 0 has all."""
+    bits = CAP_SYS_ADMIN | CAP_SYS_RESOURCE if uid == 0 else 0
+    for name in words(names, "caps"):
+        full = "CAP_" + str(name).upper().removeprefix("CAP_")
+        if full not in _CAPS:
+            raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(_CAPS)}")
+        bits |= _CAPS[full]
+    return bits
+
+
+class Faults(NamedTuple):
+    """How many faults of each kind a touch took; every fault is counted once."""
+
+    minor: int
+    major: int
+    protection: int
+    copied: int
+
+
+class Task(Handle):
+    """A process, or a kernel thread; make one with `Kernel.spawn`."""
+
+    __slots__ = ()
+    kind, made_by, _table = "tasks", "kernel.spawn()", "task"
+
+    pid = property(lambda self: self._number, doc="Its number.")
+
+    def _gone(self, message):
+        return os_error("ESRCH", message)
+
+    def _what(self):
+        return f"{self.name} (pid {self.pid})"
+
+    def _vmas(self):
+        """The rows of this task's vmas, by address."""
+        self._check_exists()
+        vmas = self._kernel.tables["vma"]
+        rows = np.flatnonzero(vmas["vm_mm"] == self.pid)
+        return vmas.take(rows[np.argsort(vmas["vm_start"][rows])])  # fast, where vmas[rows] is not
+
+    def _call(self, function, *args):
+        """Run a system call as this task; its result where it is no errno."""
+        self._check_alive()
+        return self._kernel.call(function, *args, pid=self.pid)
+
+    def _check_alive(self):
+        if self._row["flags"] & structs.PF_DEAD:
+            raise os_error("ESRCH", f"{self.name} (pid {self.pid}) does not live any more")
+
+    label = property(lambda self: task_labels(self._kernel)[self.pid] if self.exists else self.name,
+                     doc="What tables and figures call it: its name, and where others have that, its pid.")  # fmt: skip
+    uid = property(lambda self: int(self._row["uid"]), doc="The user that it runs as.")
+    node = property(lambda self: int(self._row["node"]), doc="The node whose CPU it runs on.")
+
+    @property
+    def alive(self):
+        """False after exit(), and after restore() to a time before it was made."""
+        return self.exists and not self._row["flags"] & structs.PF_DEAD
+
+    @property
+    def cpuset(self):
+        """The cpuset that it is attached to."""
+        return self._kernel._cpuset(int(self._row["cpuset"]))
+
+    @property
+    def policy(self):
+        """Its own memory policy."""
+        return self.get_mempolicy()
+
+    # -- address space
+
+    @door
+    def mmap(self, pages, file=None, offset=0, shared=False, writable=True, locked=False, flags=(), at=None, name=None):
+        """Map pages: anonymous memory, or a file from page `offset` on.
+
+        Parameters
+        ----------
+        pages : int
+        file : File, optional
+        shared : bool
+            Writes go to the file (and to everyone who maps it); else to copies of one's own.
+        locked : bool
+            As with mlock: the pages are faulted in, and must stay.
+        flags : iterable of str
+            Other flags of the vma: io reserved denywrite shm.
+        at : int, optional
+            Virtual page to start at; default: behind the last mapping.
+        name : str, optional
+            A name for plots and numa_maps.
+
+        Returns
+        -------
+        Mapping
+        """
+        self._check_alive()
+        kernel = self._kernel
+        pages, offset = whole(pages, "pages", what="pages"), whole(offset, "offset", what="pages")
+        name = text(name, "name") if name is not None else ""
+        shared, locked = yes_no(shared, "shared"), yes_no(locked, "locked")
+        if pages < 1:
+            raise os_error("EINVAL", f"pages is {pages}; map at least one page")
+        if self._row["flags"] & structs.PF_KTHREAD:
+            raise os_error("EINVAL", f"{self.label} is a kernel thread and has no address space")
+        if file is None and offset:
+            raise os_error("EINVAL", f"offset is {offset}, but no file is mapped")
+        if file is not None and (offset < 0 or offset + pages > own(kernel, file, File, "file").pages):
+            raise os_error("EINVAL", f"offset {offset} and {counted(pages, 'page')}: {file!r}")
+        bits = structs.VM_WRITE * yes_no(writable, "writable") | structs.VM_SHARED * shared | structs.VM_LOCKED * locked
+        for flag in words(flags, "flags"):
+            if flag not in _VM_FLAGS:
+                raise ValueError(f"flags: {shown(flag)} is none; there are {', '.join(_VM_FLAGS)}")
+            bits |= _VM_FLAGS[flag]
+        start = self._free_address(pages, at)
+        kernel._reserve_vmas(8)
+        base = kernel._reserve_ptes(pages) - start
+        if shared and not file:
+            file = kernel._new_mapping("/dev/zero", pages, structs.FS_TMPFS, nameless=1)
+        mapping = file._number if file else 0
+        v = kernel.call(mmap.new_vma)
+        row = {"vm_mm": self.pid, "vm_start": start, "vm_end": start + pages, "vm_flags": bits, "mapping": mapping,
+               "vm_pgoff": offset if mapping else start, "pte_base": base, "home": -1}  # fmt: skip
+        kernel.tables["vma"][v] = tuple(row.get(name, 0) for name in structs.VMA.names)
+        kernel.call(mmap.insert_vma, v)
+        kernel._book["ranges"][f"{self.pid}:{start}"] = name
+        if locked:
+            try:
+                self._populate(start, start + pages)
+            except OutOfMemory:  # the caller gets no mapping, so that there is to be none
+                self._call(mmap.do_munmap, self.pid, start, start + pages)
+                raise
+        return Range(self, start, pages)
+
+    def _free_address(self, pages, at):
+        vmas = self._vmas()
+        if at is None:
+            start = max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
+            if start + pages >= mempolicy.END_OF_MEMORY:
+                room = mempolicy.END_OF_MEMORY - start - 1
+                raise os_error("ENOMEM", f"pages is {pages:,}; the address space of {self.name} has room for {room:,}")
+            return start
+        at = whole(at, "at", what="a virtual page")
+        if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
+            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
+        if ((vmas["vm_start"] < at + pages) & (at < vmas["vm_end"])).any():
+            raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
+        return at
+
+    @door
+    def munmap(self, range, at=None):
+        """Unmap pages.  `at`: not now, but when the clock says so (ns), as another thread of the task would."""
+        start, end = task_range(self, range, mapped=False, beyond="EINVAL")
+        self._check_alive()
+        if start == end:
+            raise os_error("EINVAL", f"range: {start:#x} to {end:#x} are no pages that could be unmapped")
+        kernel = self._kernel
+        if at is not None and (at := whole(at, "at", what="ns")) < kernel.clock:
+            raise ValueError(f"at is {at}, but the clock already says {kernel.clock}")
+        kernel._reserve_vmas(4)
+        if at is not None:
+            kernel._grow("timer", kernel.k.sys.nr_timers + SPARE_TIMERS)
+            kernel._run(timer.add_timer, at, timer.MUNMAP, self.pid, start, end)
+            return
+        self._call(mmap.do_munmap, self.pid, start, end)
+
+    @door
+    def mlock(self, range):
+        """Lock pages in memory: they are faulted in, and their vma is not migratable any more."""
+        start, end = self._set_locked(range, structs.VM_LOCKED)
+        self._populate(start, end)
+
+    @door
+    def munlock(self, range):
+        """Undo mlock."""
+        self._set_locked(range, 0)
+
+    def _populate(self, start, end):
+        """Fault the pages of [start, end) in without using them, as mlock() does."""
+        self._check_faults(self._call(memory.make_pages_present, self.pid, start, end), "fault in", start, end)
+
+    def _set_locked(self, range, flag):
+        """Set or clear VM_LOCKED in a range: (start, end)."""
+        self._check_alive()
+        start, end = task_range(self, range)
+        self._kernel._reserve_vmas(4)
+        self._call(mmap.split_at, self.pid, start)
+        self._call(mmap.split_at, self.pid, end)
+        vmas = self._kernel.tables["vma"]
+        inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
+        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
+        return start, end
+
+    @door
+    def touch(self, range, write=False):
+        """Read or write every page of a range once.
+
+        Returns
+        -------
+        Faults
+
+        Raises
+        ------
+        OSError
+            EFAULT: a page is not mapped, or must not be written.
+        OutOfMemory
+            No memory for a page; those before it were touched.
+        """
+        start, end = task_range(self, range, mapped=False)
+        write, faults = yes_no(write, "write"), np.zeros(4, np.int64)
+        result = self._call(memory.touch_range, self.pid, start, end, int(write), faults)
+        self._check_faults(result, "write" if write else "read", start, end)
+        return Faults(*map(int, faults))
+
+    def _check_faults(self, result, verb, start, end):
+        """Raise what it means if the pages of a range could not be faulted in."""
+        if result == -structs.EFAULT:
+            raise os_error("EFAULT", f"range: {self.label} must not {verb} all of {start:#x} to {end:#x}")
+        if result < 0:
+            self._kernel.tables["vmstat"][structs.VM_OOM] += 1
+            raise out_of_memory(self._kernel, self)
+
+    @door
+    def write(self, file, first=0, pages=None):
+        """write(2): fill whole pages of a file; they become dirty, and their buffers where the file system has any."""
+        self._check_alive()
+        own(self._kernel, file, File, "file")
+        first = whole(first, "first", what="pages")
+        pages = file.pages - first if pages is None else whole(pages, "pages", what="pages")
+        if first < 0 or pages < 0 or first + pages > file.pages:
+            raise os_error("EINVAL", f"first is {first}, pages {pages}: {file!r}")
+        self._kernel._grow("timer", self._kernel.k.sys.nr_timers + pages + SPARE_TIMERS)
+        function = shmem.shmem_file_write if file.fs == "tmpfs" else filemap.generic_file_write
+        if self._call(function, file._number, first, pages) < 0:
+            lack = shortage(self._kernel, self)
+            raise os_error("ENOMEM", f"no memory for the page cache of {file.name}: {lack}")
+
+    # -- life
+
+    @door
+    def fork(self, name=None):
+        """Make a child that shares all pages, copy-on-write; what the parent calls its mappings, the child may, too."""
+        self._check_alive()
+        kernel = self._kernel
+        child = kernel.spawn(f"{self.name}'" if name is None else name, self.node, self.uid)
+        kernel.tables["task"][child.pid] = self._row
+        vmas = self._vmas()
+        kernel._reserve_vmas(len(vmas) + 4)
+        base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
+        self._call(memory.dup_mmap, self.pid, child.pid, base)
+        kernel._book["forked"][child.pid] = self.pid, areas(vmas)
+        names = kernel._book["ranges"]
+        names |= {f"{child.pid}:{start}": names.get(f"{self.pid}:{start}", "") for start in vmas["vm_start"].tolist()}
+        return child
+
+    @door
+    def exit(self):
+        """End the task: its memory is unmapped."""
+        self._call(mmap.do_munmap, self.pid, 0, mempolicy.END_OF_MEMORY)
+        self._row["flags"] |= structs.PF_DEAD
+
+    @door
+    def run_on(self, node):
+        """The scheduler moves the task to the CPU of another node; its memory stays."""
+        self._check_alive()
+        self._row["node"] = one_node(node, self._kernel.topology.nodes)
+
+    # -- policies and migration
+
+    def _policy_call(self, name):
+        """What every system call of mm/mempolicy.c asks first."""
+        if not self._kernel.config.numa:
+            raise os_error("ENOSYS", f"{name}: this kernel is built without CONFIG_NUMA")
+        self._check_alive()
+
+    @door
+    def set_mempolicy(self, policy):
+        """Set the policy of the task, for pages that it will allocate."""
+        self._policy_call("set_mempolicy")
+        row = self._row
+        mode, home, nodes = self._resolve(policy)
+        if outside := nodes & ~int(row["mems_allowed"]):
+            allowed = format_nodes(int(row["mems_allowed"]))
+            raise os_error("EINVAL", f"policy: the cpuset of {self.label} allows nodes {allowed} only, "
+                                     f"not {format_nodes(outside)}")  # fmt: skip
+        row["mode"], row["home"], row["nodes"] = mode, home, nodes
+        row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
+
+    def _resolve(self, policy):
+        """(mode, home, nodes) of a policy as the kernel keeps it."""
+        check_policy(policy)
+        return policy.resolve(self._kernel.topology.nodes, int(self._row["mems_allowed"]))
+
+    def get_mempolicy(self, page=None):
+        """The task's policy; or the one that governs a virtual page."""
+        self._policy_call("get_mempolicy")
+        if page is None:
+            return policy_of(self._row)
+        if isinstance(page, Range):
+            check_owner(self, page, "page")
+            start = page.start
+        else:
+            start = whole(page, "page", what="a virtual page, or a part of a mapping")
+        vma = self._kernel._vma(self, start)
+        if vma is None:
+            raise os_error("EFAULT", f"page: {start:#x} of {self.label} is not mapped")
+        return policy_of(results.governing(self._kernel, self, vma, start))
+
+    @door
+    def mbind(self, range, policy, move=False, move_all=False, strict=False):
+        """Set the policy of a range; trigger A: `move` (MPOL_MF_MOVE) or `move_all` migrates misplaced pages.
+
+        Raises
+        ------
+        OSError
+            EINVAL, EPERM (`move_all` needs CAP_SYS_RESOURCE), EFAULT (a hole), EIO (`strict`: a page is
+            misplaced, or could not be moved).
+        """
+        self._policy_call("mbind")
+        start, end = task_range(self, range, mapped=False, beyond="EINVAL")
+        check_policy(policy)
+        move, move_all, strict = yes_no(move, "move"), yes_no(move_all, "move_all"), yes_no(strict, "strict")
+        if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
+            raise os_error("EPERM", f"move_all: {self.label} lacks CAP_SYS_RESOURCE")
+        if start == end:
+            return
+        mode, home, nodes = self._resolve(policy)
+        flags = mempolicy.MPOL_MF_MOVE * bool(move) | mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
+        if policy.mode == "default":
+            flags |= mempolicy.MPOL_MF_DISCONTIG_OK
+        elif strict:
+            flags |= mempolicy.MPOL_MF_STRICT
+        self._kernel._reserve_vmas(4)
+        self._kernel._reserve_policies(self)
+        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
+        elsewhere = ((1 << self._kernel.topology.nodes) - 1) & ~nodes
+        why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
+        asked = Asked((self.pid,), 0 if why_not else elsewhere, nodes, start, end, why_not)
+        result = self._kernel._migration("mbind", asked, *call, pid=self.pid)
+        if result == -structs.EFAULT:
+            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.label}")
+        if result == -structs.EACCES:
+            raise os_error("EACCES", "range: its first vma is reserved")
+        if result:
+            raise os_error("EIO", f"strict: pages of the range are not on nodes {format_nodes(nodes)}")
+
+    @door
+    def migrate_pages(self, pid, old, new):
+        """Trigger B, sys_migrate_pages(): move what a task has on nodes `old` to nodes `new`, position by position.
+
+        Parameters
+        ----------
+        pid : int
+            The task to move; 0: this one.
+        old, new : node sets
+
+        Returns
+        -------
+        int
+            Pages that could not be moved.
+        """
+        self._policy_call("migrate_pages")
+        kernel = self._kernel
+        allowed = int(self._row["mems_allowed"])
+        source = parse_nodes(old, kernel.topology.nodes, allowed, "old", absent=True)
+        target = parse_nodes(new, kernel.topology.nodes, allowed, "new", absent=True)
+        other = self._permitted(pid, target)
+        self._check_pairs(source, target)
+        call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
+        result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
+        if result < 0:
+            where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
+            raise os_error("ENOMEM", f"{where}, for the new pages; {free_memory(kernel, mask_nodes(target))}")
+        return result
+
+    def _permitted(self, pid, target):
+        """The task that migrate_pages() may move, or the error that says why not."""
+        kernel = self._kernel
+        if isinstance(pid, Task):
+            raise TypeError(f"pid is {pid!r}; give its number, {pid.pid}, or 0 for the caller")
+        pid = whole(pid, "pid", what="a task, or 0 for the caller")
+        if (pid or self.pid) not in kernel._book["tasks"] or not Task(kernel, pid or self.pid).alive:
+            raise os_error("ESRCH", f"pid: no task has pid {pid}")
+        other = Task(kernel, pid or self.pid)
+        if other._row["flags"] & structs.PF_KTHREAD:
+            raise os_error("EINVAL", f"pid: {other.label} is a kernel thread and has no memory of its own")
+        me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
+        if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
+            owner = f"{other.label} belongs to uid {other.uid}"
+            raise os_error("EPERM", f"pid: {owner}, and {self.label} lacks CAP_SYS_ADMIN")
+        asks_cpuset = 5 in kernel.patches  # before, a macro stood in for the cpuset of the target
+        allowed = int(it["mems_allowed"]) if asks_cpuset else (1 << kernel.topology.nodes) - 1
+        if not admin and target & ~allowed:
+            who = f"the cpuset of {other.label} allows" if asks_cpuset else "this machine has"
+            only = f"{who} nodes {format_nodes(allowed)} only"
+            raise os_error("EPERM", f"new: {only}, and {self.label} lacks CAP_SYS_ADMIN")
+        return other
+
+    def _check_pairs(self, source, target):
+        """EINVAL if memory would go to a node that the machine does not have; Linux crashed there until 2.6.23."""
+        every = (1 << self._kernel.topology.nodes) - 1
+        if 5 in self._kernel.patches:
+            for node in mask_nodes(source & every):
+                to = mempolicy.node_remap(node, source, target)
+                if not every >> to & 1:
+                    raise os_error("EINVAL", f"new: memory of node {node} would go to node {to}; "
+                                             f"this machine has the nodes {format_nodes(every)}")  # fmt: skip
+
+    # -- what can be seen
+
+    def pages(self, range=None):
+        """One row a virtual page: state, pfn, node, entry, flags, mapcount."""
+        return results.pages(self._kernel, self, *task_range(self, range, mapped=False))
+
+    def placement(self, range=None):
+        """The node of each page of a range; None where none of its own is present (the zero page is nobody's)."""
+        return results.placement(self._kernel, self, *task_range(self, range, mapped=False))
+
+    def numa_maps(self):
+        """As /proc/PID/numa_maps."""
+        return results.numa_maps(self._kernel, self)
+
+    def access_cost(self, range=None):
+        """Mean ns that an access to the pages of a range would take from where the task runs; nan if nothing is mapped.
+
+        A page that is swapped out counts as its major fault, one in the swap cache as a minor fault.
+        """
+        return results.access_cost(self._kernel, self, *task_range(self, range, mapped=False))
+
+    def __repr__(self):
+        if not self.exists:
+            return f"<Task {self.name}: pid {self.pid}, which is no more>"
+        state = "" if self.alive else ", dead"
+        return f"<Task {self.name}: pid {self.pid}, uid {self.uid}, on node {self.node}{state}>"
