@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..mm import buffer, memory, migrate, mmzone, page_alloc, rmap, shmem, structs, swapoff
+from ..mm import buffer, memory, migrate_v1, mmzone, page_alloc, rmap, shmem, structs, swapoff
 from ..mm.filemap import find_get_page
 from ..mm.mempolicy import collect
 from ..mm.page_io import swap_readpage
@@ -134,7 +134,7 @@ class Migrate(Actor):
             return ""
         new = page_alloc.alloc_pages(k, structs.GFP_HIGHUSER, self.to, page_alloc.ANY_NODE)
         mmzone.list_add_tail(k, new, new_pages)
-        for pass_ in range(migrate.PASSES):
+        for pass_ in range(migrate_v1.PASSES):
             k.sys.migration_pass = pass_
             if (yield from move_one(k, pfn, new, moved, pass_)) != -structs.EAGAIN:
                 break
@@ -151,32 +151,32 @@ class Migrate(Actor):
 def move_one(k, pfn, new, moved, pass_):
     """unmap_and_move() of one page into the new page `new`: 0 or -EAGAIN."""
     page = k.mem_map[pfn]
-    sleeps = pass_ >= migrate.PASS_LOCK
+    sleeps = pass_ >= migrate_v1.PASS_LOCK
     yield Point(f"pass {pass_}: {'' if sleeps else 'try to '}lock page {pfn}", pfn * sleeps)
     if not trylock_page(k, pfn):
         return -structs.EAGAIN
     if page.flags & structs.PG_writeback:
         yield Point(f"wait until page {pfn} is written")
-        migrate.wait_on_page(k, pfn, structs.PG_writeback)
-    if not migrate.prepare_anonymous(k, pfn):
+        migrate_v1.wait_on_page(k, pfn, structs.PG_writeback)
+    if not migrate_v1.prepare_anonymous(k, pfn):
         unlock_page(k, pfn)
         return -structs.EAGAIN
     trylock_page(k, new)
     yield Point(f"migrate_page_remove_references(): test the references of page {pfn}")
-    if migrate.unexpected_references(k, pfn, 2):
+    if migrate_v1.unexpected_references(k, pfn, 2):
         unlock_page(k, new)
         unlock_page(k, pfn)
         return -structs.EAGAIN
     yield Point(f"migrate_page_remove_references(): page {new} takes the slot of page {pfn}, unmap page {pfn}")
-    if migrate.replace_page(k, new, pfn):
+    if migrate_v1.replace_page(k, new, pfn):
         unlock_page(k, new)
         unlock_page(k, pfn)
         return -structs.EAGAIN
     yield Point(f"migrate_page_copy() to page {new}, unlock page {pfn}")
-    migrate.migrate_page_copy(k, new, pfn)
-    migrate.release_old_page(k, new, pfn, moved)
+    migrate_v1.migrate_page_copy(k, new, pfn)
+    migrate_v1.release_old_page(k, new, pfn, moved)
     yield Point(f"remove_from_swap() on page {new}, unlock it" if k.patch[4] else f"unlock page {new}")
-    migrate.release_new_page(k, new, pfn)
+    migrate_v1.release_new_page(k, new, pfn)
     return 0
 
 
@@ -269,7 +269,7 @@ def unmap_into_swap_cache(k, pfn):
     page = k.mem_map[pfn]
     if page.mapping < 0:
         if page.flags & structs.PG_swapcache or add_to_swap(k, pfn, structs.GFP_KERNEL):
-            while rmap.try_to_unmap(k, pfn) == rmap.SWAP_FAIL:
+            while rmap.try_to_unmap(k, pfn, False) == rmap.SWAP_FAIL:
                 pass
         unlock_page(k, pfn)
     else:
