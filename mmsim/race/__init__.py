@@ -1,8 +1,8 @@
 """Races: a migration, faults and swapoff, interleaved wherever the kernel may sleep or be preempted (patch 2).
 
 An actor runs the very functions of mmsim.mm, as generators (`interruptible`) that yield a `Point` before each step
-(`points`: where that is, and what it is called).  `Race` lets them take one step at a time, in an order of one's choice;
-`explore` tries every order.  Begin with `SCENES`, below.
+(`points`: where that is, and what it is called).  `Race` lets them take one step at a time, in an order of one's
+choice; `explore` tries every order.  Begin with `SCENES`, below.
 """
 
 from functools import partial

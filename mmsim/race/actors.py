@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..mm import buffer, memory, mempolicy, rmap, structs, swapoff
+from ..mm import buffer, memory, mempolicy, rmap, structs, swapoff, trace
 from ..mm.swap_state import add_to_swap
 from ..mm.timer import trylock_page, unlock_page
 from ..mm.vmscan import isolate_lru_page, move_to_lru
@@ -52,7 +52,8 @@ class Migrate(Actor):
         """migrate_pages() on a list of one page, from collecting it to giving its frame back."""
         at = self.locate(kernel)
         pfn = page_behind(kernel.k, *at)
-        yield Point("isolate_lru_page() and allocation of the new page")
+        gone = f"isolate_lru_page(): page {pfn} is on no LRU list, leave it alone"
+        yield Point("isolate_lru_page() and allocation of the new page", otherwise=gone, event=trace.ISOLATED)
         yield from interruptible(mempolicy.migrate_frames)(kernel.k, [pfn], [at], [0], self.to, mempolicy.ALL_PAGES)
 
 

@@ -60,17 +60,27 @@ class Race:
         }
         self.kernel.k.sys.tracing = 1
         self.kernel.tables["event"] = np.zeros(MOST_EVENTS, structs.EVENT)
+        self._work = self._more_lists()
         self._start = {name: array.copy() for name, array in self.kernel.tables.items() if name != "event"}
         self._start["considered"] = self.kernel.tables["considered"] = self.kernel.tables["considered"].repeat(8)
         self.kernel._bind()
         self._flags = self.kernel.tables["mem_map"]["flags"]
         self.restart()
 
+    def _more_lists(self):
+        """Lists for each actor to collect pages on, as on a stack of its own; the first head of each: {actor: row}."""
+        pages = self.kernel.tables["mem_map"]
+        heads = np.zeros(structs.WORK_LISTS * len(self.actors), structs.PAGE)
+        heads["next"] = heads["prev"] = len(pages) + np.arange(len(heads))
+        self.kernel.tables["mem_map"] = np.concatenate([pages, heads])
+        return dict(zip(self.actors, heads["next"][:: structs.WORK_LISTS].tolist(), strict=True))
+
     def restart(self):
         """Back to the start; nobody has done anything yet."""
         for name, array in self._start.items():
             self.kernel.tables[name][:] = array
         self.history, self.waited, self.holders, self.points, self.harm = [], [], {}, {}, ""
+        self._passes = dict.fromkeys(self.actors, -1)
         self._running = {name: actor.steps(self.kernel) for name, actor in self.actors.items()}
         for name in self.actors:
             self._advance(name)
@@ -78,9 +88,12 @@ class Race:
     def _advance(self, name):
         """Let an actor run to its next point."""
         sys = self.kernel.k.sys
-        sys.current, sys.nr_events = self._pids[name], 0
+        before = sys.current, sys.work, sys.migration_pass
+        sys.current, sys.work, sys.migration_pass = self._pids[name], self._work[name], self._passes[name]
+        sys.nr_events = 0
         self.points[name] = next(self._running[name], None)
-        sys.current = PID_KERNEL
+        self._passes[name] = sys.migration_pass
+        sys.current, sys.work, sys.migration_pass = before
         locked = (self._flags & structs.PG_locked).nonzero()[0].tolist()
         self.holders = {pfn: self.holders.get(pfn, name) for pfn in locked}
 

@@ -144,7 +144,6 @@ TURNS = {
     trace.UNUSE_RECHECK: f"try_to_unuse(): {RECHECK}",
     trace.SWAP_BACK_OUT: "do_swap_page(): the pte has changed meanwhile, give page {page} back",
     trace.FAULT_SHMEM: "shmem_getpage(): page {page} is found or made",
-    trace.NOT_ISOLATED: "isolate_lru_page(): page {page} is on no LRU list, leave it alone",
     trace.LOCK_BUSY: "pass {pass_}: page {page} is locked, try again later",
     trace.WRITEBACK_BUSY: "pass {pass_}: page {page} is being written, try again later",
     trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for page {page}",
