@@ -7,7 +7,7 @@ Six floors, each resting on the ones below: `mm` is the modelled kernel, `machin
 
 import importlib
 
-from .machine.changes import PATCHES
+from .machine.changes import CHANGES, PATCHES, RELEASES
 from .machine.config import Config, Costs
 from .machine.cpuset import CpuSet
 from .machine.errors import InvariantError, KernelBug, KernelHang, MMSimError, OutOfMemory
@@ -22,8 +22,9 @@ from .machine.topology import Topology
 __version__ = "0.1.0"
 
 __all__ = [
-    "PATCHES", "Config", "Costs", "CpuSet", "Faults", "File", "InvariantError", "Kernel", "KernelBug", "KernelHang",
-    "MMSimError", "Mapping", "Migration", "OutOfMemory", "Policy", "Snapshot", "Task", "Topology",
+    "CHANGES", "PATCHES", "RELEASES", "Config", "Costs", "CpuSet", "Faults", "File", "InvariantError", "Kernel",
+    "KernelBug", "KernelHang", "MMSimError", "Mapping", "Migration", "OutOfMemory", "Policy", "Snapshot", "Task",
+    "Topology",
 ]  # fmt: skip
 
 ROOMS = ("experiments", "lessons", "linux", "plots", "race", "whatif", "widgets")

@@ -9,7 +9,7 @@ from ..mm import structs, timer
 BLOCK = 1 << 14  # page frames that fit into a cache of the host
 
 
-def boot_tables(topology, config, patches, slots, costs, events):
+def boot_tables(topology, config, release, slots, costs, events):
     """The arrays of a machine that has just booted: all frames free, but for the zero page."""
     s = structs
     nodes, frames = topology.nodes, sum(topology.frames)
@@ -36,7 +36,8 @@ def boot_tables(topology, config, patches, slots, costs, events):
         "event": np.zeros(max(events, 1), s.EVENT),
         "considered": np.zeros(2, s.CONSIDERED),
         "vmstat": np.zeros(len(s.VMSTAT), np.int64),
-        "patch": np.array([n == 0 or n in patches for n in range(8)], np.int32),
+        "patch": np.array([release.swap_migration, *(n in release.patches for n in range(1, 8))], np.int32),
+        "change": np.array([tuple(c.replace("_", "-") in release.changes for c in s.CHANGE_NAMES)], s.CHANGE),
         "costs": np.array([tuple(vars(costs).values())], s.COSTS),
         "sys": np.zeros(1, s.SYSTEM),
     }  # fmt: skip

@@ -19,7 +19,7 @@ from .file import FS_NAMES, File
 from .migration import Migration
 from ..mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
-from .changes import parse_patches
+from .changes import CHANGES, parse_patches, parse_release
 from .task import Task, capabilities
 from .topology import Topology
 from .trouble import stopped
@@ -60,6 +60,10 @@ class Kernel(Obstacles):
         65,536 page frames (256 MB) on, if numba is there.
     trace : bool or int
         How many events are kept, the last ones.  True: 65,536 on an interpreted machine, none on a compiled one.
+    release : str, optional
+        Be this kernel, "2.6.14" to "6.12", instead of V1: all seven patches, and every change up to it.
+    without : iterable of str
+        Names of changes (`mmsim.CHANGES`) that this release is to do without.
 
     Examples
     --------
@@ -74,7 +78,10 @@ class Kernel(Obstacles):
     [1, 1, 1, 1]
     """
 
-    def __init__(self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True):
+    def __init__(
+        self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True,
+        release=None, without=(),
+    ):  # fmt: skip
         if not isinstance(topology, Topology):
             raise TypeError(f"topology is {shown(topology)}; make one with Topology.uniform() or .from_matrix()")
         if not isinstance(config, Config):
@@ -88,7 +95,12 @@ class Kernel(Obstacles):
             compiled = yes_no(compiled, "compiled")
         self.topology = topology
         self.config = config
-        self.patches = parse_patches(patches)
+        made_of = parse_release(release, without)
+        if release is None:
+            made_of = made_of._replace(patches=parse_patches(patches))
+        elif parse_patches(patches) != parse_patches(7):
+            raise ValueError(f"patches is {shown(patches)}, but release {made_of.name} has its own: give one of them")
+        self.release, self.patches, self.without = made_of.name, made_of.patches, made_of.without
         self.costs = costs
         self.last = None
         self._observer = None
@@ -104,7 +116,7 @@ class Kernel(Obstacles):
         self._headers = compiler.Tables if compiler else None
         self.tables, self.k, self._arrays = {}, None, None
         events = TRACE_EVENTS * (not compiler) if trace is True else int(trace)
-        self.tables = boot_tables(topology, config, self.patches, slots, costs, events)
+        self.tables = boot_tables(topology, config, made_of, slots, costs, events)
         self._bind()
 
     def __setattr__(self, name, value):
@@ -113,6 +125,11 @@ class Kernel(Obstacles):
             raise AttributeError(f"{name}: a Kernel has no such attribute that could be set")
         object.__setattr__(self, name, value)
 
+    @property
+    def changes(self):
+        """The names of the changes since V1 that it has, in their order."""
+        return tuple(c.name for c in CHANGES if getattr(self.k.change, c.name.replace("-", "_")))
+
     # -- the tables and the calls into them
 
     def _bind(self):
@@ -120,7 +137,7 @@ class Kernel(Obstacles):
         views = {name: ctypes_view(array) for name, array in self.tables.items()}
         if self._observer:
             views["event"] = Watched(views["event"], self._observer)
-        self.k = structs.Tables(**views | {name: views[name][0] for name in ("costs", "sys")})
+        self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
         if self.compiled:
             self._arrays = self._headers(self.tables)
 
@@ -418,6 +435,7 @@ class Kernel(Obstacles):
     def _about(self):
         """What a machine was built as: only a machine of the same kind can take over its tables."""
         return {"topology": self.topology, "config": self.config, "patches": self.patches, "costs": self.costs,
+                "release": self.release, "without": self.without,
                 "swap_slots": int(self.k.sys.swap_slots)}  # fmt: skip
 
     def restore(self, snapshot):
@@ -457,9 +475,11 @@ class Kernel(Obstacles):
         return saved.load(cls, path, compiled)
 
     def __repr__(self):
-        patches = ",".join(map(str, sorted(self.patches))) or "none"
+        patches = f"patches {','.join(map(str, sorted(self.patches))) or 'none'}"
+        if self.release:
+            patches = f"Linux {self.release}" + f" without {', '.join(self.without)}" * bool(self.without)
         return (
-            f"<Kernel: {self.topology.nodes} nodes, {self.k.sys.nr_frames} frames, patches {patches}, "
+            f"<Kernel: {self.topology.nodes} nodes, {self.k.sys.nr_frames} frames, {patches}, "
             f"clock {self.clock / 1e6:.3f} ms>"
         )
 

@@ -15,6 +15,7 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, inf
 from numba.extending import NativeValue, infer_getattr, lower_builtin, models, register_model, typeof_impl, unbox
 
 from .boot import boot_tables
+from .changes import V1
 from .config import Config, Costs
 from ..mm import structs
 from .topology import Topology
@@ -24,9 +25,9 @@ NAMES = structs.Tables._fields
 # The dtype of each table; for a matrix, that of a line.
 LAYOUT = {
     name: np.dtype((table.dtype, table.shape[1:]))
-    for name, table in boot_tables(Topology.uniform(1, frames=32), Config(), (), 0, Costs(), 0).items()
+    for name, table in boot_tables(Topology.uniform(1, frames=32), Config(), V1, 0, Costs(), 0).items()
 }
-ONE_ROW = ("costs", "sys")
+ONE_ROW = ("change", "costs", "sys")
 ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
 
 

@@ -15,13 +15,13 @@ from .config import Config, Costs
 from .errors import InvariantError, MMSimError
 from .migration import Migration
 from ..mm import page_alloc, structs, timer, trace
-from .changes import parse_patches
+from .changes import V1, parse_patches
 from .topology import Topology
 from .writing import replacing
 
 GROW = ("pte", "vma", "anon_vma", "task", "cpuset", "mapping", "sp_node", "file_page", "timer", "event", "considered")
 DTYPES = {
-    name: table.dtype for name, table in boot_tables(Topology.uniform(1, 32), Config(), (), 0, Costs(), 0).items()
+    name: table.dtype for name, table in boot_tables(Topology.uniform(1, 32), Config(), V1, 0, Costs(), 0).items()
 }
 
 
@@ -48,6 +48,7 @@ def save(kernel, path):
         "mmsim": version(), "format": file_format(),
         "topology": [kernel.topology.distances, kernel.topology.frames],
         "config": vars(kernel.config), "costs": vars(kernel.costs), "patches": sorted(kernel.patches),
+        "release": kernel.release, "without": kernel.without,
         "swap_slots": int(kernel.k.sys.swap_slots),
         "book": {kind: list(entries.items()) for kind, entries in kernel._book.items()},
         "last": last and last.saved(),
@@ -69,7 +70,7 @@ def load(make, path, compiled):
     with open(path, "rb") as file, blaming(path):
         about, tables = read(file)
         description = describe(about, tables)
-    kernel = make(*description, compiled, trace=False)
+    kernel = make(**description, compiled=compiled, trace=False)
     with blaming(path):
         compare(tables, kernel)
         kernel.tables = tables
@@ -118,14 +119,18 @@ def read(file):
 
 
 def describe(about, tables):
-    """What Kernel is made with: topology, config, patches, swap_slots, costs."""
+    """The arguments with which Kernel is made."""
     topology = Topology.from_matrix(*about["topology"])
     slots = about["swap_slots"]
     sizes = {"mem_map": sum(topology.frames) + 3 * topology.nodes + structs.WORK_LISTS, "swap_map": slots + 1}
     for name, rows in sizes.items():  # before a machine of the wrong size is made
         if len(tables[name]) != rows:
             raise ValueError(f"{name} has {len(tables[name]):,} rows; its description says {rows:,}")
-    return topology, Config(**about["config"]), parse_patches(about["patches"]), slots, Costs(**about["costs"])
+    return {
+        "topology": topology, "config": Config(**about["config"]), "costs": Costs(**about["costs"]),
+        "swap_slots": slots, "release": about["release"], "without": about["without"],
+        "patches": parse_patches(7 if about["release"] else about["patches"]),
+    }  # fmt: skip
 
 
 def array(archive, name):
@@ -154,7 +159,7 @@ def compare(tables, fresh):
         like = fresh.tables[name]
         if table.shape[1:] != like.shape[1:] or len(table) < len(like) or (name not in GROW and len(table) > len(like)):
             raise ValueError(f"{name} has the shape {table.shape}; its description says {like.shape}")
-    for name in ("zonelist", "distance", "patch", "costs"):
+    for name in ("zonelist", "distance", "patch", "change", "costs"):
         if not np.array_equal(tables[name], fresh.tables[name]):
             raise ValueError(f"{name} is not what its description says")
     same = {

@@ -158,6 +158,19 @@ COSTS = _dtype(
     alloc="i8", unmap="i8", copy="i8", swap_write="i8", swap_read="i8", file_write="i8", file_read="i8",
     minor="i8", access="i8",
 )  # fmt: skip
+# What was changed since V1, each a switch by its name (docs/changes.md); all 0 in V1.
+CHANGE_NAMES = (
+    "mapcount_rule", "root_moves_all", "cap_sys_nice", "locked_elsewhere", "chunks", "no_swap_no_migration",
+    "vma_policies_follow", "target_cpuset", "shmem_method", "migration_entries", "file_ptes", "one_by_one",
+    "ten_passes", "move_pages", "move_pages_node_only", "mbind_clips", "locked_vmas_move", "absent_target",
+    "no_zero_page", "set_mempolicy_clips", "bind_nearest", "static_relative", "cpuset_files_strict",
+    "move_pages_zero", "hole_at_head", "static_takes_all", "permission_first", "node_in_both_stays",
+    "hole_moves_nothing", "mpol_local", "move_pages_reclaims", "this_node_only", "move_pages_efault",
+    "ptrace_access", "ptrace_migrates", "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so",
+    "hole_at_tail", "present_has_status", "never_tried_counted", "preferred_stays", "preferred_many",
+    "cgroup_v2_moves", "strict_walks_on", "failures_counted", "weighted_interleave", "empty_pte_enoent",
+)  # fmt: skip
+CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(
     clock="i8", swap_free_at="i8", disk_free_at="i8",  # ns; when the device has done what it has queued
     timers_added="i8",
@@ -204,6 +217,7 @@ class Tables(NamedTuple):
     event: Any  # EVENT, the trace
     considered: Any  # CONSIDERED: what became of each page of the running migration
     vmstat: Any  # int, VMSTAT
-    patch: Any  # int [8]: patch n is applied
+    patch: Any  # int [8]: patch n is applied; 0: Swap Migration, on which they build
+    change: Any  # CHANGE, one row
     costs: Any  # COSTS, one row
     sys: Any  # SYSTEM, one row
