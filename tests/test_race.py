@@ -1,10 +1,18 @@
 """Patch 2: every interleaving of faults, swapoff and a migration, with and without the recheck."""
 
+import inspect
+import re
+from functools import partial
+
+import numpy as np
 import pytest
 
-from mmsim import race
-from mmsim.race import SCENES, Fault, Migrate, one_page
+from mmsim import Kernel, Topology, race
+from mmsim.machine.compile_cache import kernel_modules
+from mmsim.mm import memory, mempolicy, structs, swapoff
+from mmsim.race import SCENES, Fault, Migrate, Swapoff, one_page, points
 from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
+from mmsim.race.interruptible import interruptible
 
 SITES = {name: SCENES[name] for name in list(SCENES)[:4]}
 
@@ -115,3 +123,115 @@ def test_the_holder_of_a_lock_is_known_while_it_holds_it():
     while "migration" in running.choices:
         running.step("migration")
     assert running.holders == {}
+
+
+# -- the kernel's own functions, interrupted
+
+
+def history(running, names):
+    """Let these actors take a step each, then the first that can to the end; what was done, in words."""
+    running.replay(names)
+    while running.choices:
+        running.step(running.choices[0])
+    return [what for _, what in running.history]
+
+
+def test_points_stand_before_functions_of_the_kernel():
+    functions = {name: f for m in kernel_modules() for name, f in vars(m).items() if inspect.isfunction(f)}
+    for name, point in points.POINTS.items():
+        assert list(inspect.signature(point).parameters) == ["caller", *inspect.signature(functions[name]).parameters]
+    callers = re.findall(r'caller [!=]= "(\w+)"', inspect.getsource(points))
+    assert callers
+    for caller in callers:
+        assert interruptible(functions[caller]), f"no point is reached from {caller}()"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("patches", [3, 7, WITHOUT])
+@pytest.mark.parametrize(("actor", "function", "args"), [
+    (Fault("a", write=True), memory.touch, (2, 0x10000, True)),
+    (Migrate("a"), mempolicy.migrate_frames, ([1], [(2, 0x10000)], [0], 1, 1)),
+    (Swapoff(), swapoff.sys_swapoff, ()),
+])  # fmt: skip
+def test_alone_an_actor_does_what_the_function_does(shared, mapped, patches, actor, function, args):
+    build = partial(one_page, shared=shared, mapped=mapped)
+    running = race.Race(build, [actor], patches)
+    history(running, [])
+    plain = build(patches)
+    pid = 2 if isinstance(actor, Fault) else 0
+    plain.k.sys.current = pid
+    function(plain.k, *args)
+    for name in ("mem_map", "pte", "swap_map", "swap_cache", "file_page", "zone", "vmstat"):
+        rows = len(plain.tables[name]) if name != "mem_map" else plain.k.sys.nr_frames  # a race has more list heads
+        assert np.array_equal(plain.tables[name][:rows], running.kernel.tables[name][:rows]), name
+
+
+def test_a_function_that_was_exchanged_is_the_one_that_runs(monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "do_swap_page", lambda *args: asked.append(args[2]) or -structs.ENOMEM)
+    running = race.Race(one_page, [Fault("a")])
+    assert asked == [0x10000]
+    assert running.done
+
+
+def test_with_patch_2_a_recheck_is_said_to_be_one():
+    order = ["migration"] * 3 + ["a"] + ["migration"] * 2 + ["a"]
+    running = race.Race(*SCENES["do_swap_page"], 7)
+    told = history(running, order)
+    assert told[6] == "do_swap_page(): recheck: page 1 has left the swap cache, give it back"
+    assert "do_swap_page(): lock page 1" not in told
+    assert history(race.Race(*SCENES["do_swap_page"], WITHOUT), order)[6] == "do_swap_page(): lock page 1"
+
+
+def test_a_page_that_was_allocated_for_nothing_is_said_to_be_given_back():
+    lost = race.explore(*SCENES["lost write"], 7)
+    told = {what for text in lost.outcomes["outcome"] for _, what in lost.example(text)}
+    given_back = [what for what in told if "nobody needs entry 1 any more" in what]
+    assert given_back == ["do_swap_page(): page 1 is allocated, nobody needs entry 1 any more, give it back"]
+
+
+def test_a_failed_attempt_of_the_migration_says_why():
+    running = race.Race(*SCENES["do_swap_page"], 7)
+    told = history(running, ["a", *["migration"] * 24])
+    assert told[3].endswith("page 1 has a reference too many, try again later")
+    assert "migration no page has moved: put it back on the LRU" in [" ".join(step) for step in running.history]
+
+
+def test_a_dirty_page_of_tmpfs_goes_to_the_swap_cache_first():
+    told = history(race.Race(*SCENES["shmem_getpage"], 7), ["a", "a", "migration", "migration", "migration"])
+    assert told[3] == "pass 0: page 1 was used lately, try again later"
+    assert told[4] == "pass 1: page 1 goes to its store first, try again later"
+    assert told[5] == "pass 2: try to lock page 1"
+
+
+def swapped_out(patches):
+    """Tasks a and its child b, whose page is on the swap device alone."""
+    kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches, swap_slots=4)
+    task = kernel.spawn("a")
+    task.touch(task.mmap(1), write=True)
+    task.fork("b")
+    assert kernel.reclaim(1) == 1
+    return kernel
+
+
+def test_who_waits_for_io_lets_others_go_on():
+    running = race.Race(swapped_out, [Fault("a"), Fault("b")], 7)
+    for name in "aab":
+        running.step(name)
+    pfn = running.points["b"].page
+    assert running.points["a"].what == f"swap_readpage(): sleep until entry 1 is read into page {pfn}"
+    assert running.waits_for("b") == f"waits for the lock of page {pfn}, held by a"
+    history(running, [])
+    assert running.outcome() == ("good: pages on node 0", False)
+    assert running.kernel.vmstat()["swap_read"] == 1
+    assert race.explore(swapped_out, [Fault("a"), Fault("b", write=True)], WITHOUT).bad == 0
+
+
+@pytest.mark.parametrize("patches", [0, 7])
+def test_two_migrations_leave_each_other_alone(patches):
+    """Each has lists of its own; a page that is on one of them is on no LRU list for the other to take it from."""
+    found = race.explore(partial(one_page, mapped=True), [Migrate("a"), Migrate("a", name="another")], patches)
+    assert found.bad == 0
+    told = history(found.race, ["another", "migration"])
+    assert told[1] == "isolate_lru_page(): page 1 is on no LRU list, leave it alone"

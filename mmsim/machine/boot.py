@@ -48,6 +48,7 @@ def boot_tables(topology, config, release, slots, costs, events):
     tables["cpuset"]["mems"][0] = every
     sys = tables["sys"][0]
     sys["nr_nodes"], sys["nr_frames"], sys["lists"] = nodes, frames, frames
+    sys["work"] = frames + 3 * nodes
     sys["migration_pass"], sys["swap_slots"] = -1, slots
     sys["swap_cursor"] = sys["vma_cursor"] = sys["anon_vma_cursor"] = 1
     sys["swap_on"], sys["has_swap"], sys["numa"], sys["tracing"] = slots > 0, config.swap, config.numa, events > 0

@@ -164,7 +164,7 @@ def compare(tables, fresh):
             raise ValueError(f"{name} is not what its description says")
     same = {
         "zone": ("start", "end"), "mem_map": ("node",),
-        "sys": ("nr_nodes", "nr_frames", "lists", "swap_slots", "numa", "has_swap"),
+        "sys": ("nr_nodes", "nr_frames", "lists", "work", "swap_slots", "numa", "has_swap"),
     }  # fmt: skip
     for name, columns in same.items():
         for column in columns:

@@ -14,8 +14,8 @@ def zone_list(k, node, which):
 
 
 def work_list(k, which):
-    """Head of one of the lists that a migration or a reclaim collects pages on."""
-    return k.sys.lists + 3 * k.sys.nr_nodes + which
+    """Head of one of the lists that a migration or a reclaim collects pages on; in Linux they are on its stack."""
+    return k.sys.work + which
 
 
 def list_empty(k, head):

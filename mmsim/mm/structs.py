@@ -183,7 +183,8 @@ CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(
     clock="i8", swap_free_at="i8", disk_free_at="i8",  # ns; when the device has done what it has queued
     timers_added="i8",
-    nr_nodes="i4", nr_frames="i4", lists="i4",  # lists: first of the list heads behind mem_map
+    nr_nodes="i4", nr_frames="i4",
+    lists="i4", work="i4",  # first of the list heads behind mem_map, and of those of work_list()
     current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",

@@ -1,15 +1,17 @@
 """Races: a migration, faults and swapoff, interleaved wherever the kernel may sleep or be preempted (patch 2).
 
-An actor is a generator that calls the very functions of mmsim.mm and yields a `Point` before each
-step.  `Race` runs them one step at a time, in an order of one's choice; `explore` tries every order.
+An actor runs the very functions of mmsim.mm, as generators (`interruptible`) that yield a `Point` before each step
+(`points`: where that is, and what it is called).  `Race` lets them take one step at a time, in an order of one's
+choice; `explore` tries every order.  Begin with `SCENES`, below.
 """
 
 from functools import partial
 
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
-from .actors import Actor, Fault, Migrate, Pin, Point, Swapoff, WriteAndUnmap, page_behind, unmap_into_swap_cache, walk
+from .actors import Actor, Fault, Migrate, Pin, Swapoff, WriteAndUnmap, page_behind, unmap_into_swap_cache, walk
 from .explore import Exploration, Race, Schedule, explore
+from .points import Point
 
 __all__ = [
     "PINNED", "SCENES", "WITHOUT_PATCH_2", "Actor", "Exploration", "Fault", "Migrate", "Pin", "Point", "Race",

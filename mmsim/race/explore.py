@@ -8,9 +8,19 @@ import pandas as pd
 from ..machine.arguments import like
 from ..machine.errors import MMSimError
 from ..machine.kernel import PID_KERNEL
-from ..mm import structs
+from ..mm import structs, trace
+from .interruptible import may_stop
+from .points import happened
 
 MOST_STEPS = 400  # of one schedule: more is a livelock
+MOST_EVENTS = 1024  # of one step
+# What it means that somebody goes on with a page that was looked up in the swap cache, and has left it meanwhile.
+STALE = {
+    "do_swap_page": "do_swap_page() maps the stale page {}: two frames hold the one page, its migration is undone",
+    "shmem_getpage": "shmem_getpage() takes the stale page {} into the page cache; the new page is an orphan",
+    "try_to_unuse": "try_to_unuse() puts the stale page {} to use",
+}
+USED = (trace.SWAP_MAPPED, trace.SHMEM_MOVED_BACK)
 
 
 class Race:
@@ -48,32 +58,42 @@ class Race:
             name: PID_KERNEL if getattr(actor, "in_kernel", True) else actor.locate(self.kernel)[0]
             for name, actor in self.actors.items()
         }
-        self.kernel.k.sys.tracing = 0
+        self.kernel.k.sys.tracing = 1
+        self.kernel.tables["event"] = np.zeros(MOST_EVENTS, structs.EVENT)
+        self._work = self._more_lists()
         self._start = {name: array.copy() for name, array in self.kernel.tables.items() if name != "event"}
         self._start["considered"] = self.kernel.tables["considered"] = self.kernel.tables["considered"].repeat(8)
         self.kernel._bind()
         self._flags = self.kernel.tables["mem_map"]["flags"]
         self.restart()
 
+    def _more_lists(self):
+        """Lists for each actor to collect pages on, as on a stack of its own; the first head of each: {actor: row}."""
+        pages = self.kernel.tables["mem_map"]
+        heads = np.zeros(structs.WORK_LISTS * len(self.actors), structs.PAGE)
+        heads["next"] = heads["prev"] = len(pages) + np.arange(len(heads))
+        self.kernel.tables["mem_map"] = np.concatenate([pages, heads])
+        return dict(zip(self.actors, heads["next"][:: structs.WORK_LISTS].tolist(), strict=True))
+
     def restart(self):
         """Back to the start; nobody has done anything yet."""
         for name, array in self._start.items():
             self.kernel.tables[name][:] = array
         self.history, self.waited, self.holders, self.points, self.harm = [], [], {}, {}, ""
+        self._passes = dict.fromkeys(self.actors, -1)
         self._running = {name: actor.steps(self.kernel) for name, actor in self.actors.items()}
         for name in self.actors:
             self._advance(name)
 
     def _advance(self, name):
+        """Let an actor run to its next point."""
         sys = self.kernel.k.sys
-        sys.current = self._pids[name]
-        try:
-            self.points[name] = next(self._running[name])
-            harm = self.points[name].harm
-        except StopIteration as end:
-            self.points[name], harm = None, end.value
-        self.harm = self.harm or harm or ""
-        sys.current = PID_KERNEL
+        before = sys.current, sys.work, sys.migration_pass
+        sys.current, sys.work, sys.migration_pass = self._pids[name], self._work[name], self._passes[name]
+        sys.nr_events = 0
+        self.points[name] = next(self._running[name], None)
+        self._passes[name] = sys.migration_pass
+        sys.current, sys.work, sys.migration_pass = before
         locked = (self._flags & structs.PG_locked).nonzero()[0].tolist()
         self.holders = {pfn: self.holders.get(pfn, name) for pfn in locked}
 
@@ -102,9 +122,24 @@ class Race:
         if not self.points[name] or name in waiting:
             why = self.waits_for(name) or "has finished"
             raise ValueError(f"name: {name} cannot run, it {why}; choose one of {', '.join(self.choices)}")
-        self.history.append((name, self.points[name].what))
-        self.waited.append(waiting)
+        point = self.points[name]
+        said = self._stale(point)
+        mapped = self.kernel.k.mem_map[point.page].mapcount
         self._advance(name)
+        self.history.append((name, happened(self.kernel.k, point)))
+        self.waited.append(waiting)
+        if said and (self.kernel.k.mem_map[point.page].mapcount > mapped or self._used(point.page)):
+            self.harm = self.harm or said
+
+    def _stale(self, point):
+        """What it would mean to go on with the page whose lock is waited for; '' if there is nothing wrong with it."""
+        left = point.page and not self._flags[point.page] & structs.PG_swapcache
+        return STALE.get(point.what.partition("(")[0], "").format(point.page) if left else ""
+
+    def _used(self, pfn):
+        """True if the trace of the last step says that it was mapped, or taken into the page cache."""
+        events = self.kernel.tables["event"][: self.kernel.k.sys.nr_events]
+        return bool((np.isin(events["code"], USED) & (events["page"] == pfn)).any())
 
     def replay(self, names):
         """Start anew, and let these actors take a step each, in this order."""
@@ -137,16 +172,21 @@ class Race:
         sys[["clock", "swap_free_at", "disk_free_at", "nr_considered", "nr_events"]] = 0
         ignored = {"sys", "event", "considered", "vmstat", "timer"}
         tables = tuple(array.tobytes() for name, array in self.kernel.tables.items() if name not in ignored)
-        return hash((tables, sys.tobytes())), tuple(frames_of(g) for g in self._running.values()), self.harm
+        stand = tuple(map(frames_of, self._running.values()))
+        return hash((tables, sys.tobytes())), tuple(self.points.values()), stand, self.harm
 
 
 def frames_of(generator):
-    """Where a generator stands, those that it has called included: line numbers and plain local values."""
+    """Where a generator stands, those that it has called included: line numbers and plain local values.
+
+    What `may_stop` is about to call is in the point, in words.
+    """
     state = []
     while generator is not None and generator.gi_frame is not None:
         frame = generator.gi_frame
-        plain = tuple((n, x) for n, x in frame.f_locals.items() if isinstance(x, (int, str)))
-        state.append((frame.f_code.co_name, frame.f_lineno, plain))
+        if frame.f_code is not may_stop.__code__:
+            plain = tuple((n, x) for n, x in frame.f_locals.items() if isinstance(x, (int, str)))
+            state.append((frame.f_code.co_name, frame.f_lineno, plain))
         generator = generator.gi_yieldfrom
     return tuple(state)
 
