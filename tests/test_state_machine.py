@@ -9,7 +9,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mmsim import PATCHES, Config, Costs, Kernel, KernelBug, KernelHang, Mapping, OutOfMemory, Policy, Topology
+from mmsim import PATCHES, RELEASES, Config, Costs, Kernel, KernelBug, KernelHang, Mapping, OutOfMemory, Policy, Topology
 from mmsim.machine.file import FS_NAMES
 
 MAX_TASKS, MAX_MAPPINGS, MAX_FILES = 6, 12, 5
@@ -19,6 +19,9 @@ patch_sets = st.sets(st.integers(1, 7)).map(
     lambda chosen: {p.number for p in PATCHES if p.number in chosen and {*p.needs, *needs_of(p)} <= chosen}
 )
 node_sets = st.sets(st.integers(0, 3), max_size=4)
+policy_kinds = st.sampled_from(["default", "preferred", "bind", "interleave"] * 3
+                               + ["local", "preferred_many", "weighted_interleave"])  # fmt: skip
+MIGRATE_FAILS = ("EPERM", "ENOMEM", "EINVAL", "ENOSYS")
 vma_flags = st.sampled_from([(), (), (), (), (), ("io",), ("reserved",), ("denywrite",), ("shm",)])
 
 
@@ -57,13 +60,15 @@ class Machine(RuleBasedStateMachine):
         trace=st.booleans(),
         fs=st.sampled_from(sorted(FS_NAMES)),
         shared=st.booleans(),
+        release=st.one_of(st.none(), st.sampled_from(RELEASES)),
     )
-    def boot(self, frames, ring, patches, slots, swap, costs, trace, fs, shared):
+    def boot(self, frames, ring, patches, slots, swap, costs, trace, fs, shared, release):
         shape = Topology.ring if ring else Topology.uniform
         topology = Topology.from_matrix(shape(len(frames)).distances, frames)
         self.kernel = self.Kernel(
-            topology, Config(swap=swap), patches, swap_slots=slots, costs=costs, trace=trace and 4096, compiled=False
-        )
+            topology, Config(swap=swap), 7 if release else patches, swap_slots=slots, costs=costs,
+            trace=trace and 4096, compiled=False, release=release,
+        )  # fmt: skip
         self.tasks = [self.kernel.spawn("user"), self.kernel.spawn("root", uid=0)]
         self.mappings, self.cpusets, self.pins = [], [], []
         self.files = [self.kernel.file(fs, 12, fs) for fs in (fs, "tmpfs")]
@@ -86,9 +91,12 @@ class Machine(RuleBasedStateMachine):
 
     def policy(self, kind, chosen, i):
         nodes = self.nodes(chosen)
+        flag = {"static": i % 5 == 3, "relative": i % 5 == 4} if self.kernel.k.change.static_relative else {}
         if kind == "preferred":
-            return Policy.preferred(self.node(i) if nodes else None)
-        return getattr(Policy, kind)(*[nodes] * (kind != "default"))
+            return Policy.preferred(self.node(i) if nodes else None, **flag if nodes else {})
+        if kind in ("default", "local"):
+            return getattr(Policy, kind)()
+        return getattr(Policy, kind)(nodes, **flag)
 
     def part(self, i, first, size):
         """A task and a part of one of its mappings."""
@@ -121,7 +129,9 @@ class Machine(RuleBasedStateMachine):
         if fatal:
             note(str(fatal))
             assert not isinstance(fatal, KernelHang) or ("unmap loop" in str(fatal) and self.kernel.patches >= {1, 3})
-            assert not isinstance(fatal, KernelBug) or ("CONFIG_SWAP" in str(fatal) and not self.kernel.config.swap)
+            no_swap = "CONFIG_SWAP" in str(fatal) and not self.kernel.config.swap
+            wrong_vma = "another part of the file" in str(fatal) and not self.kernel.k.change.address_of_the_page
+            assert not isinstance(fatal, KernelBug) or no_swap or wrong_vma
             self.go_back(before)
 
     def check_result(self):
@@ -282,13 +292,13 @@ class Machine(RuleBasedStateMachine):
         pick(self.tasks, i).run_on(self.node(j))
 
     @precondition(lambda self: self.tasks)
-    @rule(i=index, kind=st.sampled_from(["default", "preferred", "bind", "interleave"]), chosen=node_sets, j=index)
+    @rule(i=index, kind=policy_kinds, chosen=node_sets, j=index)
     def set_mempolicy(self, i, kind, chosen, j):
         with may_fail("EINVAL"):
             pick(self.tasks, i).set_mempolicy(self.policy(kind, chosen, j))
 
     @precondition(lambda self: self.mappings)
-    @rule(i=index, first=index, size=pages, kind=st.sampled_from(["default", "preferred", "bind", "interleave"]),
+    @rule(i=index, first=index, size=pages, kind=policy_kinds,
           chosen=node_sets, j=index, flags=st.sets(st.sampled_from(["move", "move_all", "strict"])))  # fmt: skip
     def mbind(self, i, first, size, kind, chosen, j, flags):
         task, part = self.part(i, first, size)
@@ -300,13 +310,22 @@ class Machine(RuleBasedStateMachine):
             "EFAULT",
             "EACCES",
             "EIO",
+            "ENODEV",
         )
+
+    @precondition(lambda self: self.mappings)
+    @rule(i=index, j=index, first=index, size=pages, to=st.one_of(st.none(), index), move_all=st.booleans())
+    def move_pages(self, i, j, first, size, to, move_all):
+        task, part = self.part(i, first, size)
+        wanted = to if to is None else self.node(to)
+        errors = ["ENOSYS", "EPERM", "ENOENT", "EACCES", "ENOMEM"]
+        self.migrate(lambda: task.move_pages(0, part, wanted, move_all), *errors)
 
     @precondition(lambda self: self.tasks)
     @rule(i=index, j=index, old=node_sets, new=node_sets)
     def migrate_pages(self, i, j, old, new):
         caller, target = pick(self.tasks, i), pick(self.tasks, j)
-        self.migrate(lambda: caller.migrate_pages(target.pid, self.nodes(old), self.nodes(new)), "EPERM", "ENOMEM")
+        self.migrate(lambda: caller.migrate_pages(target.pid, self.nodes(old), self.nodes(new)), *MIGRATE_FAILS)
 
     @precondition(lambda self: self.tasks)
     @rule(i=index, to=index, force=st.booleans())
@@ -320,7 +339,7 @@ class Machine(RuleBasedStateMachine):
     def send(self, i, j):
         """Trigger B from wherever the task's memory is to one node."""
         task = pick(self.tasks, i)
-        self.migrate(lambda: task.migrate_pages(0, "all", self.node(j)), "EPERM", "ENOMEM")
+        self.migrate(lambda: task.migrate_pages(0, "all", self.node(j)), *MIGRATE_FAILS)
 
     @rule(first=index, size=st.integers(1, 80), to=index, force=st.booleans())
     def migrate_frames(self, first, size, to, force):

@@ -13,7 +13,7 @@ from .results import counted, known
 
 pd = Lazy("pandas")
 
-TRIGGERS = ("mbind", "migrate_pages", "cpuset", "kernel", "offline")
+TRIGGERS = ("mbind", "migrate_pages", "move_pages", "cpuset", "kernel", "offline")
 
 
 class Migration:
@@ -22,7 +22,7 @@ class Migration:
     Attributes
     ----------
     trigger : str
-        "mbind", "migrate_pages", "cpuset", "kernel" or "offline".
+        "mbind", "migrate_pages", "move_pages", "cpuset", "kernel" or "offline".
     returned : int or None
         What the system call returned, or a negative errno; None after a BUG.
     elapsed : int
