@@ -232,6 +232,24 @@ def test_the_figures_that_a_file_asks_for(tmp_path):
     assert list(table.columns) == ["scale", "direct", "break_even", "error"]
 
 
+def test_whatever_can_be_called_will_do_for_a_function():
+    class Machine(Kernel):
+        def __init__(self, pages=8):
+            super().__init__(Topology.uniform(nodes=2, frames=1024))
+            job = self.spawn("job")
+            job.touch(job.mmap(pages), write=True)
+
+    class Move:
+        def __call__(self, kernel):
+            return kernel.tasks[0].migrate_pages(0, 0, 1)
+
+    assert Scenario("classes", Machine, Move()).run({"pages": 5}).figures["direct"] == 5
+    assert mmsim.race.Race(Machine, []).kernel.tasks[0].name == "job"
+    for wrong in (None, "build", 3):
+        with pytest.raises(TypeError, match=r"^build is .*; it is a function"):
+            Scenario("wrong", wrong, Move())
+
+
 @pytest.mark.full
 def test_a_cluster_through_joblibs_dask_backend(needs):
     needs("distributed")
