@@ -165,7 +165,7 @@ def test_a_wrong_grid_is_refused_before_anything_runs():
         mmsim.sweep(EXAMPLE)
 
 
-def test_rows_are_kept_and_a_sweep_goes_on(tmp_path):
+def test_rows_are_kept_and_a_sweep_goes_on(tmp_path, here):
     ran = []
 
     def counting(pages):
