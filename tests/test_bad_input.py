@@ -113,7 +113,7 @@ WRONG = {
     "bind to nothing": (lambda s: s.task.set_mempolicy(Policy.bind(())), "EINVAL", "policy"),
     "interleave nothing": (lambda s: s.task.set_mempolicy(Policy.interleave("!all")), "EINVAL", "policy"),
     "default with nodes": (lambda s: s.task.set_mempolicy(Policy("default", 0)), "EINVAL", "policy"),
-    "a mode that is none": (lambda s: s.task.set_mempolicy(Policy("local")), ValueError, "mode"),
+    "a mode that is none": (lambda s: s.task.set_mempolicy(Policy("nearby")), ValueError, "mode"),
     "bind to a node that is not there": (lambda s: s.task.set_mempolicy(Policy.bind("0-2")), "EINVAL", "policy"),
     "bind to words": (lambda s: s.task.set_mempolicy(Policy.bind("here")), ValueError, "policy"),
     "bind to None": (lambda s: s.task.set_mempolicy(Policy.bind(None)), TypeError, "policy"),

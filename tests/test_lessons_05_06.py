@@ -7,7 +7,7 @@ import pytest
 from mmsim import Policy, plots
 from mmsim.lessons import ask, check, lesson05, lesson06
 from mmsim.machine.file import FS_NAMES
-from mmsim.mm import buffer, migrate
+from mmsim.mm import buffer, migrate_v1
 
 # -- 05
 
@@ -145,6 +145,6 @@ def test_what_is_wrong_is_said():
 
 
 def test_a_readers_methods_are_taken_out_again():
-    before = migrate.migrate_page_method
+    before = migrate_v1.migrate_page_method
     assert not check(lesson06.method_table, METHODS | {"netfs": buffer.NO_METHOD})
-    assert migrate.migrate_page_method is before
+    assert migrate_v1.migrate_page_method is before

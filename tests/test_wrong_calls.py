@@ -50,6 +50,7 @@ class Scene:
             "new": 1, "pid": 0, "name": "fresh", "fs": "ext2", "caps": (), "flags": (), "task": self.task,
             "file": self.file, "parent": self.cpuset, "range": self.heap, "policy": Policy.bind(1),
             "snapshot": kernel.snapshot(), "page": None, "frames": [5], "key": 0, "observer": print,
+            "addresses": self.heap[:2], "nodes": 1,
         }  # fmt: skip
         self.wrong = {
             "pages": [*whole, -1], "times": [*whole, None, 0, -1, 2**31], "until": [*whole, None, -1, 0],
@@ -73,6 +74,8 @@ class Scene:
                        {"a": 1}, float("nan"), [float("nan")], np.array([0.5]), np.zeros((2, 2), int)],
             "key": [1.5, "0", None, 8, -9, (0, 1), slice(0, 4, 2), slice(0.5, 2), slice("a", None), 2**70],
             "observer": [3, None, "print"],
+            "addresses": [3, "heap", 2.5, object(), its_heap, gone_heap, [1.5], [-1], ["a"]],
+            "nodes": ["one", b"1", {"pages": 1}, 1j, object(), True, *NO_WHOLE, [1], [1.5], ["x"], [1, 0, 1]],
         }  # fmt: skip
         self.receiver = {Kernel: kernel, Task: self.task, CpuSet: self.cpuset, Mapping: self.heap}
 
@@ -84,6 +87,7 @@ def scene(request):
 
 NOT_YES_NO = ["yes", "no", None, 2, -1, 0.0, 1.5, [], object()]
 YES_NO = {
+    "all",
     "shared", "writable", "locked", "write", "move", "move_all", "strict", "memory_migrate", "kernel_thread", "force",
 }  # fmt: skip
 ELSEWHERE = {"save", "load", "call"}  # files: test_saved.py; call() is for kernel functions, not for people
@@ -115,7 +119,9 @@ def wrong_values(scene, method, parameter):
 
 def kind_of(method, parameter):
     """The kind of argument that a parameter takes, as Scene knows it."""
-    return "frames" if method in ("migrate", "offline") and parameter == "pages" else parameter
+    if parameter == "pages":
+        return {"migrate": "frames", "offline": "frames", "move_pages": "addresses"}.get(method, parameter)
+    return parameter
 
 
 def refused(scene, call, name, value):

@@ -5,7 +5,7 @@ import pandas as pd
 from ..machine.file import FS_NAMES
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import buffer, migrate
+from ..mm import buffer, migrate_v1
 from ..machine.topology import Topology
 from . import lesson03
 
@@ -153,12 +153,12 @@ NEW = {  # name of an address space: what it is like, its method, the path that 
 def moved_with(methods):
     """A kernel that has moved a dirty page of each of NEW, by these methods: {name: method}."""
     numbers = {FS_NAMES[NEW[name][0]]: method for name, method in methods.items()}
-    kernels_own = migrate.migrate_page_method
-    migrate.migrate_page_method = lambda fs: numbers.get(fs, kernels_own(fs))
+    kernels_own = migrate_v1.migrate_page_method
+    migrate_v1.migrate_page_method = lambda k, fs: numbers.get(fs, kernels_own(k, fs))
     try:
         return moved(systems=[like for like, _, _ in NEW.values()], each=1)[0]
     finally:
-        migrate.migrate_page_method = kernels_own
+        migrate_v1.migrate_page_method = kernels_own
 
 
 def method_table(rng):  # noqa: ARG001

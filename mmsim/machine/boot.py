@@ -72,7 +72,7 @@ def boot_zones(tables, topology):
     start = 0
     for node, count in enumerate(topology.frames):
         zone, end = zones[node], start + count
-        zone["start"], zone["end"] = start, end
+        zone["start"], zone["end"], zone["weight"] = start, end, 1
         if not count:
             continue
         first = max(start, 1)  # frame 0 is the zero page

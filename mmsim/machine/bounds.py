@@ -7,7 +7,7 @@ import numpy as np
 
 from .errors import InvariantError
 from .file import FS_NAMES
-from ..mm import mempolicy, page_alloc, structs, timer, trace
+from ..mm import mempolicy, structs, timer, trace
 from .verify import demand
 
 MANY = (1 << 31) - 1
@@ -39,7 +39,8 @@ def bounds(kernel):
     pid, group, file = (0, len(book["tasks"]) - 1), (0, len(book["cpusets"]) - 1), (0, len(book["files"]) + 1)
     pfn, entry, address = (0, sum(kernel.topology.frames) - 1), rows["swap_map"], (0, mempolicy.END_OF_MEMORY)
     number, time, yes = (0, MANY), (0, 1 << 62), (0, 1)
-    policy = {"mode": (0, page_alloc.MPOL_INTERLEAVE), "home": some_node, "nodes": sets}
+    policy = {"mode": (0, structs.MPOL_WEIGHTED_INTERLEAVE), "home": some_node, "nodes": sets, "mpol_flags": (0, 2),
+              "asked": (0, (1 << structs.MAX_NODES) - 1)}  # fmt: skip
 
     def all_of(bounds, columns):
         return dict.fromkeys(columns.split(), bounds)
@@ -48,15 +49,15 @@ def bounds(kernel):
         "mem_map": all_of(number, "count mapcount index") | all_of(rows["mem_map"], "next prev")
         | {"mapping": (-rows["anon_vma"][1], file[1]), "row": rows["considered"]},
         "zone": all_of(number, "free lowest_free pages_min pages_low pages_high")
-        | all_of(time, "irq_hold irq_period") | {"wake_kswapd": yes},
+        | all_of(time, "irq_hold irq_period") | {"wake_kswapd": yes, "weight": (0, 255)},
         "pagevec": {"": pfn},
         "pagevec_count": {"": (0, structs.PAGEVEC_SIZE)},
-        "pte": {"flags": (0, 2 * structs.PTE_SWAP - 1)},
+        "pte": {"flags": (0, 2 * structs.PTE_MIGRATION - 1)},
         "vma": policy | all_of(address, "vm_start vm_end") | all_of(rows["vma"], "vm_next shared_next anon_next")
         | {"vm_mm": pid, "vm_pgoff": number, "mapping": file, "anon_vma": rows["anon_vma"]},
         "anon_vma": {"": rows["vma"]},
         "task": policy | all_of(rows["vma"], "mmap mmap_cache") | all_of(node, "node il_next")
-        | {"cpuset": group, "mems_allowed": sets},
+        | {"cpuset": group, "mems_allowed": sets, "il_weight": (0, 255)},
         "cpuset": {"parent": group, "memory_migrate": yes, "mems": sets},
         "mapping": all_of(number, "pages base")
         | {"fs": (0, max(FS_NAMES.values())), "i_mmap": rows["vma"], "nameless": yes, "policy": rows["sp_node"]},
@@ -98,6 +99,9 @@ def check_places(kernel):
     flags, value = t["pte"]["flags"], t["pte"]["value"]
     present, swap = flags & structs.PTE_PRESENT != 0, flags & structs.PTE_SWAP != 0
     demand(~present | ~swap & (value >= 0) & (value < frames), "it maps no page frame", "page table row")
+    moving = flags & structs.PTE_MIGRATION != 0
+    names_one = ~present & ~swap & (value >= 0) & (value < frames)
+    demand(~moving | names_one, "it names no page that moves", "page table row")
     demand(~swap | (value > 0) & (value < slots), "it holds no swap entry", "page table row")
 
     vmas = t["vma"].astype([(name, np.int64) for name in structs.VMA.names])
@@ -107,7 +111,7 @@ def check_places(kernel):
     demand((vmas["vm_mm"] == 0) | inside, "it is behind the end of the page tables, or of its file", "vma")
 
     for name in ("vma", "task", "sp_node"):
-        among = np.isin(t[name]["mode"], (page_alloc.MPOL_BIND, page_alloc.MPOL_INTERLEAVE))
+        among = np.isin(t[name]["mode"], (structs.MPOL_BIND, structs.MPOL_INTERLEAVE, structs.MPOL_WEIGHTED_INTERLEAVE))
         demand(~among | (t[name]["nodes"] != 0), "its policy has no nodes", f"{name}: row")
 
     waiting = kernel._timers()

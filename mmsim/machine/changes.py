@@ -135,6 +135,16 @@ CHANGES = (
         "a cpuset that changes rebinds the policy of the task alone", "those of its vmas as well", "4225399a66b",
     ),
     Change(
+        "cpuset-moves-at-once", "2.6.16", "A cpuset moves memory at once", ("update_nodemask", "cpuset_attach"),
+        "a task moves its memory itself, when it allocates next", "whoever writes to the cpuset moves it",
+        "cpuset: migrate all tasks in cpuset at once",
+    ),
+    Change(
+        "strict-collects", "2.6.16", "STRICT collects from every vma", ("check_range",),
+        "pages of vmas that are not migratable are counted, and stay",
+        "with STRICT they are collected like all others", "check_range() of 2.6.16", ends="strict-says-so",
+    ),
+    Change(
         "target-cpuset", "2.6.17", "A cpuset migrates into the cpuset of the task", ("cpuset_migrate_mm",),
         "new pages come from where the one who writes to the cpuset may allocate",
         "from where the task that is migrated may", "e4e364e865b",
@@ -189,6 +199,12 @@ CHANGES = (
     Change(
         "no-zero-page", "2.6.24", "No zero page", ("do_anonymous_page",),
         "a read fault maps the zero page", "it gets a frame of its own", "557ed1fa262", ends="2.6.32",
+    ),
+    Change(
+        "address-of-the-page", "2.6.24", "mbind(2) finds the vma of each page", ("new_vma_page",),
+        "the first vma of the range is taken for all pages; BUG() where it maps another part of the same file",
+        "the vma that maps the page is looked for", "Migration: find correct vma in new_vma_page()",
+        ("one-by-one",),
     ),
     Change(
         "set-mempolicy-clips", "2.6.25", "set_mempolicy(2) cuts its nodes down to the cpuset", ("do_set_mempolicy",),

@@ -4,10 +4,12 @@ from ..mm import structs
 
 # Numbers and names are Linux's (include/asm-generic/errno.h), whatever system mmsim runs on.
 ERRNO = {name: getattr(structs, name) for name in (
-    "EPERM", "ESRCH", "EIO", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "EINVAL", "ENOSPC", "ENOSYS",
+    "EPERM", "ENOENT", "ESRCH", "EIO", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "EBUSY", "EEXIST", "ENODEV",
+    "EINVAL", "ENOSPC", "ENOSYS",
 )}  # fmt: skip
 ERRNO_NAMES = {number: name for name, number in ERRNO.items()}
-_KINDS = {"EPERM": PermissionError, "EACCES": PermissionError, "ESRCH": ProcessLookupError, "EEXIST": FileExistsError}
+_KINDS = {"EPERM": PermissionError, "EACCES": PermissionError, "ESRCH": ProcessLookupError, "EEXIST": FileExistsError,
+          "ENOENT": FileNotFoundError}  # fmt: skip
 
 
 def os_error(name, message):

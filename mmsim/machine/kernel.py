@@ -20,7 +20,8 @@ from .migration import Migration
 from ..mm import memory_failure, mempolicy, structs, timer, vmscan
 from .obstacles import Obstacles
 from .changes import CHANGES, parse_patches, parse_release
-from .task import Task, capabilities
+from .syscalls import capabilities
+from .task import Task
 from .topology import Topology
 from .trouble import stopped
 
@@ -124,6 +125,11 @@ class Kernel(Obstacles):
         if hasattr(self, "_arrays") and not hasattr(self, name):
             raise AttributeError(f"{name}: a Kernel has no such attribute that could be set")
         object.__setattr__(self, name, value)
+
+    @property
+    def spoken(self):
+        """What to call its kernel in a sentence."""
+        return f"Linux {self.release}" if self.release else "V1 on 2.6.14-rc5-mm1"
 
     @property
     def changes(self):
@@ -277,6 +283,11 @@ class Kernel(Obstacles):
     def _cpuset(self, number):
         """The cpuset of that row."""
         return CpuSet(self, number)
+
+    def _set_weights(self, policy):
+        """The weights of weighted interleave, if a policy comes with some."""
+        for node, weight in zip(policy.nodes, policy.weights, strict=False):
+            self.tables["zone"]["weight"][node] = weight
 
     def _register(self, kind, number, name):
         """A handle for what has got its row in the tables."""

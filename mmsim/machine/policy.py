@@ -3,15 +3,24 @@
 import operator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import shown
+from .arguments import shown, whole, yes_no
 from .errors import os_error
 from ..mm.structs import MAX_NODES
-from ..mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
+from ..mm.structs import (
+    MPOL_BIND, MPOL_DEFAULT, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_PREFERRED,
+    MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE,
+)
 
-MODES = {"default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE}
+MODES = {
+    "default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE,
+    "local": MPOL_LOCAL, "preferred_many": MPOL_PREFERRED_MANY, "weighted_interleave": MPOL_WEIGHTED_INTERLEAVE,
+}  # fmt: skip
+MPOL_FLAGS = {"": 0, "static": MPOL_F_STATIC_NODES, "relative": MPOL_F_RELATIVE_NODES}
+NEEDS = {"local": "mpol_local", "preferred_many": "preferred_many", "weighted_interleave": "weighted_interleave"}
 
 
 def mask_nodes(mask):
@@ -125,6 +134,17 @@ def _named(nodes, every, allowed, name):
     return [here[n] for n in rest]
 
 
+class Resolved(NamedTuple):
+    """A policy as the kernel keeps it."""
+
+    mode: int
+    home: int  # the preferred node, or -1
+    nodes: int  # where it allocates
+    mpol_flags: int  # STATIC or RELATIVE
+    asked: int  # the nodes that the program named, if one of these is set
+    given: int  # where mbind() wants the pages: the nodes that were named
+
+
 @dataclass(frozen=True)
 class Policy:
     """A memory policy: where new pages come from.  Make one with `default`, `preferred`, `bind` or `interleave`.
@@ -134,14 +154,22 @@ class Policy:
     mode : str
     nodes : tuple of int, or str
         One thing however it was written: 3, {3}, "3"; text where it depends on the machine, as in "all".
+    flag : str
+        "static" or "relative" (since 2.6.26), or "".
+    weights : tuple of int
+        Of weighted interleave (since 6.9): a weight for each node, ascending.
     """
 
     mode: str
     nodes: object = ()
+    flag: str = ""
+    weights: tuple = ()
 
     def __post_init__(self):
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}; it is one of {', '.join(MODES)}")
+        if self.flag not in MPOL_FLAGS:
+            raise ValueError(f"flag is {self.flag!r}; it is 'static', 'relative' or ''")
         object.__setattr__(self, "nodes", node_set(self.nodes, "policy"))
 
     @classmethod
@@ -150,37 +178,91 @@ class Policy:
         return cls("default")
 
     @classmethod
-    def preferred(cls, node=None):
+    def preferred(cls, node=None, static=False, relative=False):
         """One node, or without an argument the local one; others when it is full."""
-        return cls("preferred", () if node is None else node)
+        return cls("preferred", () if node is None else node, _flag(static, relative))
 
     @classmethod
-    def bind(cls, nodes):
-        """These nodes only, the lowest first."""
-        return cls("bind", nodes)
+    def bind(cls, nodes, static=False, relative=False):
+        """These nodes only: the lowest first, since 2.6.26 the nearest.
 
-    @classmethod
-    def interleave(cls, nodes):
-        """These nodes in turn."""
-        return cls("interleave", nodes)
-
-    def resolve(self, nr_nodes, allowed):
-        """What the kernel keeps: (mode, home node or -1, mask of nodes), as asked for (mpol_check_policy).
-
-        `allowed`: what "all" and "+" count in.  Raises OSError (EINVAL) for an empty set where nodes are needed, or a
-        set where none may be.
+        `static`, `relative` (since 2.6.26): what becomes of them when the cpuset changes. Static: those of them that
+        the cpuset allows; relative: they count within the cpuset.
         """
-        mask, mode = parse_nodes(self.nodes, nr_nodes, allowed, "policy"), MODES[self.mode]
-        if mode == MPOL_DEFAULT and mask:
-            raise os_error("EINVAL", f"policy: default takes no nodes, but {format_nodes(mask)} was given")
-        if mode in (MPOL_BIND, MPOL_INTERLEAVE) and not mask:
+        return cls("bind", nodes, _flag(static, relative))
+
+    @classmethod
+    def interleave(cls, nodes, static=False, relative=False):
+        """These nodes in turn."""
+        return cls("interleave", nodes, _flag(static, relative))
+
+    @classmethod
+    def local(cls):
+        """The node of the CPU that the task runs on, whatever the policy of the task is (since 3.8)."""
+        return cls("local")
+
+    @classmethod
+    def preferred_many(cls, nodes, static=False, relative=False):
+        """These nodes, the nearest first; others when all of them are full (since 5.15)."""
+        return cls("preferred_many", nodes, _flag(static, relative))
+
+    @classmethod
+    def weighted_interleave(cls, nodes, weights=None, static=False, relative=False):
+        """These nodes in turn, each as many pages as its weight says (since 6.9).
+
+        `weights`: one for each node, in ascending order of the nodes, 1 to 255; None: as they are.  They are the
+        machine's, as those below /sys/kernel/mm/mempolicy: who sets them sets them for all.
+        """
+        weights = () if weights is None else tuple(whole(w, "weights", 1, 255) for w in weights)
+        policy = cls("weighted_interleave", nodes, _flag(static, relative), weights)
+        if weights and (isinstance(policy.nodes, str) or len(weights) != len(policy.nodes)):
+            raise ValueError(f"weights has {len(weights)} entries; nodes is {shown(nodes)}: give one for each node")
+        return policy
+
+    def resolve(self, nr_nodes, allowed, change=None, clips=False):
+        """What the kernel keeps, as Resolved (mpol_check_policy, mpol_set_nodemask).
+
+        `allowed`: the nodes of the cpuset, what "all" and "+" count in; `change`: the switches of the kernel, None:
+        of any; `clips`: nodes outside `allowed` are left out.  Raises OSError (EINVAL) for an empty set where nodes are
+        needed, a set where none may be, and what this kernel does not have.
+        """
+        switch = NEEDS.get(self.mode) or ("static_relative" if self.flag else "")
+        if switch and change is not None and not getattr(change, switch):
+            what = f"the flag {self.flag}" if self.flag else f"MPOL_{self.mode.upper()}"
+            came = switch.replace("_", "-")
+            raise os_error("EINVAL", f"policy: this kernel does not know {what}: it came with {came}")
+        named, mode = parse_nodes(self.nodes, nr_nodes, allowed, "policy", absent=clips), MODES[self.mode]
+        mask = named & allowed if clips else named
+        if self.flag == "relative":
+            mask = relative_nodes(named, allowed)
+        if mode in (MPOL_DEFAULT, MPOL_LOCAL) and named:
+            raise os_error("EINVAL", f"policy: {self.mode} takes no nodes, but {format_nodes(named)} was given")
+        if not mask and (named or self.flag or mode not in (MPOL_DEFAULT, MPOL_LOCAL, MPOL_PREFERRED)):
             there = format_nodes(allowed)
-            raise os_error("EINVAL", f"policy: {self.mode} needs a node, but none was given; allowed are {there}")
-        return mode, mask_nodes(mask)[0] if mode == MPOL_PREFERRED and mask else -1, mask
+            what = f"none of {format_nodes(named)} is" if named else "none was given, and it needs one that is"
+            raise os_error("EINVAL", f"policy: {self.mode} needs a node, but {what} allowed; allowed are {there}")
+        if mode == MPOL_PREFERRED and not mask and change is not None and change.mpol_local:
+            mode = MPOL_LOCAL
+        home = mask_nodes(mask)[0] if mode == MPOL_PREFERRED and mask else -1
+        return Resolved(mode, home, mask, MPOL_FLAGS[self.flag], named if self.flag else 0, named)
 
     def __str__(self):
         nodes = self.nodes if isinstance(self.nodes, str) else _written(self.nodes)
-        return f"{self.mode}:{nodes}" if self.nodes else self.mode
+        mode = f"{self.mode}={self.flag}" if self.flag else self.mode
+        return f"{mode}:{nodes}" if self.nodes else mode
+
+
+def _flag(static, relative):
+    """The flag of a policy; ValueError for both."""
+    if yes_no(static, "static") and yes_no(relative, "relative"):
+        raise ValueError("static and relative are both True; a policy is one of them, or neither")
+    return "static" if static else "relative" if yes_no(relative, "relative") else ""
+
+
+def relative_nodes(nodes, allowed):
+    """The nodes of a cpuset that a relative node set means: its numbers count within `allowed`, and wrap round."""
+    here = mask_nodes(allowed)
+    return sum(1 << n for n in {here[i % len(here)] for i in mask_nodes(nodes)}) if here else 0
 
 
 def check_policy(policy):
@@ -189,9 +271,12 @@ def check_policy(policy):
         raise TypeError(f"policy is {policy!r}; make one with Policy.bind() and its like")
 
 
-def policy_of(row):
-    """The Policy that a row of the task or vma table holds."""
+def policy_of(row, effective=False):
+    """The Policy that a row of the task or vma table holds; `effective`: with the nodes that it allocates on now."""
     mode = next(name for name, number in MODES.items() if number == row["mode"])
+    flag = next(name for name, number in MPOL_FLAGS.items() if number == row["mpol_flags"])
+    if flag and not effective:
+        return Policy(mode, tuple(mask_nodes(int(row["asked"]))), flag)
     if row["mode"] == MPOL_PREFERRED:
-        return Policy.preferred(None if row["home"] < 0 else int(row["home"]))
-    return Policy(mode, tuple(mask_nodes(int(row["nodes"]))))
+        return Policy(mode, () if row["home"] < 0 else int(row["home"]), flag)
+    return Policy(mode, tuple(mask_nodes(int(row["nodes"]))), flag)

@@ -280,6 +280,13 @@ def governing(kernel, task, vma, address):
     return ranges[n] if n else task._row
 
 
+def policy_text(row):
+    """A policy as numa_maps writes it."""
+    words = {"preferred_many": "prefer (many)", "preferred": "prefer", "weighted_interleave": "weighted interleave"}
+    policy = policy_of(row, effective=True)
+    return str(policy).replace(policy.mode, words.get(policy.mode, policy.mode), 1)
+
+
 def numa_maps(kernel, task):
     """One line a vma: address, policy, then how many of its pages are what, and on which node."""
     frame = kernel.tables["mem_map"]
@@ -301,7 +308,7 @@ def numa_maps(kernel, task):
             "writeback": np.count_nonzero(flags & structs.PG_writeback),
         }
         active = np.count_nonzero(flags & structs.PG_active)
-        policy = str(policy_of(governing(kernel, task, vma, int(vma["vm_start"])))).replace("preferred", "prefer")
+        policy = policy_text(governing(kernel, task, vma, int(vma["vm_start"])))
         words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", policy]
         if vma["mapping"]:
             words.append(f"file={kernel._book['files'][int(vma['mapping'])]}")

@@ -9,31 +9,17 @@ from .arguments import one_node, shown, text, whole, words, yes_no
 from .results import counted
 from .doors import door
 from .errors import OutOfMemory, os_error
-from .explain import Asked
 from .file import File
-from .handles import Handle, own
+from .handles import own
 from ..mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
 from .names import task_labels
-from .ranges import Range, areas, check_owner, task_range
-from .trouble import free_memory, out_of_memory, shortage
-from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
+from .ranges import Range, areas, task_range
+from .syscalls import NumaCalls
+from .trouble import out_of_memory, shortage
 
-CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
-_CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
 _VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
 SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
-
-
-def capabilities(names, uid):
-    """The bits of some capabilities; uid 0 has all."""
-    bits = CAP_SYS_ADMIN | CAP_SYS_RESOURCE if uid == 0 else 0
-    for name in words(names, "caps"):
-        full = "CAP_" + str(name).upper().removeprefix("CAP_")
-        if full not in _CAPS:
-            raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(_CAPS)}")
-        bits |= _CAPS[full]
-    return bits
 
 
 class Faults(NamedTuple):
@@ -45,7 +31,7 @@ class Faults(NamedTuple):
     copied: int
 
 
-class Task(Handle):
+class Task(NumaCalls):
     """A process, or a kernel thread; make one with `Kernel.spawn`."""
 
     __slots__ = ()
@@ -290,147 +276,6 @@ class Task(Handle):
         """The scheduler moves the task to the CPU of another node; its memory stays."""
         self._check_alive()
         self._row["node"] = one_node(node, self._kernel.topology.nodes)
-
-    # -- policies and migration
-
-    def _policy_call(self, name):
-        """What every system call of mm/mempolicy.c asks first."""
-        if not self._kernel.config.numa:
-            raise os_error("ENOSYS", f"{name}: this kernel is built without CONFIG_NUMA")
-        self._check_alive()
-
-    @door
-    def set_mempolicy(self, policy):
-        """Set the policy of the task, for pages that it will allocate."""
-        self._policy_call("set_mempolicy")
-        row = self._row
-        mode, home, nodes = self._resolve(policy)
-        if outside := nodes & ~int(row["mems_allowed"]):
-            allowed = format_nodes(int(row["mems_allowed"]))
-            raise os_error("EINVAL", f"policy: the cpuset of {self.label} allows nodes {allowed} only, "
-                                     f"not {format_nodes(outside)}")  # fmt: skip
-        row["mode"], row["home"], row["nodes"] = mode, home, nodes
-        row["il_next"] = (int(row["nodes"]) & -int(row["nodes"])).bit_length() - 1 if row["nodes"] else 0
-
-    def _resolve(self, policy):
-        """(mode, home, nodes) of a policy as the kernel keeps it."""
-        check_policy(policy)
-        return policy.resolve(self._kernel.topology.nodes, int(self._row["mems_allowed"]))
-
-    def get_mempolicy(self, page=None):
-        """The task's policy; or the one that governs a virtual page."""
-        self._policy_call("get_mempolicy")
-        if page is None:
-            return policy_of(self._row)
-        if isinstance(page, Range):
-            check_owner(self, page, "page")
-            start = page.start
-        else:
-            start = whole(page, "page", what="a virtual page, or a part of a mapping")
-        vma = self._kernel._vma(self, start)
-        if vma is None:
-            raise os_error("EFAULT", f"page: {start:#x} of {self.label} is not mapped")
-        return policy_of(results.governing(self._kernel, self, vma, start))
-
-    @door
-    def mbind(self, range, policy, move=False, move_all=False, strict=False):
-        """Set the policy of a range; trigger A: `move` (MPOL_MF_MOVE) or `move_all` migrates misplaced pages.
-
-        Raises
-        ------
-        OSError
-            EINVAL, EPERM (`move_all` needs CAP_SYS_RESOURCE), EFAULT (a hole), EIO (`strict`: a page is
-            misplaced, or could not be moved).
-        """
-        self._policy_call("mbind")
-        start, end = task_range(self, range, mapped=False, beyond="EINVAL")
-        check_policy(policy)
-        move, move_all, strict = yes_no(move, "move"), yes_no(move_all, "move_all"), yes_no(strict, "strict")
-        if move_all and not self._row["caps"] & CAP_SYS_RESOURCE:
-            raise os_error("EPERM", f"move_all: {self.label} lacks CAP_SYS_RESOURCE")
-        if start == end:
-            return
-        mode, home, nodes = self._resolve(policy)
-        flags = mempolicy.MPOL_MF_MOVE * bool(move) | mempolicy.MPOL_MF_MOVE_ALL * bool(move_all)
-        if policy.mode == "default":
-            flags |= mempolicy.MPOL_MF_DISCONTIG_OK
-        elif strict:
-            flags |= mempolicy.MPOL_MF_STRICT
-        self._kernel._reserve_vmas(4)
-        self._kernel._reserve_policies(self)
-        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
-        elsewhere = ((1 << self._kernel.topology.nodes) - 1) & ~nodes
-        why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
-        asked = Asked((self.pid,), 0 if why_not else elsewhere, nodes, start, end, why_not)
-        result = self._kernel._migration("mbind", asked, *call, pid=self.pid)
-        if result == -structs.EFAULT:
-            raise os_error("EFAULT", f"range: there are holes in {start:#x} to {end:#x} of {self.label}")
-        if result == -structs.EACCES:
-            raise os_error("EACCES", "range: its first vma is reserved")
-        if result:
-            raise os_error("EIO", f"strict: pages of the range are not on nodes {format_nodes(nodes)}")
-
-    @door
-    def migrate_pages(self, pid, old, new):
-        """Trigger B, sys_migrate_pages(): move what a task has on nodes `old` to nodes `new`, position by position.
-
-        Parameters
-        ----------
-        pid : int
-            The task to move; 0: this one.
-        old, new : node sets
-
-        Returns
-        -------
-        int
-            Pages that could not be moved.
-        """
-        self._policy_call("migrate_pages")
-        kernel = self._kernel
-        allowed = int(self._row["mems_allowed"])
-        source = parse_nodes(old, kernel.topology.nodes, allowed, "old", absent=True)
-        target = parse_nodes(new, kernel.topology.nodes, allowed, "new", absent=True)
-        other = self._permitted(pid, target)
-        self._check_pairs(source, target)
-        call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
-        result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
-        if result < 0:
-            where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
-            raise os_error("ENOMEM", f"{where}, for the new pages; {free_memory(kernel, mask_nodes(target))}")
-        return result
-
-    def _permitted(self, pid, target):
-        """The task that migrate_pages() may move, or the error that says why not."""
-        kernel = self._kernel
-        if isinstance(pid, Task):
-            raise TypeError(f"pid is {pid!r}; give its number, {pid.pid}, or 0 for the caller")
-        pid = whole(pid, "pid", what="a task, or 0 for the caller")
-        if (pid or self.pid) not in kernel._book["tasks"] or not Task(kernel, pid or self.pid).alive:
-            raise os_error("ESRCH", f"pid: no task has pid {pid}")
-        other = Task(kernel, pid or self.pid)
-        if other._row["flags"] & structs.PF_KTHREAD:
-            raise os_error("EINVAL", f"pid: {other.label} is a kernel thread and has no memory of its own")
-        me, it, admin = self._row, other._row, self._row["caps"] & CAP_SYS_ADMIN
-        if not admin and not {int(me["uid"]), int(me["euid"])} & {int(it["uid"]), int(it["suid"])}:
-            owner = f"{other.label} belongs to uid {other.uid}"
-            raise os_error("EPERM", f"pid: {owner}, and {self.label} lacks CAP_SYS_ADMIN")
-        asks_cpuset = 5 in kernel.patches  # before, a macro stood in for the cpuset of the target
-        allowed = int(it["mems_allowed"]) if asks_cpuset else (1 << kernel.topology.nodes) - 1
-        if not admin and target & ~allowed:
-            who = f"the cpuset of {other.label} allows" if asks_cpuset else "this machine has"
-            only = f"{who} nodes {format_nodes(allowed)} only"
-            raise os_error("EPERM", f"new: {only}, and {self.label} lacks CAP_SYS_ADMIN")
-        return other
-
-    def _check_pairs(self, source, target):
-        """EINVAL if memory would go to a node that the machine does not have; Linux crashed there until 2.6.23."""
-        every = (1 << self._kernel.topology.nodes) - 1
-        if 5 in self._kernel.patches:
-            for node in mask_nodes(source & every):
-                to = mempolicy.node_remap(node, source, target)
-                if not every >> to & 1:
-                    raise os_error("EINVAL", f"new: memory of node {node} would go to node {to}; "
-                                             f"this machine has the nodes {format_nodes(every)}")  # fmt: skip
 
     # -- what can be seen
 

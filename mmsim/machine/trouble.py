@@ -14,6 +14,7 @@ BUGS = {
     structs.BUG_NO_MAPPING: "BUG: migrate_page_remove_references() was given {page}, which has no mapping",
     structs.BUG_NO_SWAP: "BUG: anonymous {page} is to be moved, but without CONFIG_SWAP it has no swap entry",
     structs.BUG_PAGE_STATE: "BUG: bad page state of {page}",
+    structs.BUG_OTHER_VMA: "BUG: {page} belongs to another part of the file than the vma that was taken for it",
     structs.BUG_COUNT: "BUG: {page} or its swap entry lost a reference too many",
     structs.HANG_UNMAP: "the unmap loop for {page} never ends: {who} is in it until no pte maps the page, and there is "
                         "no way back; {holders}, and nobody is left who would unlock or unmap it",

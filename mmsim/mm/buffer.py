@@ -19,9 +19,9 @@ PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)
 NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
 
 
-def migrate_page_method(fs):
-    """How the pages of a file system migrate: one of the methods above."""
-    if fs == FS_SWAP:
+def migrate_page_method(k, fs):
+    """How the pages of a file system migrate: one of the methods above; tmpfs has one since shmem-method."""
+    if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
         return MIGRATE_PAGE
     if fs in (FS_EXT2, FS_EXT3, FS_XFS):
         return BUFFER_MIGRATE_PAGE
@@ -64,7 +64,7 @@ def writepage(k, pfn, mapping):
     """
     fs = k.mapping[mapping].fs
     if fs == FS_TMPFS:
-        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn) != SWAP_SUCCESS:
+        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
             return PAGE_KEEP
         if not shmem_writepage(k, pfn):
             trace(k, PAGEOUT_DECLINED, pfn, 0, 0)

@@ -8,7 +8,7 @@ from .rmap import page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
     EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_locked, PG_reserved, PG_swapcache, PG_uptodate,
-    PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
+    PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
     VM_WRITE,
 )
 from .swap import get_page, lru_add_drain, lru_cache_add_active, put_page
@@ -146,16 +146,27 @@ def handle_mm_fault(k, v, address, write):
         return do_wp_page(k, v, address)
     if pte.flags & PTE_SWAP:
         return do_swap_page(k, v, address, write)
+    if pte.flags & PTE_MIGRATION:
+        return migration_entry_wait(k, pte.value)
     if vma.mapping:
         return do_file_page(k, v, address, write)
     return do_anonymous_page(k, v, address, write)
+
+
+def migration_entry_wait(k, pfn):
+    """Sleep until a page that is being moved is unlocked (mm/migrate.c): -EAGAIN, the fault is retried."""
+    get_page(k, pfn)
+    lock_page(k, pfn)
+    unlock_page(k, pfn)
+    put_page(k, pfn)
+    return -EAGAIN
 
 
 def do_anonymous_page(k, v, address, write):
     """First touch of an anonymous page: a read maps the zero page, a write a page of its own."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
-    if not write:
+    if not write and not k.change.no_zero_page:
         pte.value = ZERO_PAGE
         pte.flags = PTE_TOUCHED
         trace(k, FAULT_ZERO, ZERO_PAGE, 0, 0)

@@ -5,12 +5,13 @@ Which zonelist is walked is the memory policy's choice: alloc_page_vma() of mm/m
 
 from .mmzone import rmqueue, zone_mark
 from .structs import (
-    FS_TMPFS, GFP_HIGHUSER, GFP_NOMEMALLOC, GFP_WAIT, PF_MEMALLOC, PG_slab, VM_FALLBACK, VM_SLAB_PAGES, RADIX_NODES,
+    FS_TMPFS, GFP_HIGHUSER, GFP_NOMEMALLOC, GFP_THISNODE, GFP_WAIT, MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE,
+    MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE, PF_MEMALLOC, PG_slab, RADIX_NODES, VM_FALLBACK,
+    VM_SLAB_PAGES,
 )
 from .trace import ALLOC_FAILED, ALLOC_FALLBACK, BIND_FAILED, SLAB_PAGE, trace
 
 ANY_NODE = -1  # node mask with all bits set
-MPOL_DEFAULT, MPOL_PREFERRED, MPOL_BIND, MPOL_INTERLEAVE = range(4)
 
 
 def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
@@ -108,6 +109,30 @@ def interleave_nodes(task):
     return node
 
 
+def weighted_node(k, nodes, offset):
+    """The node for page `offset` of an object under weighted interleave (weighted_interleave_nid)."""
+    total = 0
+    for node in range(k.sys.nr_nodes):
+        total += k.zone[node].weight * (nodes >> node & 1)
+    place = offset % total
+    node = nth_node(nodes, 0)
+    while place >= k.zone[node].weight:
+        place -= k.zone[node].weight
+        node += 1 + nth_node(nodes >> node + 1, 0)
+    return node
+
+
+def weighted_interleave_nodes(k, task):
+    """The next node of a task's round robin, each as often in a row as its weight says."""
+    if task.il_weight == 0:
+        task.il_weight = k.zone[task.il_next].weight
+    node = task.il_next
+    task.il_weight -= 1
+    if task.il_weight == 0:
+        interleave_nodes(task)
+    return node
+
+
 def mpol_shared_policy_lookup(k, m, index):
     """The row of k.sp_node that governs page `index` of a tmpfs file (mm/mempolicy.c); 0: none does."""
     n = k.mapping[m].policy
@@ -116,7 +141,7 @@ def mpol_shared_policy_lookup(k, m, index):
     return n if n and k.sp_node[n].start <= index else 0
 
 
-def mpol_set_shared_policy(k, m, start, end, mode, home, nodes):
+def mpol_set_shared_policy(k, m, start, end, mode, home, nodes, mpol_flags, asked):
     """Give pages [start, end) of a tmpfs file a policy, whoever maps them (mm/mempolicy.c).
 
     What was set for some of them before is cut off; DEFAULT leaves nothing in its place.
@@ -133,7 +158,7 @@ def mpol_set_shared_policy(k, m, start, end, mode, home, nodes):
             k.sp_node[n].mode = MPOL_DEFAULT
         n = following
     if mode != MPOL_DEFAULT:
-        n = new_sp_node(k, start, end, n, mode, home, nodes)
+        n = new_sp_node(k, start, end, n, mode, home, nodes, mpol_flags, asked)
     if before:
         k.sp_node[before].next = n
     else:
@@ -145,11 +170,13 @@ def split_shared_policy(k, m, index):
     n = mpol_shared_policy_lookup(k, m, index)
     if n and k.sp_node[n].start < index:
         node = k.sp_node[n]
-        node.next = new_sp_node(k, index, node.end, node.next, node.mode, node.home, node.nodes)
+        node.next = new_sp_node(
+            k, index, node.end, node.next, node.mode, node.home, node.nodes, node.mpol_flags, node.asked
+        )
         node.end = index
 
 
-def new_sp_node(k, start, end, following, mode, home, nodes):
+def new_sp_node(k, start, end, following, mode, home, nodes, mpol_flags, asked):
     """A row of k.sp_node for a range and its policy, linked to the one behind it; the machine keeps enough of them."""
     n = 1
     while k.sp_node[n].mode != MPOL_DEFAULT:
@@ -161,6 +188,8 @@ def new_sp_node(k, start, end, following, mode, home, nodes):
     node.mode = mode
     node.home = home
     node.nodes = nodes
+    node.mpol_flags = mpol_flags
+    node.asked = asked
     return n
 
 
@@ -200,9 +229,15 @@ def alloc_page_policy(k, mode, home, nodes, offset):
     zonelist = task.node
     if mode == MPOL_INTERLEAVE:
         zonelist = nth_node(nodes, offset % count_nodes(nodes)) if offset >= 0 else interleave_nodes(task)
+    elif mode == MPOL_WEIGHTED_INTERLEAVE:
+        zonelist = weighted_node(k, nodes, offset) if offset >= 0 else weighted_interleave_nodes(k, task)
     elif mode == MPOL_BIND and allowed & nodes:
-        zonelist = k.sys.nr_nodes
+        zonelist = zonelist if k.change.bind_nearest else k.sys.nr_nodes
         allowed &= nodes
+    elif mode == MPOL_PREFERRED_MANY and allowed & nodes:
+        pfn = alloc_pages(k, GFP_THISNODE, zonelist, allowed & nodes)
+        if pfn:
+            return pfn
     elif mode == MPOL_PREFERRED and home >= 0:
         zonelist = home
     return alloc_pages(k, GFP_HIGHUSER, zonelist, allowed)

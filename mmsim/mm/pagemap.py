@@ -37,7 +37,7 @@ def remove_from_page_cache(k, pfn):
 
 def truncate(k, m):
     """Give up pages, noted swap entries and policy of a file that nobody maps any more (shmem_delete_inode)."""
-    mpol_set_shared_policy(k, m, 0, k.mapping[m].pages, MPOL_DEFAULT, -1, 0)
+    mpol_set_shared_policy(k, m, 0, k.mapping[m].pages, MPOL_DEFAULT, -1, 0, 0, 0)
     for index in range(k.mapping[m].pages):
         note = k.file_page[file_page(k, m, index)]
         if note.pfn:

@@ -5,13 +5,14 @@ either lists the vmas that may map the page, at `index - vm_pgoff`.
 """
 
 from .structs import (
-    BUG_NO_SWAP, PG_dirty, PG_referenced, PG_swapcache, PG_writeback, PTE_DIRTY, PTE_PRESENT, PTE_SWAP,
-    PTE_YOUNG, SWAPPER_SPACE, VM_LOCKED, VM_RESERVED, VM_RESTORED, VM_UNMAPPED,
+    BUG_NO_SWAP, BUG_OTHER_VMA, EFAULT, PG_dirty, PG_referenced, PG_swapcache, PG_writeback, PTE_DIRTY, PTE_MIGRATION,
+    PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, SWAPPER_SPACE, VM_LOCKED, VM_RESERVED, VM_RESTORED, VM_UNMAPPED,
 )
 from .swap import get_page, put_page
 from .swapfile import delete_from_swap_cache, exclusive_swap_page, swap_duplicate, swap_free
 from .trace import (
-    LEFT_SWAP, R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
+    ENTRY_REMOVED, LEFT_SWAP, MIGRATION_ENTRY,
+    R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
     trace,
 )
 
@@ -79,8 +80,8 @@ def page_referenced(k, pfn):
     return referenced
 
 
-def try_to_unmap(k, pfn):
-    """Take a locked page out of all page tables.
+def try_to_unmap(k, pfn, ignore_refs):
+    """Take a locked page out of all page tables; `ignore_refs`: young ptes are no obstacle.
 
     SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young;
     the walk ended there, and the young bit is gone, so that the next attempt finds it old.
@@ -96,20 +97,20 @@ def try_to_unmap(k, pfn):
         if at >= 0:
             pte = k.pte[at]
             if pte.flags & PTE_PRESENT and pte.value == pfn:
-                if try_to_unmap_one(k, pfn, vma, pte) == SWAP_FAIL:
+                if try_to_unmap_one(k, pfn, vma, pte, ignore_refs) == SWAP_FAIL:
                     return SWAP_FAIL
         v = next_vma(page, vma)
     return SWAP_AGAIN if page.mapcount else SWAP_SUCCESS
 
 
-def try_to_unmap_one(k, pfn, vma, pte):
+def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
     """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
     page = k.mem_map[pfn]
     if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
         because(k, pfn, R_VMA_LOCKED if vma.vm_flags & VM_LOCKED else R_VMA_RESERVED)
         trace(k, VMA_LOCKED, pfn, 0, vma.vm_mm)
         return SWAP_FAIL
-    if pte.flags & PTE_YOUNG:
+    if pte.flags & PTE_YOUNG and not ignore_refs:
         pte.flags &= ~PTE_YOUNG
         because(k, pfn, R_YOUNG)
         trace(k, YOUNG, pfn, 0, vma.vm_mm)
@@ -164,3 +165,74 @@ def unuse_pte(k, vma, address, pte, pfn):
     pte.value = pfn
     pte.flags = PTE_PRESENT
     k.vmstat[VM_RESTORED] += 1
+
+
+def page_address_in_vma(k, pfn, v):
+    """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere.
+
+    BUG() where `v` maps another part of the page's file: the kernel expects only vmas that map the page itself.
+    """
+    page = k.mem_map[pfn]
+    vma = k.vma[v]
+    if page.mapping != (-vma.anon_vma if page.mapping < 0 else vma.mapping) or not page.mapping:
+        return -EFAULT
+    at = rmap_pte(page, vma)
+    if at < 0:
+        if page.mapping > 0 and not k.change.address_of_the_page:
+            bug(k, BUG_OTHER_VMA, pfn)
+        return -EFAULT
+    return at - vma.pte_base
+
+
+def unmap_for_migration(k, pfn):
+    """try_to_unmap() for a migration, from 2.6.18 on: each pte of a locked page becomes a migration entry.
+
+    It holds the frame, and remembers whether it was writable.  Locked vmas and young ptes are no obstacle.  A page of
+    the swap cache gets swap ptes, and one of a file nothing at all without file-ptes: both are mapped again by a fault.
+    """
+    page = k.mem_map[pfn]
+    v = first_vma(k, page) if page.mapcount else 0
+    while v and page.mapcount:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_PRESENT and pte.value == pfn:
+                k.sys.clock += k.costs.unmap
+                if pte.flags & PTE_DIRTY:
+                    page.flags |= PG_dirty
+                if page.flags & PG_swapcache and page.mapping < 0:
+                    swap_duplicate(k, page.private)
+                    pte.value = page.private
+                    pte.flags = PTE_SWAP
+                    trace(k, SWAP_PTE, pfn, 0, page.private)
+                elif page.mapping < 0 or k.change.file_ptes:
+                    pte.flags = PTE_MIGRATION | (pte.flags & PTE_RW)
+                    trace(k, MIGRATION_ENTRY, pfn, 0, vma.vm_mm)
+                else:
+                    pte.value = 0
+                    pte.flags = 0
+                    trace(k, UNMAPPED, pfn, 0, vma.vm_mm)
+                k.vmstat[VM_UNMAPPED] += 1
+                page_remove_rmap(k, pfn)
+                put_page(k, pfn)
+        v = next_vma(page, vma)
+
+
+def remove_migration_ptes(k, old, new):
+    """Make real ptes of all migration entries of page `old` (mm/migrate.c): they map `new`, writable as before."""
+    page = k.mem_map[new]
+    v = first_vma(k, page) if page.mapping else 0
+    while v:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_MIGRATION and pte.value == old:
+                get_page(k, new)
+                page.mapcount += 1
+                pte.value = new
+                pte.flags = PTE_PRESENT | (pte.flags & PTE_RW)
+                k.vmstat[VM_RESTORED] += 1
+                trace(k, ENTRY_REMOVED, new, 0, vma.vm_mm)
+        v = next_vma(page, vma)

@@ -41,6 +41,7 @@ PTE_RW = 1 << 1
 PTE_YOUNG = 1 << 2
 PTE_DIRTY = 1 << 3
 PTE_SWAP = 1 << 4  # not present: value is a swap entry
+PTE_MIGRATION = 1 << 5  # not present: value is a page that is moving; PTE_RW: it was writable
 
 # vma.vm_flags
 VM_WRITE = 1 << 0
@@ -51,6 +52,11 @@ VM_RESERVED = 1 << 4
 VM_DENYWRITE = 1 << 5
 VM_SHM = 1 << 6
 VM_NOT_MIGRATABLE = VM_LOCKED | VM_IO | VM_RESERVED | VM_DENYWRITE | VM_SHM
+
+# memory policies (include/linux/mempolicy.h)
+MPOL_DEFAULT, MPOL_PREFERRED, MPOL_BIND, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_PREFERRED_MANY = range(6)
+MPOL_WEIGHTED_INTERLEAVE = 6
+MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES = 1, 2
 
 # task.flags
 PF_MEMALLOC = 1 << 0  # reclaiming: may use the last reserve
@@ -66,18 +72,19 @@ GFP_NOMEMALLOC = 1 << 2  # __GFP_NOMEMALLOC: never the last reserve
 GFP_ATOMIC = GFP_HIGH
 GFP_KERNEL = GFP_WAIT
 GFP_HIGHUSER = GFP_WAIT
+GFP_THISNODE = 0  # of the node that is asked for, without reclaim
 
 # the address_space of a file system decides what its pages may do
 FS_SWAP, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_NFS, FS_REISERFS, FS_TMPFS = range(9)
 SWAPPER_SPACE = 1  # row of k.mapping: the swap cache
 
 # errno (include/asm-generic/errno-base.h, errno.h)
-EPERM, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST = 1, 3, 5, 11, 12, 13, 14, 16, 17
-EINVAL, ENOSPC, ENOSYS = 22, 28, 38
+EPERM, ENOENT, ESRCH, EIO, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST = 1, 2, 3, 5, 11, 12, 13, 14, 16, 17
+ENODEV, EINVAL, ENOSPC, ENOSYS = 19, 22, 28, 38
 
 # what may go wrong inside the kernel; the machine raises it when the call returns
-BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT = range(7)
-BROKEN_OFF = 7  # not the kernel: somebody ended a call half-way
+BUG_NONE, BUG_NO_MAPPING, BUG_NO_SWAP, HANG_UNMAP, HANG_LOCK, BUG_PAGE_STATE, BUG_COUNT, BUG_OTHER_VMA = range(8)
+BROKEN_OFF = 8  # not the kernel: somebody ended a call half-way
 
 # vmstat counters, in the order of k.vmstat
 VMSTAT = (
@@ -119,7 +126,7 @@ PAGE = _dtype(
 PTE = _dtype(value="i4", flags="i4", wrote="i4")  # pfn or entry; bits; what its owner last wrote privately
 ZONE = _dtype(
     start="i4", end="i4", free="i4", lowest_free="i4", pages_min="i4", pages_low="i4", pages_high="i4",
-    active="i4", inactive="i4", wake_kswapd="i4",
+    active="i4", inactive="i4", wake_kswapd="i4", weight="i4",  # weight: for weighted interleave
     irq_hold="i8", irq_period="i8",
 )  # fmt: skip
 VMA = _dtype(
@@ -130,13 +137,14 @@ VMA = _dtype(
     anon_vma="i4", anon_next="i4",  # anon_vma, and next vma of the same anon_vma
     pte_base="i4",  # the pte of address a is k.pte[pte_base + a]
     mode="i4", home="i4",  # memory policy; home: PREFERRED's node or -1
-    nodes="i8",
+    mpol_flags="i4",  # MPOL_F_STATIC_NODES or MPOL_F_RELATIVE_NODES: then `asked` has what the program named
+    nodes="i8", asked="i8",
 )  # fmt: skip
 TASK = _dtype(
     uid="i4", euid="i4", suid="i4", caps="i4", node="i4", flags="i4", cpuset="i4",
     mmap="i4", mmap_cache="i4",  # its first vma; the one that was made or faulted in last, where searches begin; or 0
-    mode="i4", home="i4", il_next="i4",
-    nodes="i8", mems_allowed="i8",
+    mode="i4", home="i4", mpol_flags="i4", il_next="i4", il_weight="i4",
+    nodes="i8", asked="i8", mems_allowed="i8",
 )  # fmt: skip
 MAPPING = _dtype(  # address_space, host inode included
     fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4",
@@ -144,8 +152,8 @@ MAPPING = _dtype(  # address_space, host inode included
 )  # fmt: skip
 SP_NODE = _dtype(
     start="i4", end="i4", next="i4",  # pages of the object; next range of the same object, by offset
-    mode="i4", home="i4",  # as in VMA; mode MPOL_DEFAULT: a free row
-    nodes="i8",
+    mode="i4", home="i4", mpol_flags="i4",  # as in VMA; mode MPOL_DEFAULT: a free row
+    nodes="i8", asked="i8",
 )  # fmt: skip
 FILE_PAGE = _dtype(pfn="i4", entry="i4", disk="i4", wrote="i4")  # page cache; tmpfs's noted swap entry; contents
 CPUSET = _dtype(parent="i4", memory_migrate="i4", mems="i8")
@@ -161,14 +169,15 @@ COSTS = _dtype(
 # What was changed since V1, each a switch by its name (docs/changes.md); all 0 in V1.
 CHANGE_NAMES = (
     "mapcount_rule", "root_moves_all", "cap_sys_nice", "locked_elsewhere", "chunks", "no_swap_no_migration",
-    "vma_policies_follow", "target_cpuset", "shmem_method", "migration_entries", "file_ptes", "one_by_one",
-    "ten_passes", "move_pages", "move_pages_node_only", "mbind_clips", "locked_vmas_move", "absent_target",
-    "no_zero_page", "set_mempolicy_clips", "bind_nearest", "static_relative", "cpuset_files_strict",
-    "move_pages_zero", "hole_at_head", "static_takes_all", "permission_first", "node_in_both_stays",
-    "hole_moves_nothing", "mpol_local", "move_pages_reclaims", "this_node_only", "move_pages_efault",
-    "ptrace_access", "ptrace_migrates", "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so",
-    "hole_at_tail", "present_has_status", "never_tried_counted", "preferred_stays", "preferred_many",
-    "cgroup_v2_moves", "strict_walks_on", "failures_counted", "weighted_interleave", "empty_pte_enoent",
+    "vma_policies_follow", "cpuset_moves_at_once", "strict_collects", "target_cpuset", "shmem_method",
+    "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages", "move_pages_node_only",
+    "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "address_of_the_page", "set_mempolicy_clips",
+    "bind_nearest", "static_relative", "cpuset_files_strict", "move_pages_zero", "hole_at_head", "static_takes_all",
+    "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "move_pages_reclaims",
+    "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates", "targets_clipped",
+    "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
+    "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "strict_walks_on",
+    "failures_counted", "weighted_interleave", "empty_pte_enoent",
 )  # fmt: skip
 CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(

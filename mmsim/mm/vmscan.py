@@ -105,7 +105,7 @@ def swap_page(k, pfn):
     """Evict an isolated, locked page: 0 and its frame is free, or -EAGAIN.  It is unlocked either way (patch 0)."""
     page = k.mem_map[pfn]
     mapping = page_mapping(page)
-    if page.mapcount and mapping and try_to_unmap(k, pfn) != SWAP_SUCCESS:
+    if page.mapcount and mapping and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
         unlock_page(k, pfn)
         return -EAGAIN
     cond_resched(k)  # unmapping from many processes takes its time: a journal may have been committed meanwhile
@@ -143,7 +143,7 @@ def shrink_page(k, pfn):
             unlock_page(k, pfn)
             return PAGE_ACTIVATE
     if page.mapcount:
-        answer = try_to_unmap(k, pfn)
+        answer = try_to_unmap(k, pfn, False)
         if answer != SWAP_SUCCESS:
             unlock_page(k, pfn)
             return PAGE_ACTIVATE if answer == SWAP_FAIL else PAGE_KEEP
