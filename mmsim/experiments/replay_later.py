@@ -202,7 +202,7 @@ class Scene:
             blocks = [n for n in range(len(FRAMES)) if mask >> n & 1]
             return [blocks[i * len(blocks) // self.size] for i in range(self.size)]
         if self.case.group == "cpuset_misc":
-            return [self.setup["base_cpuset_mems"][i % 2] for i in range(self.size)]
+            return self.case.raw["before"]  # no word says where the pages begin
         special = self.setup.get("special", "")
         untouched = 4 if "0-3 never touched" in special or "0-3 read-faulted" in special else 0
         cycle = self.setup.get("place_cyclic_nodes", [self.setup.get("place", 0)])
