@@ -241,7 +241,7 @@ class Scene:
     def look(self):
         """Note what else the record has, in the order in which it was read there."""
         raw, task, tail = self.case.raw, self.task, self.heap[self.size :]
-        if "numa_maps_after" in raw or self.case.group == "swap":
+        if "numa_maps_after" in raw or self.case.group in ("swap", "x_file"):
             self.maps("numa_maps_after" if "numa_maps_after" in raw else "numa_maps")
         if "second_read_touch" in raw:
             self.facts["second_read_touch"] = touch(task, self.body, False)
