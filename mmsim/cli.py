@@ -281,10 +281,13 @@ def add_verify(commands):
     )  # fmt: skip
     parser.add_argument("file", nargs="?", metavar="FILE", help="a recording; default: Linux 6.1")
     parser.add_argument("--cases", action="store_true", help="list every case, with what Linux and the model gave")
+    parser.add_argument("--case", metavar="ID", help="show what Linux and the model gave in one case of FILE")
 
 
 def verify(args):
     """Print the verdicts by cause; 1 if a case is unexplained."""
+    if args.file:
+        return verify_file(args)
     from .experiments import oracle
 
     try:
@@ -307,6 +310,24 @@ def verify(args):
         print(f"\n{row.case} ({row.group}): {row.cause or 'no cause applies'}")
         print(f"    Linux:    {row.linux}\n    expected: {row.expected}\n    model:    {row.model}")
     return int(len(unexplained) > 0)
+
+
+def verify_file(args):
+    """The model as the release that a file recorded: the verdicts, or one case; 1 if any is unexplained."""
+    from .experiments import verify
+
+    try:
+        verdicts = verify.judge_all(args.file)
+    except (OSError, ValueError) as error:
+        args.parser.error(f"FILE: {error}")
+    chosen = [it for it in verdicts if it.case.id == args.case]
+    if args.case and not chosen:
+        args.parser.error(f"--case: {args.file} has no case {args.case!r}")
+    for it in chosen or verdicts * args.cases:
+        print("\n".join(verify.shown(it, every=True)))
+    if not chosen:
+        print("\n".join(verify.report(verdicts)))
+    return int(any(it.verdict == "unexplained" for it in verdicts))
 
 
 COMMANDS = [add_run, add_sweep, add_scenarios, add_verify, add_lab]

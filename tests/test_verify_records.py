@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mmsim import cli
 from mmsim.experiments import replay_early, verify
 from mmsim.experiments.records import read
 
@@ -39,3 +40,17 @@ def test_unknown_words_are_never_another_experiment(name):
 def test_every_word_of_the_early_records_is_known():
     for name in ("linux-2.6.16-rc1.jsonl.gz", "linux-2.6.16.jsonl.gz"):
         assert [case.id for case in read(ORACLE / name) if replay_early.unknown_words(case)] == []
+
+
+def test_the_command_prints_the_four_lines_and_one_case_beside_the_record(tmp_path, capsys):
+    lines = (ORACLE / "linux-6.1.jsonl").read_text().splitlines()[:8]
+    path = tmp_path / "some.jsonl"
+    path.write_text("\n".join(lines))
+    cli.main(["verify", str(path)])
+    said = capsys.readouterr().out
+    assert all(any(line.split()[1:] == verdict.split() for line in said.splitlines() if line[:4].strip().isdigit())
+               for verdict in verify.VERDICTS)  # fmt: skip
+    cli.main(["verify", str(path), "--case", "mp_s0_s0"])
+    said = capsys.readouterr().out
+    assert "Linux: 0" in said
+    assert "model: 0" in said
