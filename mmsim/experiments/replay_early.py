@@ -22,6 +22,8 @@ KINDS = {
     "anon_private_written": (None, False, "write"),
     "anon_private_read_only_touched(zero page)": (None, False, "read"),
     "aio_ring(anon pages pinned by io_setup)": (None, False, "write"),
+    "ramfs_file_shared": ("ramfs", True, "write"),
+    "ramfs_file_write(2)_mapped_shared_read": ("ramfs", True, "write(2)"),
     "anon_shared(shmem)": (None, True, "write"),
     "tmpfs_file_shared": ("tmpfs", True, "write"),
     "tmpfs_file_private_readonly": ("tmpfs", False, "read"),
@@ -43,7 +45,7 @@ CALLERS = {
     "uid1000(no caps)": {"uid": 1000},
     "uid1000+CAP_SYS_ADMIN": {"uid": 1000, "caps": ("CAP_SYS_ADMIN",)},
     "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
-    "uid0 minus CAP_SYS_NICE": {"uid": 0},
+    "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
 }
 MODES = ("MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE")
 FILLED = r"filled by another process \((mlocked|swappable)\) until it spilled, then (\d+) pages freed"
@@ -94,7 +96,7 @@ MBIND = {
 SETS = r"migrate_pages \{([\d,]+)\}->\{([\d,]+)\}"  # migrate_pages(2) of oneself
 RAW = r"pointer|maxnode (0|1000000)$|unaligned|flags 8|mode 4|wraps"  # what the model's calls cannot be given
 KNOWN = {  # every key of setup and call, and what it may say; a function says whether it understands the value
-    "kind": (*KINDS, "ramfs_file_shared", "ramfs_file_write(2)_mapped_shared_read"),
+    "kind": KINDS,
     "pages": int, "place_cyclic_nodes": list, "place_blocks_on_nodes": list, "sharer": SHARERS, "lock": LOCKS,
     "caller": CALLERS, "owner": ("self", "other process"), "owner_uid": int,
     "caller_cpu": int, "touch_cpu": int, "swap": ("on", "off"), "swap_slots_asked": int, "swapon": (0,),
@@ -125,8 +127,6 @@ def not_asked(case):
     """Why the model cannot be asked, from setup and call alone; None if it can."""
     if words := unknown_words(case):
         return f"unknown words: {words}"
-    if "ramfs" in case.kind:
-        return "ramfs"
     if re.search(RAW, case.call.get("text", "")):
         return "raw arguments: pointers, bytes, bits"
     if case.setup.get("lock") == READ_ONLY_LOCK and "fork" in case.setup["sharer"]:

@@ -129,7 +129,7 @@ def shown(it, every=False):
 
 
 PLACES = ("before", "after", "partner_before", "partner_after", "after_touch_tail", "after_write_touch_all",
-          "after_second_touch", "after_first_call", "after_migrate")  # fmt: skip
+          "after_second_touch", "after_first_call", "after_migrate", "after_settled")  # fmt: skip
 
 
 def later_facts(case):
@@ -147,7 +147,7 @@ def later_facts(case):
         if name in raw:
             state = replay_early.maps_state(raw[name])
             facts[name] = {key: state[key] for key in ("policies", "mapped")}
-    for name in ("status", "get_mempolicy", "first_ret", "first_errno", "pagemap_after"):
+    for name in ("status", "effective", "get_mempolicy", "first_ret", "first_errno", "pagemap_after"):
         if name in raw and not (varies and name == "pagemap_after"):
             facts[name] = raw[name]
     if "second_read_touch" in raw:
