@@ -150,7 +150,8 @@ def policy_of(mode, nodes):
 def machine(case, **release):
     """The machine of a case: the recorded one 128 times smaller."""
     slots = 0 if case.setup.get("swap") == 0 else 4096
-    return Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=slots, trace=False, **release)
+    frames = FRAMES if len(case.distances) == len(FRAMES) else FRAMES[0]
+    return Kernel(Topology.from_matrix(case.distances, frames), swap_slots=slots, trace=False, **release)
 
 
 def replay(case, kernel):
@@ -212,7 +213,8 @@ class Scene:
             return self.case.raw["before"]  # no word says where the pages begin
         special = self.setup.get("special", "")
         untouched = 4 if "0-3 never touched" in special or "0-3 read-faulted" in special else 0
-        cycle = self.setup.get("place_cyclic_nodes", [self.setup.get("place", 0)])
+        cycle = self.setup.get("place_cyclic_nodes", self.setup.get("place", 0))
+        cycle = cycle if isinstance(cycle, list) else [cycle]
         return [None if i < untouched else cycle[i % len(cycle)] for i in range(self.size)]
 
     def note(self, when):
@@ -335,7 +337,7 @@ def mbind_in_words(scene):
 def set_mempolicy(scene):
     """set_mempolicy(2), then faults in order."""
     scene.ready = Scene.ready
-    scene.setup = {**scene.setup, "unfaulted_tail": scene.size}
+    scene.setup = scene.setup | {"unfaulted_tail": scene.size}
     scene.size = 0
     Scene.ready(scene)
     scene.size = scene.setup["pages"]

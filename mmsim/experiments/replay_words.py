@@ -203,7 +203,7 @@ def unified(scene):
     if not scene.case.variant:
         return cpuset_change(scene)
     own, above, mems = UNIFIED[scene.case.variant]
-    scene.setup = {**scene.setup, "unfaulted_tail": 4}  # no word says so
+    scene.setup = scene.setup | {"unfaulted_tail": 4}  # no word says so
     scene.ready()
     parent = scene.kernel.cpuset("parent", "all", unified=True)
     child = scene.kernel.cpuset("child", own, parent=parent, unified=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..machine.changes import NEWEST, known_release, order
 from . import replay_early, replay_later, replay_words
-from .records import RecordError, read
+from .records import RecordError, check, read
 
 EARLY = ("2.6.16-rc1", "2.6.16")
 VERDICTS = ("equal", "differ", "not asked", "unexplained")
@@ -31,7 +31,8 @@ def read_ahead(case):
     if case.group == "swap_out_in" or case.release != "2.6.16-rc1":
         return case.group == "swap_out_in"
     elsewhere = case.setup.get("touch_cpu", 0) != case.setup.get("caller_cpu", 0) or "vma_policy" in case.setup
-    return "page_cluster" not in case.setup and (elsewhere or case.call.get("mode") == "MPOL_INTERLEAVE")
+    spread = case.call.get("mode") == "MPOL_INTERLEAVE" and "MOVE" in case.call["flags"]
+    return "page_cluster" not in case.setup and (elsewhere or spread)
 
 
 def killed(case):
@@ -93,6 +94,7 @@ LACKS = (
 
 def judge(case):
     """Compare one case: run it on the model as the recorded release.  The Verdict."""
+    check(case)
     release = known_release(case.release)
     early = release in EARLY
     replay = replay_early if early else replay_later
