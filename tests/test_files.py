@@ -565,5 +565,5 @@ def test_a_walk_over_a_file_meets_its_first_mapper_first():
     a.touch(ours)
     b.mlock(theirs)
     assert a.migrate_pages(0, 0, 1) == 4
-    assert a.placement(ours) == [None] * 4 and b.placement(theirs) == [0] * 4
+    assert (a.placement(ours), b.placement(theirs)) == ([None] * 4, [0] * 4)
     k.verify()

@@ -87,7 +87,7 @@ def scene(request):
 
 NOT_YES_NO = ["yes", "no", None, 2, -1, 0.0, 1.5, [], object()]
 YES_NO = {
-    "all",
+    "all", "unified",
     "shared", "writable", "locked", "write", "move", "move_all", "strict", "memory_migrate", "kernel_thread", "force",
 }  # fmt: skip
 ELSEWHERE = {"save", "load", "call"}  # files: test_saved.py; call() is for kernel functions, not for people

@@ -16,7 +16,7 @@ def boot_tables(topology, config, release, slots, costs, events):
     tables = {
         "mem_map": np.zeros(frames + 3 * nodes + s.WORK_LISTS, s.PAGE),
         "zone": np.zeros(nodes, s.ZONE),
-        "zonelist": zonelists(topology),
+        "zonelist": zonelists(topology, release),
         "distance": np.array(topology.distances, np.int32),
         "pagevec": np.zeros((2 * nodes, s.PAGEVEC_SIZE), np.int32),
         "pagevec_count": np.zeros(2 * nodes, np.int32),
@@ -56,11 +56,36 @@ def boot_tables(topology, config, release, slots, costs, events):
     return tables
 
 
-def zonelists(topology):
-    """The zonelist of each node, and the ascending one; nodes without memory, which have none to give, stand behind."""
+def zonelists(topology, release):
+    """The zonelist of each node, and the ascending one; nodes without memory, which have none to give, stand behind.
+
+    Of nodes that are equally far V1's model takes the lower number first; a release does as Linux always has.
+    """
     every = range(topology.nodes)
-    lists = [topology.zonelist(node) for node in every]
+    lists = build_zonelists(topology) if release.name else [topology.zonelist(node) for node in every]
     return np.array([[*nodes, *(n for n in every if n not in nodes)] for nodes in lists] + [[*every]], np.int32)
+
+
+def build_zonelists(topology):
+    """The zonelist of each node as Linux builds them (mm/page_alloc.c): the first of several equally far takes turns.
+
+    Whoever came first in such a group for one node counts as loaded when the lists of the next ones are made.
+    """
+    nodes, load = topology.nodes, [0] * topology.nodes
+    lists = []
+    for node in range(nodes):
+        order, weight = [], nodes
+        rest = [n for n in ((node + i) % nodes for i in range(nodes)) if topology.frames[n]]
+        while rest:
+            far = topology.distances[node]
+            best = min(rest, key=lambda n: (far[n], load[n]) if n != node else (0, 0))
+            rest.remove(best)
+            if best != node and (not order or far[best] != far[order[-1]]):
+                load[best] += weight
+            weight -= 1
+            order.append(best)
+        lists.append(order)
+    return lists
 
 
 def boot_zones(tables, topology):

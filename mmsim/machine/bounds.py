@@ -58,7 +58,7 @@ def bounds(kernel):
         "anon_vma": {"": rows["vma"]},
         "task": policy | all_of(rows["vma"], "mmap mmap_cache") | all_of(node, "node il_next")
         | {"cpuset": group, "mems_allowed": sets, "il_weight": (0, 255)},
-        "cpuset": {"parent": group, "memory_migrate": yes, "mems": sets},
+        "cpuset": {"parent": group, "memory_migrate": yes, "mems": sets, "unified": yes, "asked": sets},
         "mapping": all_of(number, "pages base")
         | {"fs": (0, max(FS_NAMES.values())), "i_mmap": rows["vma"], "nameless": yes, "policy": rows["sp_node"]},
         "sp_node": policy | {"next": rows["sp_node"]},

@@ -140,6 +140,12 @@ CHANGES = (
         "cpuset: migrate all tasks in cpuset at once",
     ),
     Change(
+        "pageout-keeps-mapped", "2.6.16", "A dirty page that is mapped is not written", ("pageout",),
+        "V1 had this slip, and the model corrects it: ptes are allowed for",
+        "a page without a method that is dirty and still mapped is kept, and tried again in vain",
+        "is_page_cache_freeable() in pageout() of 2.6.16", ends="migration-entries",
+    ),
+    Change(
         "strict-collects", "2.6.16", "STRICT collects from every vma", ("check_range",),
         "pages of vmas that are not migratable are counted, and stay",
         "with STRICT they are collected like all others", "check_range() of 2.6.16", ends="strict-says-so",
@@ -199,6 +205,10 @@ CHANGES = (
     Change(
         "no-zero-page", "2.6.24", "No zero page", ("do_anonymous_page",),
         "a read fault maps the zero page", "it gets a frame of its own", "557ed1fa262", ends="2.6.32",
+    ),
+    Change(
+        "empty-mems", "2.6.24", "An empty cpuset.mems is understood", ("update_nodemask",),
+        "-EINVAL", "-ENOSPC where it has tasks", "nodelist_parse() fails on an empty mask",
     ),
     Change(
         "address-of-the-page", "2.6.24", "mbind(2) finds the vma of each page", ("new_vma_page",),

@@ -19,8 +19,12 @@ class CpuSet(Handle):
     settable = ("mems", "memory_migrate")
 
     @classmethod
-    def create(cls, kernel, name, mems, memory_migrate, parent):
+    def create(cls, kernel, name, mems, memory_migrate, parent, unified):
         """A new cpuset below `parent`."""
+        if unified and not kernel.k.change.cgroup_v2:
+            raise os_error("EINVAL", f"unified: {kernel.spoken} has no cpusets in the unified hierarchy; 5.0 has")
+        if unified and memory_migrate:
+            raise os_error("EINVAL", "memory_migrate: in the unified hierarchy there is no such file")
         above = 0 if parent is None else own(kernel, parent, cls, "parent")._number
         mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
         check_subset(kernel, mask, above)
@@ -29,7 +33,8 @@ class CpuSet(Handle):
                 raise os_error("EEXIST", f"name: there is a cpuset {name} there already, with mems {other.mems}")
         number = len(kernel._book["cpusets"])
         kernel._grow("cpuset", number + 1)
-        kernel.tables["cpuset"][number] = (above, memory_migrate, mask)
+        memory_migrate |= unified and bool(kernel.k.change.cgroup_v2_moves)
+        kernel.tables["cpuset"][number] = (above, memory_migrate, mask, unified, mask)
         return kernel._register(cls, number, name)
 
     @property
@@ -41,17 +46,30 @@ class CpuSet(Handle):
     @door
     def mems(self, mems):
         kernel = self._kernel
-        mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
+        strict = kernel.release is None or kernel.k.change.cpuset_files_strict
+        mask = parse_nodes(mems, kernel.topology.nodes, name="mems", absent=not strict)
+        mask &= (1 << kernel.topology.nodes) - 1
         if self._number == 0:
             raise os_error("EACCES", "mems: the root cpuset has all nodes, always")
         check_subset(kernel, mask, int(self._row["parent"]))
+        if not mask and kernel.release and not kernel.k.change.empty_mems:
+            raise os_error("EINVAL", f"mems is empty; {kernel.spoken} does not understand that")
         if not mask and self.tasks:
             raise os_error("ENOSPC", f"mems is empty, but {self.name} has {counted(len(self.tasks), 'task')}")
-        for child in cpusets_of(kernel):
-            if child._row["parent"] == self._number and int(child._row["mems"]) & ~mask:
+        children = [child for child in cpusets_of(kernel) if child._row["parent"] == self._number]
+        for child in children:
+            if not self._row["unified"] and int(child._row["mems"]) & ~mask:
                 raise os_error("EBUSY", f"mems: the child cpuset {child.name} has {child.mems}")
-        asked = self._asked(self.tasks, int(self._row["mems"]), mask)
-        kernel._migration("cpuset", asked, update_nodemask, self._number, mask)
+        self._row["asked"] = mask
+        self._take(mask)
+        for child in children:  # in the unified hierarchy they have what is left of their own, or their parent's
+            child._take(int(child._row["asked"]) & mask or mask)
+
+    def _take(self, mask):
+        """Give the tasks of this cpuset other nodes."""
+        if mask != int(self._row["mems"]) or not self._row["unified"]:
+            asked = self._asked(self.tasks, int(self._row["mems"]), mask)
+            self._kernel._migration("cpuset", asked, update_nodemask, self._number, mask)
 
     @property
     def memory_migrate(self):
@@ -61,7 +79,10 @@ class CpuSet(Handle):
     @memory_migrate.setter
     @door
     def memory_migrate(self, value):
-        self._row["memory_migrate"] = yes_no(value, "memory_migrate")
+        value = yes_no(value, "memory_migrate")
+        if self._row["unified"] or not self._kernel.k.patch[0]:
+            raise os_error("EACCES", f"memory_migrate: there is no such file here ({self._kernel.spoken})")
+        self._row["memory_migrate"] = value
 
     @property
     def tasks(self):

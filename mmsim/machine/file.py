@@ -8,7 +8,7 @@ from .results import counted, file_frames
 FS_NAMES = {
     "ext2": structs.FS_EXT2, "ext3": structs.FS_EXT3, "ext3-journalled": structs.FS_EXT3_JOURNALLED,
     "xfs": structs.FS_XFS, "xfs-meta": structs.FS_XFS_META, "nfs": structs.FS_NFS,
-    "reiserfs": structs.FS_REISERFS, "tmpfs": structs.FS_TMPFS,
+    "reiserfs": structs.FS_REISERFS, "tmpfs": structs.FS_TMPFS, "ramfs": structs.FS_RAMFS,
 }  # fmt: skip
 
 

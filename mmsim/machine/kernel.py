@@ -306,9 +306,13 @@ class Kernel(Obstacles):
         return self._register(File, m, name)
 
     @door
-    def cpuset(self, name, mems, memory_migrate=False, parent=None):
-        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes)."""
-        return CpuSet.create(self, text(name, "name"), mems, yes_no(memory_migrate, "memory_migrate"), parent)
+    def cpuset(self, name, mems, memory_migrate=False, parent=None, unified=False):
+        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes).
+
+        `unified`: in the unified hierarchy (since 5.0), where memory follows always since 5.15, and never before.
+        """
+        unified, memory_migrate = yes_no(unified, "unified"), yes_no(memory_migrate, "memory_migrate")
+        return CpuSet.create(self, text(name, "name"), mems, memory_migrate, parent, unified)
 
     @door
     def migrate(self, pages, to, force=False, new_pages=None):

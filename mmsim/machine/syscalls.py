@@ -20,13 +20,14 @@ CAPABILITIES = {name: 1 << bit for bit, name in enumerate(
 
 
 def capabilities(names, uid):
-    """The bits of some capabilities; uid 0 has all."""
+    """The bits of some capabilities; uid 0 has all.  One with a minus, as "-CAP_SYS_NICE", is taken away."""
     bits = sum(CAPABILITIES.values()) if uid == 0 else 0
     for name in words(names, "caps"):
-        full = "CAP_" + str(name).upper().removeprefix("CAP_")
+        dropped = str(name).startswith("-")
+        full = "CAP_" + str(name).upper().removeprefix("-").removeprefix("CAP_")
         if full not in CAPABILITIES:
             raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(CAPABILITIES)}")
-        bits |= CAPABILITIES[full]
+        bits = bits & ~CAPABILITIES[full] if dropped else bits | CAPABILITIES[full]
     return bits
 
 
@@ -205,8 +206,8 @@ class NumaCalls(Handle):
         Raises
         ------
         OSError
-            ENODEV, EACCES (a node that is absent, or outside the cpuset), EPERM, ESRCH, EINVAL, ENOMEM; ENOENT where
-            nothing had to move (until 2.6.27).
+            With what was written till then as `status`.  ENODEV, EACCES (a node that is absent, or outside the
+            cpuset), EPERM, ESRCH, EINVAL, ENOMEM; ENOENT where nothing had to move (until 2.6.27).
         """
         kernel = self._kernel
         addresses = page_numbers(self, pages)
@@ -222,11 +223,14 @@ class NumaCalls(Handle):
         why_not = "" if len(wanted) else "no nodes were given"
         asked = Asked((other.pid,), 0 if why_not else (1 << kernel.topology.nodes) - 1, mask, why_not=why_not)
         call = (sys_move_pages, other.pid, addresses, wanted, int(other._row["mems_allowed"]), status, move_all)
-        result = kernel._migration("move_pages", asked, *call, pid=self.pid)
+        result = kernel._migration("move_pages", asked, *call, nodes is None, pid=self.pid)
+        said = [None if s == NOT_WRITTEN else int(s) if s >= 0 else f"-{ERRNO_NAMES[-s]}" for s in status.tolist()]
         if result < 0:
-            raise os_error(ERRNO_NAMES[-result], MOVE_PAGES_SAYS.get(ERRNO_NAMES[-result], "pages").format(
+            error = os_error(ERRNO_NAMES[-result], MOVE_PAGES_SAYS.get(ERRNO_NAMES[-result], "pages").format(
                 nodes=wanted.tolist(), allowed=format_nodes(int(other._row["mems_allowed"])), task=other.label))
-        return [None if s == NOT_WRITTEN else int(s) if s >= 0 else f"-{ERRNO_NAMES[-s]}" for s in status.tolist()]
+            error.status = said
+            raise error
+        return said
 
     def _check_pid(self, pid):
         """A pid as an int; TypeError, ValueError for what is none."""

@@ -2,7 +2,7 @@
 
 from .pagemap import file_page
 from .structs import (
-    FS_EXT2, FS_EXT3, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META, PG_dirty, PG_private, BH_Dirty,
+    FS_EXT2, FS_EXT3, FS_RAMFS, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META, PG_dirty, PG_private, BH_Dirty,
     VM_FILE_WRITE,
 )
 from .page_io import swap_writepage
@@ -69,6 +69,8 @@ def writepage(k, pfn, mapping):
         if not shmem_writepage(k, pfn):
             trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
             return PAGE_ACTIVATE
+    elif fs == FS_RAMFS:
+        return PAGE_ACTIVATE
     elif fs == FS_SWAP:
         swap_writepage(k, pfn)
     else:

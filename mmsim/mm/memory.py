@@ -7,7 +7,8 @@ from .page_alloc import alloc_page_vma
 from .rmap import page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
-    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_locked, PG_reserved, PG_swapcache, PG_uptodate,
+    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_dirty, PG_locked, PG_reserved, PG_swapcache,
+    PG_uptodate,
     PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
     VM_WRITE,
 )
@@ -50,9 +51,13 @@ def make_pages_present(k, mm, start, end):
         v = find_vma(k, mm, address)
         if not v or k.vma[v].vm_start > address:
             return -EFAULT
-        kind = fault_in(k, v, address, k.vma[v].vm_flags & VM_WRITE)
+        vma = k.vma[v]
+        kind = fault_in(k, v, address, vma.vm_flags & VM_WRITE)
         if kind < 0:
             return kind
+        pte = k.pte[vma.pte_base + address]
+        if pte.flags & PTE_RW and not pte.flags & PTE_DIRTY:  # follow_page() expects a write, and says so to the page
+            k.mem_map[pte.value].flags |= PG_dirty
         cond_resched(k)
     return 0
 
@@ -217,7 +222,7 @@ def do_file_page(k, v, address, write):
         pte.value = pfn
         pte.flags = PTE_TOUCHED
         if vma.vm_flags & VM_SHARED and vma.vm_flags & VM_WRITE:
-            pte.flags |= PTE_RW
+            pte.flags |= PTE_RW | (PTE_DIRTY if write else 0)
     return MAJOR if read else MINOR
 
 

@@ -19,8 +19,8 @@ from .pagemap import file_page
 from .rmap import page_address_in_vma, page_mapping, remove_migration_ptes, unmap_for_migration
 from .shmem import shmem_writepage
 from .structs import (
-    EAGAIN, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private, PG_swapcache,
-    PG_writeback, SWAPPER_SPACE, VM_MIGRATED,
+    EAGAIN, EINVAL, EIO, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
+    PG_swapcache, PG_writeback, SWAPPER_SPACE, VM_MIGRATED,
 )
 from .swap import get_page, put_page
 from .timer import cond_resched, lock_page, trylock_page, unlock_page, wait_on_page
@@ -284,7 +284,10 @@ def fallback_migrate_page(k, mapping, new, pfn):
 
 
 def writeout(k, mapping, pfn):
-    """Start writing a dirty page, so that a later attempt finds it clean: -EAGAIN, or -EIO."""
+    """Start writing a dirty page, so that a later attempt finds it clean: -EAGAIN; -EINVAL if that cannot be."""
+    if k.mapping[mapping].fs == FS_RAMFS:
+        because(k, pfn, R_REFUSED)
+        return -EINVAL
     remove_migration_ptes(k, pfn, pfn)
     if k.mapping[mapping].fs == FS_TMPFS:
         if not shmem_writepage(k, pfn):

@@ -4,12 +4,15 @@ Changes that act here: move-pages-node-only, move-pages-reclaims, move-pages-zer
 move-pages-in-order, present-has-status, never-tried-counted.
 """
 
-from .mempolicy import collect, vma_migratable
+from .mempolicy import collect
 from .migrate import ASKED, RECLAIM, THIS_NODE, migrate_pages
 from .mmap import find_vma
 from .mmzone import list_empty, work_list
-from .structs import EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, ENOENT, PAGELIST, PG_reserved, PTE_PRESENT
+from .structs import (
+    EACCES, EAGAIN, EBUSY, EFAULT, ENODEV, ENOENT, PAGELIST, PG_reserved, PTE_PRESENT, VM_LOCKED, VM_NOT_MIGRATABLE,
+)
 
+STAYS = VM_NOT_MIGRATABLE & ~VM_LOCKED  # from the first day, locked vmas are no obstacle to this call
 NOT_WRITTEN = 1 << 30  # the status of a page to which the call writes none
 
 
@@ -19,7 +22,7 @@ def page_at(k, mm, address, moving):
     `moving`: the vma must be migratable as well.
     """
     v = find_vma(k, mm, address)
-    if not v or k.vma[v].vm_start > address or (moving and not vma_migratable(k, k.vma[v])):
+    if not v or k.vma[v].vm_start > address or (moving and k.vma[v].vm_flags & STAYS):
         return -EFAULT
     pte = k.pte[k.vma[v].pte_base + address]
     if not pte.flags & PTE_PRESENT:
@@ -140,12 +143,12 @@ def do_move_pages(k, mm, addresses, wanted, allowed, status, move_all):
     return result
 
 
-def sys_move_pages(k, mm, addresses, wanted, allowed, status, move_all):
-    """move_pages(2), after its arguments were checked; `wanted`: the node for each, or none at all: only ask.
+def sys_move_pages(k, mm, addresses, wanted, allowed, status, move_all, only_ask):
+    """move_pages(2), after its arguments were checked; `wanted`: the node for each, unless `only_ask`.
 
     Writes the node or the errno of each page to `status`.  Returns 0, the number of pages not moved, or an errno.
     """
-    if not len(wanted):
+    if only_ask:
         return do_pages_stat(k, mm, addresses, status)
     if k.change.move_pages_in_order:
         return do_pages_move(k, mm, addresses, wanted, allowed, status, move_all)

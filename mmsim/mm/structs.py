@@ -76,6 +76,7 @@ GFP_THISNODE = 0  # of the node that is asked for, without reclaim
 
 # the address_space of a file system decides what its pages may do
 FS_SWAP, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_NFS, FS_REISERFS, FS_TMPFS = range(9)
+FS_RAMFS = 9  # lives in the page cache alone, and cannot be written anywhere
 SWAPPER_SPACE = 1  # row of k.mapping: the swap cache
 
 # errno (include/asm-generic/errno-base.h, errno.h)
@@ -156,7 +157,10 @@ SP_NODE = _dtype(
     nodes="i8", asked="i8",
 )  # fmt: skip
 FILE_PAGE = _dtype(pfn="i4", entry="i4", disk="i4", wrote="i4")  # page cache; tmpfs's noted swap entry; contents
-CPUSET = _dtype(parent="i4", memory_migrate="i4", mems="i8")
+CPUSET = _dtype(
+    parent="i4", memory_migrate="i4", mems="i8",
+    unified="i4", asked="i8",  # of the unified hierarchy: the nodes that were written, of which mems is what is left
+)  # fmt: skip
 TIMER = _dtype(time="i8", added="i8", kind="i4", a="i4", b="i4", c="i4")  # added: how many were before it
 EVENT = _dtype(time="i8", code="i4", actor="i4", page="i4", new_page="i4", arg="i4", pass_="i4")
 CONSIDERED = _dtype(
@@ -169,15 +173,15 @@ COSTS = _dtype(
 # What was changed since V1, each a switch by its name (docs/changes.md); all 0 in V1.
 CHANGE_NAMES = (
     "mapcount_rule", "root_moves_all", "cap_sys_nice", "locked_elsewhere", "chunks", "no_swap_no_migration",
-    "vma_policies_follow", "cpuset_moves_at_once", "strict_collects", "target_cpuset", "shmem_method",
-    "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages", "move_pages_node_only",
-    "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "address_of_the_page", "set_mempolicy_clips",
-    "bind_nearest", "static_relative", "cpuset_files_strict", "move_pages_zero", "hole_at_head", "static_takes_all",
-    "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "move_pages_reclaims",
-    "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates", "targets_clipped",
-    "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
-    "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "strict_walks_on",
-    "failures_counted", "weighted_interleave", "empty_pte_enoent",
+    "vma_policies_follow", "cpuset_moves_at_once", "pageout_keeps_mapped", "strict_collects", "target_cpuset",
+    "shmem_method", "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages",
+    "move_pages_node_only", "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "empty_mems",
+    "address_of_the_page", "set_mempolicy_clips", "bind_nearest", "static_relative", "cpuset_files_strict",
+    "move_pages_zero", "hole_at_head", "static_takes_all", "permission_first", "node_in_both_stays",
+    "hole_moves_nothing", "mpol_local", "move_pages_reclaims", "this_node_only", "move_pages_efault",
+    "ptrace_access", "ptrace_migrates", "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so",
+    "hole_at_tail", "present_has_status", "never_tried_counted", "preferred_stays", "preferred_many",
+    "cgroup_v2_moves", "strict_walks_on", "failures_counted", "weighted_interleave", "empty_pte_enoent",
 )  # fmt: skip
 CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(

@@ -71,6 +71,8 @@ def pageout(k, pfn, mapping):
     """
     page = k.mem_map[pfn]
     expected = 2 + page.mapcount + (1 if page.flags & PG_private else 0)  # cache, caller, ptes, buffers
+    if k.change.pageout_keeps_mapped:
+        expected -= page.mapcount
     if not mapping:
         because(k, pfn, R_NO_MAPPING)
         return PAGE_KEEP
