@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 import mmsim
-from mmsim import CHANGES, RELEASES, Kernel, Scenario, Topology, which_change
+from mmsim import CHANGES, RELEASES, Kernel, Scenario, Topology, plots, which_change
 from mmsim.experiments import history as h
 from mmsim.machine.changes import parse_release
 
@@ -202,3 +203,31 @@ def test_the_catalogue_imports_neither_numpy_nor_the_machine():
     code = "import sys, runpy; m = runpy.run_path('mmsim/experiments/catalogue.py'); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_figure_says_what_changed_where_and_through_what():
+    told = mmsim.history(EXPERIMENTS["absent node beside a present one"])
+    ax = plots.history(told)
+    written = {text.get_text() for text in ax.texts}
+    assert written >= {"-EINVAL", "4", "0", "absent-target", "targets-clipped"}
+    said = plots.describe(ax)
+    assert "answer: -ENOSYS in 2.6.14, 0 from 2.6.16-rc1 on (swap-migration), -EINVAL from 2.6.23 on" in said
+    assert ax.figure.get_size_inches()[0] * 96 < 800
+    ax.figure.draw_without_rendering()
+    fields = [patch.get_window_extent() for patch in ax.patches]
+    for text in ax.texts:
+        inside = text.get_window_extent()
+        if text.get_rotation() == 0:
+            assert any(f.x0 <= inside.x0 and inside.x1 <= f.x1 + 1 and f.y0 <= inside.y0 for f in fields), text
+    plt.close(ax.figure)
+
+
+def test_facts_that_are_always_0_are_not_drawn():
+    ax = plots.history(mmsim.history(lambda kernel: {"none": 0, "nodes": kernel.topology.nodes}, ["V1", "6.1"]))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["nodes"]
+    plt.close(ax.figure)
+
+
+def test_a_figure_of_something_else_is_refused():
+    with pytest.raises(TypeError, match=r"told is 3; give what mmsim.history\(\) returned"):
+        plots.history(3)

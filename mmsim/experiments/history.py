@@ -43,6 +43,20 @@ class History(NamedTuple):
     changed: pd.DataFrame
     runs: object
 
+    @property
+    def telling(self):
+        """The facts that are something else than 0 on some kernel: a Scenario has many that are not."""
+        return [f for f in self.facts.index if any(value not in (0, None) for value in self.facts.loc[f])]
+
+    def summary(self):
+        """Each telling fact: a line for each of its values, with the release and the change that made it."""
+        lines = []
+        for fact in self.telling:
+            lines.append(f"{fact}\n    {self.facts.columns[0]:12} {said(self.facts.loc[fact].iloc[0])}")
+            for row in self.changed[self.changed["fact"] == fact].itertuples():
+                lines.append(f"    {row.release:12} {said(row.after):24} {row.change}")
+        return "\n".join(lines)
+
     def __repr__(self):
         return f"{self.facts.to_string(na_rep='-')}\n\n{self.changed.to_string(index=False)}"
 
@@ -246,7 +260,7 @@ class Runs:
         keys = {"kernel.release": made_of, "kernel.patches": 7} if declared else {"release": made_of}
         try:
             figures = self.experiment.run(self.given | keys).figures
-            facts = {name: plain(figures[name]) for name in self.experiment.figures if name != "error"}
+            facts = {name: plain(figures[name]) for name in self.experiment.figures if name not in ("kernel", "error")}
             facts |= {"ends with": figures["error"]} if figures["error"] else {}
         except (OSError, MMSimError) as error:
             facts = {"ends with": answer_of(error)}
@@ -295,6 +309,13 @@ def reduced(names, holds, parts=2):
 def same(a, b):
     """True for equal facts; nan is nan."""
     return repr(a) == repr(b)
+
+
+def said(value):
+    """A fact as tables and figures write it."""
+    if value is None:
+        return "-"
+    return f"{value:,.5g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
 
 
 def plain(value):
