@@ -43,6 +43,36 @@ class History(NamedTuple):
     changed: pd.DataFrame
     runs: object
 
+    def beside(self, release):
+        """What happens on a kernel, beside what happens without the changes that made a difference in it.
+
+        Parameters
+        ----------
+        release : str
+            A column of `facts`, one in which something changed.
+
+        Returns
+        -------
+        names : (str, str)
+            Of the kernel without these changes, and of the kernel itself.
+        events : (DataFrame, DataFrame)
+            As `Kernel.events` gives them.
+        parting : int
+            The first event, counted from 0, that differs in more than its time.
+        """
+        columns = list(self.facts.columns)
+        if release not in set(self.changed["release"]):
+            right = ", ".join(dict.fromkeys(self.changed["release"]))
+            raise ValueError(f"release is {shown(release)}; something changed in {right or 'none'}")
+        a, b = (switches_of(each) for each in axis([columns[columns.index(release) - 1], release]))
+        rows = self.changed[self.changed["release"] == release]
+        roots = dict.fromkeys(name for change in rows["change"] for name in change.split(" + "))
+        here = "V1" if release == "V1" else f"Linux {release}"
+        events = self.runs.events(left_out(a, b, roots)), self.runs.events(b)
+        pairs = zip(*(each[["function", "text"]].to_numpy().tolist() for each in events), strict=False)
+        parting = next((i for i, (one, other) in enumerate(pairs) if one != other), min(map(len, events)))
+        return (f"{here} without {', '.join(roots)}", here), events, parting
+
     @property
     def telling(self):
         """The facts that are something else than 0 on some kernel: a Scenario has many that are not."""
@@ -243,23 +273,46 @@ class Runs:
     def run(self, switches):
         """(switches that mattered, facts) of a function; the patches always count as such."""
         kernel = self.boot(switches)
-        try:
-            facts = self.experiment(kernel)
-        except (OSError, MMSimError) as error:
-            facts = {"ends with": answer_of(error)}
+        facts = self.facts_of(kernel)
         if not hasattr(facts, "items"):
             name = getattr(self.experiment, "__name__", "the experiment")
             raise TypeError(f"{name} returned {shown(facts)}; it gives facts, as in {{'moved': 4}}")
         before = {switch.name for switch in (SWAP, *SERIES)}
         return frozenset(kernel.seen | before), {str(fact): plain(value) for fact, value in facts.items()}
 
+    def facts_of(self, kernel):
+        """What a function gives; its end, where the machine ends it."""
+        try:
+            return self.experiment(kernel)
+        except (OSError, MMSimError) as error:
+            return {"ends with": answer_of(error)}
+
+    def events(self, switches):
+        """The trace of one more run on these switches; empty where a Scenario keeps none."""
+        if not self.scenario:
+            kernel = self.boot(switches, trace=True, compiled=False)
+            self.facts_of(kernel)
+            return kernel.events()
+        try:
+            more = {"kernel.trace": True, "kernel.compiled": False} if self.declared else {}
+            return self.experiment.run(self.given | self.naming(switches) | more).kernel.events()
+        except (OSError, MMSimError):
+            return pd.DataFrame(columns=["function", "text"])
+
+    def naming(self, switches):
+        """The parameters by which a Scenario learns its kernel."""
+        made_of = kernel_of(switches)
+        return {"kernel.release": made_of, "kernel.patches": 7} if self.declared else {"release": made_of}
+
+    @property
+    def declared(self):
+        """True for a Scenario that is a file."""
+        return getattr(self.experiment, "source", None) is not None
+
     def run_scenario(self, switches):
         """(all switches, figures) of a Scenario."""
-        made_of = kernel_of(switches)
-        declared = getattr(self.experiment, "source", None) is not None
-        keys = {"kernel.release": made_of, "kernel.patches": 7} if declared else {"release": made_of}
         try:
-            figures = self.experiment.run(self.given | keys).figures
+            figures = self.experiment.run(self.given | self.naming(switches)).figures
             facts = {name: plain(figures[name]) for name in self.experiment.figures if name not in ("kernel", "error")}
             facts |= {"ends with": figures["error"]} if figures["error"] else {}
         except (OSError, MMSimError) as error:

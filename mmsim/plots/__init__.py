@@ -17,6 +17,6 @@ from .verdicts import verdicts
 from .zones import free_pages, watermarks
 
 __all__ = [
-    "STYLE", "compare", "describe", "flow", "free_pages", "history", "images", "page_table", "paths", "race", "residency",
-    "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
+    "STYLE", "compare", "describe", "flow", "free_pages", "history", "images", "page_table", "paths", "race",
+    "residency", "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
 ]  # fmt: skip

@@ -329,6 +329,7 @@ KERNEL = Table({
     "swap": Key(size, 1024),
     "costs": Key(COSTS),  # a preset, or a table of some costs in ns
     "config": Key(CONFIG),
+    "trace": Key(flag, False),  # keep what happens, the last 65,536 events: for small machines
     "compiled": Key(flag),  # left out: Kernel decides by size
 }, make_kernel)  # fmt: skip
 
