@@ -15,7 +15,7 @@ SHOWN, BEFORE = 10, 3  # events that are shown of each kernel, and how many of t
 LOOK = """<style>
 .mmsim-history table.facts { width: auto; max-width: 100% }
 .mmsim-history .facts td.new { border-left: 4px solid var(--jp-ui-font-color0, #000); font-weight: 600 }
-.mmsim-history .parts td, .mmsim-history .parts th { width: 50% }
+.mmsim-history table.parts { table-layout: fixed }
 .mmsim-history .parts tr.parting td { border-top: 4px solid var(--jp-ui-font-color0, #000) }
 .mmsim-history .wide { overflow-x: auto }
 </style>"""
