@@ -128,7 +128,21 @@ def interrupts(number, compiled):
     return time.process_time() - begin
 
 
-SETUP = {"mappings of one page": (mappings, 3_000), "interrupts": (interrupts, 100_000)}
+def interrupts_of_two_nodes(number, compiled):
+    """CPU seconds of a wait in which about so many packets arrive, at two nodes whose periods never meet."""
+    kernel = Kernel(Topology.uniform(2, 1024), trace=False, compiled=compiled)
+    kernel.interrupts(0, period=1_009, hold=50_000)
+    kernel.interrupts(1, period=1_013, hold=7_000)
+    kernel.wait(1_000)  # compiles
+    begin = time.process_time()
+    kernel.wait(505 * number)
+    return time.process_time() - begin
+
+
+SETUP = {
+    "mappings of one page": (mappings, 3_000), "interrupts": (interrupts, 100_000),
+    "interrupts of two nodes": (interrupts_of_two_nodes, 100_000),
+}  # fmt: skip
 
 
 def setup(runs):

@@ -113,3 +113,12 @@ def pytest_terminal_summary(terminalreporter):
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture
+def here():
+    """The points of a sweep run in this process, where a test can see them run."""
+    import joblib
+
+    with joblib.parallel_config("sequential"):
+        yield

@@ -3,7 +3,7 @@
 import pytest
 from machines import boot, frames_of, paths, settle, slots, states, writer
 
-from mmsim import Faults, Policy
+from mmsim import Faults, Kernel, Policy, Topology
 from mmsim.mm import buffer, page_io, shmem
 from mmsim.mm.structs import PTE_YOUNG, PG_locked
 
@@ -554,3 +554,16 @@ def test_anonymous_memory_moves_whoever_shares_it():
     task.fork()
     assert move(kernel, task) == 0
     assert paths(kernel) == {"direct": N}
+
+
+def test_a_walk_over_a_file_meets_its_first_mapper_first():
+    """As in the real 2.6.16-rc1: the caller's ptes go before the walk ends at the vma that another has locked."""
+    k = Kernel(Topology.uniform(2, 64), patches=0)
+    a, b = k.spawn("a", uid=0), k.spawn("b", uid=0)
+    f = k.file("f", 4, fs="ext2")
+    ours, theirs = a.mmap(4, f, shared=True), b.mmap(4, f, shared=True)
+    a.touch(ours)
+    b.mlock(theirs)
+    assert a.migrate_pages(0, 0, 1) == 4
+    assert a.placement(ours) == [None] * 4 and b.placement(theirs) == [0] * 4
+    k.verify()

@@ -5,8 +5,11 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import types
 
+import joblib
 import numpy as np
 import pytest
 from test_whatif import build, follow
@@ -160,6 +163,7 @@ def test_a_scenario_file_is_known_by_what_it_says(tmp_path, keep):
 # -- what is tried again
 
 
+@pytest.mark.usefixtures("here")
 def test_points_that_failed_are_tried_again_and_others_not(keep):
     ran, broken = [], [True]
 
@@ -206,10 +210,11 @@ def deadly(pages, how="exit"):
     return build(pages)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("how", "said"), [("exit", r"EXIT\(3\)"), ("kill", "SIGKILL.*memory"), ("segv", "SIGSEGV")])
-def test_a_point_that_ends_its_process_costs_its_own_row_only(keep, how, said):
+def test_a_point_that_ends_its_process_costs_its_own_row_only(keep, how, said, jobs):
     grid = {"pages": [16, 8, 24, 32, 40], "how": [how]}
-    table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, jobs=2, progress=False, keep=keep)
+    table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, jobs=jobs, progress=False, keep=keep)
     assert table["direct"].tolist()[1:] == [8, 24, 32, 40]
     assert table["error"].tolist()[1:] == [""] * 4
     assert table["error"].str.contains(f"the process of this point has ended: .*{said}")[0]
@@ -223,6 +228,59 @@ def test_the_first_of_many_may_end_its_process_too():
     table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, jobs=2, progress=False)
     assert table["direct"].tolist()[1:] == [*range(1, 12)]
     assert "has ended" in table["error"][0]
+
+
+def test_where_joblib_takes_one_process_for_all_cores_a_point_may_end_it_too(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert joblib.effective_n_jobs(-1) == 1
+    table = mmsim.sweep(Scenario("deadly", deadly, follow), {"pages": [8, 16], "how": ["exit"]}, progress=False)
+    assert table["direct"][0] == 8
+    assert "EXIT(3)" in table["error"][1]
+
+
+def test_what_no_other_process_can_be_given_runs_in_this_one():
+    lock, ran = threading.Lock(), []
+
+    def guarded(pages):
+        with lock:
+            ran.append(pages)
+        return build(pages)
+
+    table = mmsim.sweep(Scenario("guarded", guarded, follow), {"pages": [8, 16]}, jobs=1, progress=False)
+    assert table["direct"].tolist() == ran == [8, 16]
+
+
+def test_a_sweep_that_was_interrupted_leaves_no_process_at_work(keep):
+    def interrupts(pages, pid, begun):
+        if pages == 16 and not os.path.exists(begun):
+            open(begun, "w").close()
+            os.kill(pid, signal.SIGINT)
+            time.sleep(3600)  # the next sweep would wait for it
+        return build(pages)
+
+    grid = {"pages": [8, 16], "pid": [os.getpid()], "begun": [str(keep.with_name("begun"))]}
+    scenario = Scenario("interrupts", interrupts, follow)
+    with pytest.raises(KeyboardInterrupt):
+        mmsim.sweep(scenario, grid, jobs=1, progress=False, keep=keep)
+    assert len(keep.read_text().splitlines()) == 2
+    table = mmsim.sweep(scenario, grid, jobs=1, progress=False, keep=keep)
+    assert table["direct"].tolist() == [8, 16]
+
+
+@pytest.mark.full
+def test_a_point_that_ends_a_worker_of_a_cluster_costs_its_own_row_only(needs):
+    needs("distributed")
+    from dask.distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        grid = {"pages": [8, 16, 24, 32], "how": ["exit"]}
+        table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, progress=False)
+    assert table["error"].str.contains("the process of this point has ended: ").tolist() == [False, True, False, False]
+    assert table["direct"].drop(1).tolist() == [8, 24, 32]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -12,6 +12,7 @@ from mmsim.machine.compile_cache import kernel_modules
 from mmsim.mm import memory, mempolicy, structs, swapoff
 from mmsim.race import SCENES, Fault, Migrate, Swapoff, one_page, points
 from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
+from mmsim.race.actors import unmap_into_swap_cache
 from mmsim.race.interruptible import interruptible
 
 SITES = {name: SCENES[name] for name in list(SCENES)[:4]}
@@ -235,3 +236,38 @@ def test_two_migrations_leave_each_other_alone(patches):
     assert found.bad == 0
     told = history(found.race, ["another", "migration"])
     assert told[1] == "isolate_lru_page(): page 1 is on no LRU list, leave it alone"
+
+
+def later(release, mapped):
+    """A build for a race on the kernel of a release: task a, with one page in its page table or in the swap cache."""
+
+    def build(patches):
+        kernel = Kernel(Topology.uniform(nodes=2, frames=64), release=release, swap_slots=4)
+        task = kernel.spawn("a")
+        task.touch(task.mmap(1), write=True)
+        if not mapped:
+            kernel.call(unmap_into_swap_cache, 1)
+        return kernel
+
+    return build
+
+
+@pytest.mark.parametrize("release", ["2.6.16", "2.6.18", "6.1"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_in_later_kernels_nobody_uses_a_stale_page_not_even_a_device(release, mapped):
+    """2.6.16 counts the references when the page is unmapped; 2.6.18 needs no recheck any more."""
+    for actor in (Fault("a", write=True), race.Pin("a"), Swapoff()):
+        found = race.explore(later(release, mapped), [actor, Migrate("a")])
+        assert found.bad == 0
+        assert found.outcomes["outcome"].str.contains("node 1").any() or (mapped and actor == Swapoff())
+
+
+def test_a_fault_on_a_migration_entry_waits_for_the_migration():
+    running = race.Race(later("2.6.18", mapped=True), [Migrate("a"), race.Pin("a")])
+    for _ in range(2):
+        running.step("migration")
+    running.step("device")
+    assert running.waits_for("device") == "waits for the lock of page 1, held by migration"
+    told = history(running, [name for name, _ in running.history])
+    assert "migrate_page_move_mapping(): page 1 has a reference too many, try again later" in told
+    assert running.outcome()[1] is False

@@ -9,7 +9,19 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mmsim import PATCHES, RELEASES, Config, Costs, Kernel, KernelBug, KernelHang, Mapping, OutOfMemory, Policy, Topology
+from mmsim import (
+    PATCHES,
+    RELEASES,
+    Config,
+    Costs,
+    Kernel,
+    KernelBug,
+    KernelHang,
+    Mapping,
+    OutOfMemory,
+    Policy,
+    Topology,
+)  # fmt: skip
 from mmsim.machine.file import FS_NAMES
 
 MAX_TASKS, MAX_MAPPINGS, MAX_FILES = 6, 12, 5
@@ -314,8 +326,8 @@ class Machine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.mappings)
-    @rule(i=index, j=index, first=index, size=pages, to=st.one_of(st.none(), index), move_all=st.booleans())
-    def move_pages(self, i, j, first, size, to, move_all):
+    @rule(i=index, first=index, size=pages, to=st.one_of(st.none(), index), move_all=st.booleans())
+    def move_pages(self, i, first, size, to, move_all):
         task, part = self.part(i, first, size)
         wanted = to if to is None else self.node(to)
         errors = ["ENOSYS", "EPERM", "ENOENT", "EACCES", "ENOMEM"]

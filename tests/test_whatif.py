@@ -165,7 +165,7 @@ def test_a_wrong_grid_is_refused_before_anything_runs():
         mmsim.sweep(EXAMPLE)
 
 
-def test_rows_are_kept_and_a_sweep_goes_on(tmp_path):
+def test_rows_are_kept_and_a_sweep_goes_on(tmp_path, here):
     ran = []
 
     def counting(pages):
@@ -230,6 +230,24 @@ def test_the_figures_that_a_file_asks_for(tmp_path):
     file.write_text(text.replace("[grid]", '[report]\nfigures = ["direct", "break_even"]\n\n[grid]'))
     table = mmsim.sweep(file, {"scale": ["1/4096"]}, jobs=1, progress=False)
     assert list(table.columns) == ["scale", "kernel", "direct", "break_even", "error"]  # whose answer it is, always
+
+
+def test_whatever_can_be_called_will_do_for_a_function():
+    class Machine(Kernel):
+        def __init__(self, pages=8):
+            super().__init__(Topology.uniform(nodes=2, frames=1024))
+            job = self.spawn("job")
+            job.touch(job.mmap(pages), write=True)
+
+    class Move:
+        def __call__(self, kernel):
+            return kernel.tasks[0].migrate_pages(0, 0, 1)
+
+    assert Scenario("classes", Machine, Move()).run({"pages": 5}).figures["direct"] == 5
+    assert mmsim.race.Race(Machine, []).kernel.tasks[0].name == "job"
+    for wrong in (None, "build", 3):
+        with pytest.raises(TypeError, match=r"^build is .*; it is a function"):
+            Scenario("wrong", wrong, Move())
 
 
 @pytest.mark.full

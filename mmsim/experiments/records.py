@@ -4,6 +4,7 @@ What a line says is checked when it is read; what it lacks, when it is asked for
 the file, the line and the experiment.
 """
 
+import gzip
 import json
 import re
 from typing import NamedTuple
@@ -56,6 +57,7 @@ class Case(NamedTuple):
     raw: dict
     distances: list
     where: str = "the record"
+    release: str = ""  # of the kernel that was recorded, as `uname -r` gives it
 
     name = property(lambda self: self.call.get("name", ""), doc="The system call, where the record names it.")
     variant = property(lambda self: self.call.get("variant", ""), doc="The call in words, where it is in words.")
@@ -181,7 +183,7 @@ ALWAYS = {"id": text, "group": text, "setup": object_, "call": object_, "ret": w
 
 def read(path):
     """The cases of a recording; its first line describes the machine.  RecordError if it is none."""
-    with open(path, encoding="utf-8-sig") as file:
+    with (gzip.open if str(path).endswith(".gz") else open)(path, "rt", encoding="utf-8-sig") as file:
         try:
             lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
         except UnicodeDecodeError:
@@ -190,7 +192,8 @@ def read(path):
     if not objects:
         raise RecordError(f"{path} is empty; a recording has a line about its machine, and one for each experiment")
     distances = machine_of(objects[0])
-    return [case_of(record, distances) for record in objects[1:]]
+    release = str(objects[0].get("kernel", "")).split(" ")[0]
+    return [case_of(record, distances, release) for record in objects[1:]]
 
 
 def parsed(line, where):
@@ -218,14 +221,14 @@ def machine_of(record):
         raise RecordError(f"{record.where}: the distances {rows} are none: {error}") from None
 
 
-def case_of(record, distances):
+def case_of(record, distances, release=""):
     """A line as a Case, checked."""
     if isinstance(record.get("id"), str):
         record.where += f" ({record['id']})"
     where, nodes = record.where, len(distances)
     demand(record, ALWAYS, nodes)
     setup, call = (Record(record[part], where, part) for part in ("setup", "call"))
-    return Case(record["id"], record["group"], setup, call, record, distances, where)
+    return Case(record["id"], record["group"], setup, call, record, distances, where, release)
 
 
 def demand(record, fields, nodes, needed=True):

@@ -81,6 +81,13 @@ def like(value, attributes, name, right):
     return value
 
 
+def function(value, name, right):
+    """`value`, if it can be called, be it a function, a class or a thing; else a TypeError that says what is right."""
+    if not callable(value):
+        raise TypeError(f"{name} is {shown(value)}; {right}")
+    return value
+
+
 def one_node(number, nodes, name="node"):
     """The number of one of a machine's `nodes` nodes."""
     try:

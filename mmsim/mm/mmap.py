@@ -36,8 +36,13 @@ def insert_vma(k, v):
         task.mmap = v
     task.mmap_cache = v
     if vma.mapping:
-        vma.shared_next = k.mapping[vma.mapping].i_mmap
-        k.mapping[vma.mapping].i_mmap = v
+        first = k.mapping[vma.mapping].i_mmap
+        if first:  # vma_prio_tree_add(): who mapped the file first stays the first that a walk meets
+            vma.shared_next = k.vma[first].shared_next
+            k.vma[first].shared_next = v
+        else:
+            vma.shared_next = 0
+            k.mapping[vma.mapping].i_mmap = v
     if vma.anon_vma:
         anon_vma_link(k, v, vma.anon_vma)
 

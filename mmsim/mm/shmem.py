@@ -6,8 +6,8 @@ from .structs import (
     EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, PG_writeback,
 )
 from .pagemap import add_to_page_cache, file_page, find_get_page, remove_from_page_cache
-from .swap import get_page, lru_cache_add, put_page
-from .swapfile import delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
+from .swap import lru_cache_add, put_page
+from .swapfile import clear_swap_cache_slot, delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
 from .timer import lock_page, unlock_page, wait_on_page
 from .trace import FAULT_SHMEM, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace
@@ -90,7 +90,7 @@ def shmem_take_back(k, m, index, pfn, entry):
 def move_from_swap_cache(k, m, index, pfn, entry):
     """Page `pfn` takes its place in the page cache, and the slot of `entry` in the swap cache is emptied.
 
-    Without patch 2 the page may be stale: the slot then holds another one, which becomes an orphan.
+    Without patch 2 the page may be stale: the slot then holds another one, and is emptied all the same.
     """
     page = k.mem_map[pfn]
     k.file_page[file_page(k, m, index)].entry = 0
@@ -99,19 +99,11 @@ def move_from_swap_cache(k, m, index, pfn, entry):
     if holder == pfn:
         delete_from_swap_cache(k, pfn)
     elif holder:
-        orphan_swap_page(k, holder)
+        clear_swap_cache_slot(k, entry)
+        swap_free(k, entry)
     page.flags |= PG_dirty
     swap_free(k, entry)
     trace(k, SHMEM_MOVED_BACK, pfn, 0, entry)
-
-
-def orphan_swap_page(k, pfn):
-    """The harm that patch 2 prevents: the slot is emptied under a page that goes on believing it is in there."""
-    private = k.mem_map[pfn].private
-    delete_from_swap_cache(k, pfn)
-    k.mem_map[pfn].flags |= PG_swapcache
-    k.mem_map[pfn].private = private
-    get_page(k, pfn)
 
 
 def shmem_fill_hole(k, m, index):

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from ..machine.arguments import like
+from ..machine.arguments import function, like
 from ..machine.errors import MMSimError
 from ..machine.kernel import PID_KERNEL
 from ..mm import structs, trace
@@ -47,7 +47,7 @@ class Race:
     """
 
     def __init__(self, build, actors, patches=7):
-        like(build, "__call__", "build", "it is a function of patches that gives a Kernel")
+        function(build, "build", "it is a function of patches that gives a Kernel")
         like(actors, "__iter__", "actors", "give a list of actors, as in [Fault(), Migrate()]")
         self.build, self.patches = build, patches
         self.kernel = build(patches)

@@ -64,11 +64,11 @@ def read_file_page(caller, k, pfn):  # noqa: ARG001
 
 
 def handle_mm_fault(caller, k, v, address, write):  # noqa: ARG001
-    """Any fault but those on swapped pages and tmpfs, which have points of their own."""
+    """Any fault but those on swapped pages, pages that are moving, and tmpfs, which have points of their own."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     tmpfs = vma.mapping and k.mapping[vma.mapping].fs == structs.FS_TMPFS
-    own = pte.flags & structs.PTE_SWAP or (tmpfs and not pte.flags & structs.PTE_PRESENT)
+    own = pte.flags & (structs.PTE_SWAP | structs.PTE_MIGRATION) or (tmpfs and not pte.flags & structs.PTE_PRESENT)
     return None if own else Point("handle_mm_fault()")
 
 
@@ -109,9 +109,25 @@ def replace_page(caller, k, new, pfn):  # noqa: ARG001
     return Point(f"{who}: {what}", 0, f"{who}: page {pfn} has left its slot, try again later", trace.REPLACED)
 
 
+def unmap_and_replace(caller, k, new, pfn, nr_refs):  # noqa: ARG001
+    """Since 2.6.16 the references are counted again when the page is unmapped, and with the lock of the tree held."""
+    who, what = "migrate_page_remove_references()", f"unmap page {pfn}, test again, page {new} takes its slot"
+    return Point(f"{who}: {what}", 0, f"{who}: page {pfn} is in use or has left its slot", trace.REPLACED)
+
+
+def migrate_page_move_mapping(caller, k, mapping, new, pfn):  # noqa: ARG001
+    """Since 2.6.18: the page is unmapped, a fault finds a migration entry."""
+    return Point(f"migrate_page_move_mapping(): test the references of page {pfn}, page {new} takes its place")
+
+
+def remove_migration_ptes(caller, k, old, new):  # noqa: ARG001
+    """Since 2.6.18: the ptes still have migration entries, and both pages are locked."""
+    return Point(f"remove_migration_ptes(): page {new} is mapped where page {old} was, and unlocked")
+
+
 def migrate_page_copy(caller, k, new, pfn):  # noqa: ARG001
     """The new page is in its place, and has no contents yet."""
-    return Point(f"migrate_page_copy() to page {new}, unlock page {pfn}")
+    return Point(f"migrate_page_copy() to page {new}" + f", unlock page {pfn}" * (not k.change.migration_entries))
 
 
 def release_new_page(caller, k, new, pfn):  # noqa: ARG001
@@ -129,8 +145,8 @@ def putback_lru_pages(caller, k, head):
 POINTS = {
     point.__name__: point for point in (
         lock_page, wait_on_page, try_to_free_pages, read_swap_cache, swap_readpage, read_file_page, handle_mm_fault,
-        lookup_swap_cache, find_get_page, trylock_page, unexpected_references, replace_page, migrate_page_copy,
-        release_new_page, putback_lru_pages,
+        lookup_swap_cache, find_get_page, trylock_page, unexpected_references, replace_page, unmap_and_replace,
+        migrate_page_move_mapping, remove_migration_ptes, migrate_page_copy, release_new_page, putback_lru_pages,
     )
 }  # fmt: skip
 
@@ -149,7 +165,7 @@ TURNS = {
     trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for page {page}",
     trace.BUFFERS_BUSY: "try_to_release_page(): page {page} has busy buffers, try again later",
     trace.PAGEOUT_BUSY: "pageout(): page {page} has a reference too many, try again later",
-    trace.REFERENCES: "migrate_page_remove_references(): page {page} has a reference too many, try again later",
+    trace.REFERENCES: "{who}: page {page} has a reference too many, try again later",
     trace.EVICTED: "swap_page(): page {page} is evicted",
 }
 KEPT = {  # where a migration lets go of the page again; elsewhere it does not matter
@@ -165,6 +181,6 @@ def happened(k, point):
     turns = TURNS | KEPT if let_go else TURNS
     for e in events:
         if e.code in turns:
-            return turns[e.code].format(page=e.page, pass_=e.pass_)
+            return turns[e.code].format(page=e.page, pass_=e.pass_, who=point.what.partition(":")[0])
     missing = point.event and point.event not in [e.code for e in events]
     return point.otherwise if missing or let_go else point.what

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from ..machine.arguments import like, shown, text
+from ..machine.arguments import function, like, shown, text
 from . import plans, report
 from .estimate import refuse
 from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read
@@ -47,8 +47,8 @@ class Scenario:
     """
 
     def __init__(self, name, build, trigger, grid=None):
-        for what, function in (("build", build), ("trigger", trigger)):
-            like(function, "__call__", what, "it is a function")
+        for what, given in (("build", build), ("trigger", trigger)):
+            function(given, what, "it is a function")
         if grid is not None:
             like(grid, "items", "grid", "give {parameter: values}")
         self.name, self.build, self.trigger, self.grid = text(name, "name"), build, trigger, grid or {}

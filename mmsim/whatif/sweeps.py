@@ -15,6 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
 from ..machine.arguments import like, shown, whole
@@ -34,6 +35,9 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
 
     Processes of this machine share the work.  For a cluster of machines, use joblib's dask backend:
     ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``.
+    With ``joblib.parallel_config("sequential")`` all points run in this process, as a debugger needs; one that ends its
+    process then ends all.  So do they where no process can be started (a browser), and for one job where the functions
+    cannot be sent to another process.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     grid : dict, optional
         ``{parameter: values}``; default: the grid of the scenario.
     jobs : int
-        Processes; -1: one for each core, 1: none but this one, so that a point which ends its process ends all.
+        Processes that run points; -1: one for each core.
     progress : bool
         Show a progress bar.
     keep : path, optional
@@ -156,7 +160,10 @@ def run_points(left, jobs):
     first = 1 if many else 0  # compiles what is to be compiled; the others find it on disk
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as begun:
         for part in (left[:first], left[first:]):
-            yield from run_in_processes(dict(enumerate(part)), jobs, Path(begun))
+            if client := getattr(get_active_backend()[0], "client", None):
+                yield from run_on_dask(client, part)
+            else:
+                yield from run_in_processes(dict(enumerate(part)), jobs, Path(begun))
 
 
 def run_in_processes(left, jobs, begun):
@@ -169,25 +176,83 @@ def run_in_processes(left, jobs, begun):
     begun : Path
         A folder in which each point has a file as long as it runs.
     """
+    one = one_process(left, jobs)
 
     def parallel(some):
-        marked = (joblib.delayed(run_marked)(begun / str(n), n, args) for n, args in some)
-        return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(marked)
+        marked = ((begun / str(n), n, args) for n, args in some)
+        if one:
+            return (one(run_marked, *args) for args in marked)
+        calls = (joblib.delayed(run_marked)(*args) for args in marked)
+        return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
     while left:
         try:
             for n, found in parallel([*left.items()]):
                 del left[n]
                 yield found
-        except BrokenProcessPool:  # all that was under way is lost; it runs again, one point at a time
-            for n in [n for n in left if (begun / str(n)).exists()] or [*left]:
+        except BrokenProcessPool as error:  # all that was under way is lost; it runs again, one point at a time
+            under_way = [n for n in left if (begun / str(n)).exists()] or [*left]
+            for n in under_way:
                 args = left.pop(n)
-                try:
-                    ((_, found),) = parallel([(n, args)])
-                except BrokenProcessPool as error:
-                    found = args[1], {"error": how_it_ended(error)}
+                found = args[1], {"error": how_it_ended(error)}
+                if not one or len(under_way) > 1:  # else nothing but this point can be the cause
+                    try:
+                        ((_, found),) = parallel([(n, args)])
+                    except BrokenProcessPool as again:
+                        found = args[1], {"error": how_it_ended(again)}
                 (begun / str(n)).unlink(missing_ok=True)
                 yield found
+
+
+def one_process(left, jobs):
+    """A function that calls another one in a single process beside this one; None where joblib shall see to it.
+
+    joblib starts none for one job, so that a point which ends its process would end this one.
+    """
+    backend, _ = get_active_backend()
+    can = type(backend).__name__ == "LokyBackend" and backend.effective_n_jobs(2) > 1
+    if not can or joblib.effective_n_jobs(jobs) > 1:
+        return None
+    from joblib.executor import get_memmapping_executor  # not there where no process can be started
+    from joblib.externals.loky.backend.reduction import dumps
+
+    try:
+        dumps([*left.values()])
+    except Exception:  # whatever an object of somebody else's raises
+        return None
+
+    def call(function, *args):
+        executor = get_memmapping_executor(1)
+        try:
+            return executor.submit(function, *args).result()
+        except KeyboardInterrupt:
+            executor.terminate(kill_workers=True)
+            raise
+
+    return call
+
+
+def run_on_dask(client, points):
+    """`run_points` on a cluster; dask tries a point whose worker has ended on some others, then gives it up.
+
+    joblib's backend would wait for such a point for ever.  What ran beside it may be given up with it, and runs again.
+    """
+    from distributed import KilledWorker, as_completed
+
+    running = {client.submit(run_point, *args, pure=False): args for args in points}
+    given_up = []
+    for future in as_completed(running):
+        args = running.pop(future)
+        try:
+            yield future.result()
+        except KilledWorker:
+            given_up.append(args)
+    for args in given_up:
+        found = args[1], {"error": "the process of this point has ended: so did each worker of dask that tried it"}
+        if len(given_up) > 1:
+            with contextlib.suppress(KilledWorker):
+                found = client.submit(run_point, *args, pure=False).result()
+        yield found
 
 
 def run_marked(mark, n, args):

@@ -1,0 +1,219 @@
+"""The recorded experiments of 2.6.18 and later whose calls are in words, or whose machine is short of memory."""
+
+import re
+
+from ..machine.policy import Policy
+from .records import FRAMES, SCALE
+from .replay_early import touch
+from .replay_later import FILLED, GROUPS, STATES, policy_of
+
+SETS = r"\{([\d,]+)\}"
+
+
+def numbers(text):
+    return [int(n) for n in text.split(",")]
+
+
+def step(scene, text):
+    """Make one call in words; ValueError for words that are not known."""
+    size, task = scene.size, scene.task
+    flags = "|".join(re.findall(r"MOVE_ALL|MOVE|STRICT", text))
+    if move := re.fullmatch(rf".*migrate_pages {SETS}->{SETS}.*|(?:then )?back {SETS}->{SETS}", text):
+        old, new = (numbers(nodes) for nodes in move.groups() if nodes)
+        scene.ask(scene.caller.migrate_pages, 0 if scene.caller is task else task.pid, old, new)
+    elif move := re.search(r"move_pages all -> (\d)", text):
+        scene.ask(scene.move, [int(move[1])] * size)
+    elif move := re.search(rf"mbind (?:RELATIVE_NODES )?([A-Z]+){SETS}", text):
+        scene.ask(scene.mbind, 0, size, f"MPOL_{move[1]}", numbers(move[2]), flags)
+    elif "mbind(same)" in text:
+        scene.ask(scene.mbind, 0, size, "MPOL_BIND", [1], flags)
+    elif "mbind DEFAULT" in text:
+        scene.ask(scene.mbind, 0, size, "MPOL_DEFAULT", [], flags)
+    else:
+        raise ValueError(f"unknown words: {text!r}")
+
+
+def known(case):
+    """True if every call in the words of a case is understood."""
+    calls = rf"migrate_pages {SETS}->{SETS}|back {SETS}->{SETS}|move_pages all -> \d|mbind [A-Z]+{SETS}"
+    return all(re.search(calls + r"|mbind\(same\)|mbind DEFAULT", text) for text in steps(case))
+
+
+def steps(case):
+    """The calls of a variant, one after another."""
+    placed = r"\(pages[^)]*\)|, (?:caller )?(?:on )?cpu \d|, pages on \d"
+    return re.split(r"; then |, then ", re.sub(placed, "", case.variant))
+
+
+def sequence(scene):
+    """Several calls; `first` notes the answer of the first."""
+    scene.ready()
+    if cpu := re.search(r"cpu (\d)", scene.case.variant):
+        scene.task.run_on(int(cpu[1]))
+    calls = steps(scene.case)
+    for number, text in enumerate(calls):
+        scene.note("after_first_call")  # that is, before the last
+        step(scene, text)
+        if number == 0:
+            scene.facts |= {"first_ret": scene.facts["ret"], "first_errno": scene.facts["errno"]}
+
+
+def fill_node(scene):
+    """Another process fills node 3 until it spills, and frees some again."""
+    how, freed = re.fullmatch(FILLED, scene.setup["node3"]).groups()
+    filler, last = scene.kernel.spawn("filler", node=3), 0
+    stone = filler.mmap(FRAMES[3])
+    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
+        last += 1
+    filler.munmap(stone[last:])
+    if how == "mlocked":
+        filler.mlock(stone[:last])
+    if int(freed):
+        filler.munmap(stone[: min(int(freed) // SCALE, last)])
+
+
+def nodes_used(scene):
+    scene.facts["nodes_used"] = sorted({node for node in scene.facts["after"] if node is not None})
+
+
+def fill(scene):
+    """The task's pages want to go to a full node."""
+    fill_node(scene)
+    scene.ready()
+    name, call = scene.call["name"], scene.call
+    if name.startswith("mbind"):
+        scene.ask(scene.mbind, 0, scene.size, name.removeprefix("mbind "), call["to"], call["flags"])
+    elif name.startswith("cpuset"):
+        cpuset = scene.kernel.cpuset("here", call["from"])
+        cpuset.attach(scene.task)
+        cpuset.memory_migrate = True
+        scene.ask(setattr, cpuset, "mems", call["to"])
+    elif name == "move_pages":
+        scene.ask(scene.move, call["to"] * scene.size)
+    else:
+        scene.ask(scene.task.migrate_pages, 0, call["from"], call["to"])
+    nodes_used(scene)
+
+
+def spill(scene):
+    """As `fill`, few pages, the call in words."""
+    fill_node(scene)
+    scene.ready()
+    step(scene, scene.case.variant)
+    nodes_used(scene)
+
+
+def swap(scene):
+    """Calls on a task of which half, or later all, is swapped out."""
+    variant, task, kernel = scene.case.variant, scene.task, scene.kernel
+    scene.heap = scene.body = task.mmap(scene.size)
+    if "pages 8-15 swapped out" in variant:
+        task.touch(scene.heap[8:], write=True)
+        kernel.reclaim(8, node=0)
+        task.touch(scene.heap[:8], write=True)
+    else:
+        task.touch(scene.heap, write=True)
+    if "VMA policy BIND{1}" in variant:
+        task.mbind(scene.heap, Policy.bind(1))
+    if "read back" in variant:
+        task.touch(scene.heap[8:])
+    text = next(part for part in re.split(r"; |, ", variant) if re.search(r"migrate_pages|mbind|move_pages", part))
+    step(scene, text)
+    scene.facts["after_migrate"] = scene.facts["after"]
+    scene.facts["pagemap_after"] = "".join(state[0].upper() for state in task.pages(scene.body)["state"])
+    if "MADV_PAGEOUT all" in variant:
+        kernel.reclaim(scene.size, node=1)
+        scene.note("after")
+
+
+def swapped_in(scene):
+    """Pages that were swapped out come back under a policy."""
+    scene.ready()
+    task = scene.task
+    if scene.setup["vma_policy"] != "none":
+        task.mbind(scene.heap, policy_of(scene.setup["vma_policy"], scene.setup["vma_policy_nodes"]))
+    scene.kernel.reclaim(scene.size, node=0)
+    scene.note("before")
+    task.run_on(scene.call["cpu"])
+    scene.facts |= {"ret": 0, "errno": "OK", "touch": touch(task, scene.body, False)}
+    scene.note("after")
+
+
+def file_pages(scene):
+    """A file of which the state is in words."""
+    way, shared, touched = STATES[scene.setup["state"]]
+    kernel, task, state, size = scene.kernel, scene.task, scene.setup["state"], scene.size
+    scene.file = kernel.file("file", size, scene.setup["fs"])
+    first = kernel.spawn("first", uid=0)  # who brought the file into the page cache
+    if way == "write(2)" or scene.setup["fs"] == "tmpfs":
+        first.write(scene.file)
+    else:
+        first.touch(first.mmap(size, scene.file, shared=True))
+    first.exit()
+    scene.heap = scene.body = task.mmap(size, scene.file, shared=shared)
+    if touched:
+        task.touch(scene.heap, write=touched == "write")
+    if "second process" in state:
+        scene.partner = kernel.spawn("partner", uid=0)
+        scene.partner_heap = scene.partner.mmap(size, scene.file, shared=True)
+        scene.partner.touch(scene.partner_heap)
+    if "page 0 mlocked" in state:
+        task.mlock(scene.heap[:1])
+    name, call = scene.call["name"], scene.call
+    partner, scene.partner = scene.partner, None  # its addresses are its own
+    if name == "mbind MPOL_BIND":
+        scene.ask(scene.mbind, 0, size, "MPOL_BIND", call["to"], call["flags"])
+    elif name == "move_pages":
+        scene.ask(scene.move, call["to"] * size)
+    else:
+        scene.ask(task.migrate_pages, 0, [0], call["to"])
+    if partner:
+        scene.facts["partner_after"] = partner.placement(scene.partner_heap)
+
+
+def cpuset_in_words(scene):
+    """Calls inside a cpuset, and values of its files."""
+    variant, kernel = scene.case.variant, scene.kernel
+    scene.ready()
+    task, other = scene.task, kernel.spawn("other", uid=scene.caller.uid)
+    base = kernel.cpuset("base", scene.setup["base_cpuset_mems"])
+    base.attach(other if "caller root in cpuset" in variant else task)
+    if re.search(r"cpuset (mems )?\{2,3\}|same mems \(2,3\)", variant):
+        base.mems = [2, 3]
+    if "target" in variant:
+        scene.caller = other
+    if value := re.fullmatch(r"memory_migrate=(\d)", variant):
+        scene.ask(setattr, base, "memory_migrate", value[1] != "0")
+    elif nodes := re.fullmatch(r"mems=([\d,]+)( \(node not online\))?", variant):
+        scene.ask(setattr, base, "mems", numbers(nodes[1]))
+    elif "empty cpuset.mems" in variant:
+        scene.ask(setattr, base, "mems", [])
+    elif "same mems" in variant:
+        base.memory_migrate = True
+        scene.ask(setattr, base, "mems", [2, 3])
+    elif "set_mempolicy BIND{2}" in variant:
+        scene.ask(task.set_mempolicy, Policy.bind(2))
+    elif "RELATIVE_NODES BIND{0}" in variant:
+        scene.ask(scene.mbind, 0, scene.size, "MPOL_BIND|RELATIVE_NODES", [0], "MOVE")
+    else:
+        step(scene, variant.split(": ", 1)[-1])
+
+
+GROUPS |= dict.fromkeys(["fill", "fill_swap", "fill_order"], fill) | {
+    "x_spill": spill, "x_seq": sequence, "x_swap": swapped_in, "x_file": file_pages, "swap": swap,
+    "cpuset_misc": cpuset_in_words,
+}  # fmt: skip
+IN_WORDS = (
+    r"memory_migrate=\d$|mems=[\d,]+|write empty cpuset.mems while|rewrite the same mems|set_mempolicy BIND\{2\}"
+    rf"|RELATIVE_NODES BIND|migrate_pages {SETS}->{SETS}|mbind BIND{SETS} MOVE$|move_pages all -> \d"
+)
+
+
+def not_understood(case):
+    """The words of a variant that are not understood; None if all are."""
+    variant = case.variant
+    if case.group == "cpuset_misc" and ("COW-shared" in variant or not re.search(IN_WORDS, variant)):
+        return f"unknown words: variant={variant!r}"
+    if case.group in ("x_seq", "x_spill") and not known(case):
+        return f"unknown words: variant={variant!r}"
+    return None
