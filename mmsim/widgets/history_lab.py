@@ -119,7 +119,7 @@ class HistoryLab(Plain, W.VBox):
             rows.append(f'<tr{" class=parting" * (i == parting)}><th scope=row>{i + 1}</th>{cells}</tr>')
         head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
         self.parts.value = ("<table class=parts><caption>What happens on each; above the thick line it is the same"
-                            "</caption><colgroup><col style='width:4em'><col><col></colgroup>"
+                            "</caption><colgroup><col style='width:5em'><col><col></colgroup>"
                             f"<tr><th scope=col>event</th>{head}</tr>{''.join(rows)}</table>") * bool(rows)  # fmt: skip
 
     def __repr__(self):
