@@ -62,6 +62,7 @@ def add_run(commands):
         "Run one scenario: a TOML file, or the name of one that ships with mmsim.\n"
         "The exit code is 1 if the run failed, or if a page that was to move did not.",
         "scheduler-moved-my-job --set scale=1/64", "mine.toml --set kernel.patches=3 --set 'machine.memory=8 GB'",
+        "low-swap --set kernel.release=6.1 --set scale=1/64",
         "low-swap --json --plot paths.svg | jq .break_even",
     )  # fmt: skip
     add_scenario(parser, "draw which way the pages took (SVG, PNG or PDF)")
@@ -104,7 +105,7 @@ def run(args):
     from .whatif.sweeps import value_of
 
     once(args, "--set")
-    parameters = {key: value_of(text) for key, text in args.set}
+    parameters = {key: value_of(text, key) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
         result = scenario.run(parameters, anyway=args.anyway)
@@ -113,13 +114,14 @@ def run(args):
     except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
         print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    figures = {name: result.figures[name] for name in scenario.figures}
+    figures = {name: result.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     if args.csv or args.json:
         print_table([parameters | figures], args)
     else:
         print(f"{scenario.name}\n{scenario.question}\n")
+        print(f"{figures['kernel']}; the machine at scale {scenario.plan(parameters).scale:g}\n")
         for name, value in figures.items():
-            if name != "error" and (value or name in ("returned", "break_even")):
+            if name not in ("kernel", "error") and (value or name in ("returned", "break_even")):
                 print(f"{readable(name, value):>16}  {FIGURES[name]}")
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
     if args.plot:
@@ -181,10 +183,10 @@ def sweep(args):
     from .whatif.sweeps import value_of, values_of
 
     once(args, "--grid", "--set")
-    grid = {key: values_of(text) for key, text in args.grid}
+    grid = {key: values_of(text, key) for key, text in args.grid}
     try:
         scenario = whatif.Scenario.load(args.scenario)
-        grid = (grid or scenario.grid) | {key: [value_of(text)] for key, text in args.set}
+        grid = (grid or scenario.grid) | {key: [value_of(text, key)] for key, text in args.set}
         table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
                          seed=args.seed, sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
@@ -198,6 +200,56 @@ def sweep(args):
 
         save(plots.sweep(table), args)
     return int(table["error"].astype(bool).any())
+
+
+def add_history(commands):
+    """``mmsim history SCENARIO``: one scenario, or experiment, on every kernel."""
+    parser = command(
+        commands, "history", history, "one scenario on every kernel, and which change made each difference",
+        "Run one scenario, or one experiment that ships with mmsim (`mmsim history` alone lists them), as V1 and as\n"
+        "each release in which something changed; then find, by leaving them out, which changes made the difference.",
+        "", "'a machine without swap'", "low-swap --set scale=1/1024 --releases 2.6.16,2.6.18,6.1",
+        "mine.toml --csv > facts.csv", "'a heap that was only read' --plot history.svg",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="SCENARIO|EXPERIMENT",
+                        help="a TOML file, a name of `mmsim scenarios`, or an experiment")  # fmt: skip
+    parser.add_argument("--releases", type=lambda text: text.split(","), metavar="A,B,C",
+                        help="only these; V1: the seven patches")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
+                        help="another value for a key of the scenario")  # fmt: skip
+    parser.add_argument("--csv", action="store_true", help="print the facts as CSV: a row a fact, a column a release")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw it (SVG, PNG or PDF)")
+
+
+def history(args):
+    """Print what changed, release by release."""
+    from . import whatif
+    from .experiments.catalogue import EXPERIMENTS
+    from .experiments.history import history as run_history
+    from .whatif.sweeps import value_of
+
+    once(args, "--set")
+    if args.what is None:
+        for name, function in EXPERIMENTS.items():
+            print(f"{name}\n    {function.__doc__}")
+        return 0
+    try:
+        experiment = EXPERIMENTS.get(args.what) or whatif.Scenario.load(args.what)
+        if args.set and args.what in EXPERIMENTS:
+            args.parser.error("--set is for scenarios; an experiment has no keys")
+        told = run_history(experiment, args.releases, **{key: value_of(text, key) for key, text in args.set})
+    except ValueError as error:
+        args.parser.error(str(error))
+    if args.csv:
+        print(told.facts.to_csv(), end="")
+    else:
+        print(f"{args.what}: {told.facts.columns[0]} to {told.facts.columns[-1]}, modelled\n")
+        print(told.summary())
+    if args.plot:
+        from . import plots
+
+        save(plots.history(told), args)
+    return 0
 
 
 def add_scenarios(commands):
@@ -309,4 +361,4 @@ def verify(args):
     return int(len(unexplained) > 0)
 
 
-COMMANDS = [add_run, add_sweep, add_scenarios, add_verify, add_lab]
+COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_lab]
