@@ -45,7 +45,7 @@ site: .venv/.site  ## the lessons with their results, the reference, and a lab i
 	rm -rf build/site build/site-source
 	mkdir -p build/site-source
 	cp -r docs/. notebooks build/site-source
-	cp CHANGELOG.md build/site-source/changes.md
+	cp CHANGELOG.md build/site-source/changelog.md
 	$(BIN)/sphinx-build -W --keep-going -q -b html build/site-source build/site
 	$(BIN)/python docs/lite.py
 

@@ -12,12 +12,6 @@ from pathlib import Path
 from .machine.errors import MMSimError
 from .machine.writing import replacing
 
-WORDS = {
-    "agree": "agree",
-    "differs": "differ, because 2005 does:",
-    "not modelled": "not modelled:",
-    "unexplained": "unexplained",
-}
 CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
 
 
@@ -62,6 +56,7 @@ def add_run(commands):
         "Run one scenario: a TOML file, or the name of one that ships with mmsim.\n"
         "The exit code is 1 if the run failed, or if a page that was to move did not.",
         "scheduler-moved-my-job --set scale=1/64", "mine.toml --set kernel.patches=3 --set 'machine.memory=8 GB'",
+        "low-swap --set kernel.release=6.1 --set scale=1/64",
         "low-swap --json --plot paths.svg | jq .break_even",
     )  # fmt: skip
     add_scenario(parser, "draw which way the pages took (SVG, PNG or PDF)")
@@ -104,7 +99,7 @@ def run(args):
     from .whatif.sweeps import value_of
 
     once(args, "--set")
-    parameters = {key: value_of(text) for key, text in args.set}
+    parameters = {key: value_of(text, key) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
         result = scenario.run(parameters, anyway=args.anyway)
@@ -113,13 +108,14 @@ def run(args):
     except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
         print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    figures = {name: result.figures[name] for name in scenario.figures}
+    figures = {name: result.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     if args.csv or args.json:
         print_table([parameters | figures], args)
     else:
         print(f"{scenario.name}\n{scenario.question}\n")
+        print(f"{figures['kernel']}; the machine at scale {scenario.plan(parameters).scale:g}\n")
         for name, value in figures.items():
-            if name != "error" and (value or name in ("returned", "break_even")):
+            if name not in ("kernel", "error") and (value or name in ("returned", "break_even")):
                 print(f"{readable(name, value):>16}  {FIGURES[name]}")
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
     if args.plot:
@@ -181,10 +177,10 @@ def sweep(args):
     from .whatif.sweeps import value_of, values_of
 
     once(args, "--grid", "--set")
-    grid = {key: values_of(text) for key, text in args.grid}
+    grid = {key: values_of(text, key) for key, text in args.grid}
     try:
         scenario = whatif.Scenario.load(args.scenario)
-        grid = (grid or scenario.grid) | {key: [value_of(text)] for key, text in args.set}
+        grid = (grid or scenario.grid) | {key: [value_of(text, key)] for key, text in args.set}
         table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
                          seed=args.seed, sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
@@ -198,6 +194,56 @@ def sweep(args):
 
         save(plots.sweep(table), args)
     return int(table["error"].astype(bool).any())
+
+
+def add_history(commands):
+    """``mmsim history SCENARIO``: one scenario, or experiment, on every kernel."""
+    parser = command(
+        commands, "history", history, "one scenario on every kernel, and which change made each difference",
+        "Run one scenario, or one experiment that ships with mmsim (`mmsim history` alone lists them), as V1 and as\n"
+        "each release in which something changed; then find, by leaving them out, which changes made the difference.",
+        "", "'a machine without swap'", "low-swap --set scale=1/1024 --releases 2.6.16,2.6.18,6.1",
+        "mine.toml --csv > facts.csv", "'a heap that was only read' --plot history.svg",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="SCENARIO|EXPERIMENT",
+                        help="a TOML file, a name of `mmsim scenarios`, or an experiment")  # fmt: skip
+    parser.add_argument("--releases", type=lambda text: text.split(","), metavar="A,B,C",
+                        help="only these; V1: the seven patches")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
+                        help="another value for a key of the scenario")  # fmt: skip
+    parser.add_argument("--csv", action="store_true", help="print the facts as CSV: a row a fact, a column a release")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw it (SVG, PNG or PDF)")
+
+
+def history(args):
+    """Print what changed, release by release."""
+    from . import whatif
+    from .experiments.catalogue import EXPERIMENTS
+    from .experiments.history import history as run_history
+    from .whatif.sweeps import value_of
+
+    once(args, "--set")
+    if args.what is None:
+        for name, function in EXPERIMENTS.items():
+            print(f"{name}\n    {function.__doc__}")
+        return 0
+    try:
+        experiment = EXPERIMENTS.get(args.what) or whatif.Scenario.load(args.what)
+        if args.set and args.what in EXPERIMENTS:
+            args.parser.error("--set is for scenarios; an experiment has no keys")
+        told = run_history(experiment, args.releases, **{key: value_of(text, key) for key, text in args.set})
+    except ValueError as error:
+        args.parser.error(str(error))
+    if args.csv:
+        print(told.facts.to_csv(), end="")
+    else:
+        print(f"{args.what}: {told.facts.columns[0]} to {told.facts.columns[-1]}, modelled\n")
+        print(told.summary())
+    if args.plot:
+        from . import plots
+
+        save(plots.history(told), args)
+    return 0
 
 
 def add_scenarios(commands):
@@ -268,66 +314,58 @@ def has_display():
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-# -- the recording of a real kernel
+# -- recordings of real kernels
 
 
 def add_verify(commands):
-    """``mmsim verify [FILE]``: replay what a real kernel did."""
+    """``mmsim verify [FILE]``: replay what real kernels did."""
     parser = command(
-        commands, "verify", verify, "replay what a real Linux kernel did, and compare",
-        "Replay recorded experiments on the model with all seven patches. The exit code is 0 if each case agrees,\n"
-        "differs for a named cause, or is not modelled for one; 1 if anything is unexplained.",
-        "", "--cases | less",
+        commands, "verify", verify, "replay what real Linux kernels did, and compare",
+        "Replay recorded experiments on the model as the release that was recorded. The exit code is 0 if each case\n"
+        "is equal, or differs by something that the model is known to lack; 1 if anything is unexplained.",
+        "", "2.6.16", "6.1 --case mp_s0_s2     (with what V1 does, and the changes since)",
+        "mine.jsonl --cases | less",
     )  # fmt: skip
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording; default: Linux 6.1")
-    parser.add_argument("--cases", action="store_true", help="list every case, with what Linux and the model gave")
-    parser.add_argument("--case", metavar="ID", help="show what Linux and the model gave in one case of FILE")
+    parser.add_argument("file", nargs="?", metavar="FILE|RELEASE", help="a recording; default: each that ships")
+    parser.add_argument("--cases", action="store_true", help="list every case, and what differs")
+    parser.add_argument("--case", metavar="ID", help="show what Linux, the model and V1 gave in one case")
 
 
 def verify(args):
-    """Print the verdicts by cause; 1 if a case is unexplained."""
-    if args.file:
-        return verify_file(args)
-    from .experiments import oracle
+    """Print the verdicts on each record, or one case; 1 if any is unexplained."""
+    from .experiments import verify as judge
 
-    try:
-        cases = oracle.table(args.file or oracle.RECORDING)
-    except (OSError, ValueError) as error:
-        args.parser.error(f"FILE: {error}")
-    if args.cases:
-        for row in cases.itertuples():
-            print(f"{row.case}: {row.verdict}" + f" ({row.cause})" * bool(row.cause))
-            print(f"    Linux: {row.linux}" + f"\n    model: {row.model}" * bool(row.model))
-        print()
-    counts = oracle.summary(cases)
-    for verdict, words in WORDS.items():
-        here = counts[counts["verdict"] == verdict]
-        print(f"{here['cases'].sum():4} {words}")
-        for row in here[here["cause"] != ""].itertuples():
-            print(f"     {row.cases:4} {row.cause}" + f"\n          {row.why}" * bool(row.why))
-    unexplained = cases[cases["verdict"] == "unexplained"]
-    for row in unexplained.itertuples():
-        print(f"\n{row.case} ({row.group}): {row.cause or 'no cause applies'}")
-        print(f"    Linux:    {row.linux}\n    expected: {row.expected}\n    model:    {row.model}")
-    return int(len(unexplained) > 0)
+    seen = []
+    for name in [args.file] if args.file else judge.RECORDS:
+        try:
+            verdicts = judge.judge_all(judge.recording(name), args.case)
+        except (OSError, ValueError) as error:
+            args.parser.error(f"FILE: {error}")
+        seen += verdicts
+        if args.case:
+            for it in verdicts:
+                print(f"Linux {it.case.release}")
+                print_case(it)
+            continue
+        print(f"{name}: {len(verdicts)} cases")
+        for it in verdicts * args.cases:
+            print("\n".join(judge.shown(it)))
+        print("\n".join(judge.report(verdicts)), flush=True)
+    if args.case and not seen:
+        args.parser.error(f"--case: {args.file or 'no record'} has no case {args.case!r}")
+    return int(any(it.verdict == "unexplained" for it in seen))
 
 
-def verify_file(args):
-    """The model as the release that a file recorded: the verdicts, or one case; 1 if any is unexplained."""
-    from .experiments import verify
+def print_case(it):
+    """Everything about one case: what Linux, the model and V1 gave, and which changes lie between."""
+    from .experiments import verify as judge
 
-    try:
-        verdicts = verify.judge_all(args.file)
-    except (OSError, ValueError) as error:
-        args.parser.error(f"FILE: {error}")
-    chosen = [it for it in verdicts if it.case.id == args.case]
-    if args.case and not chosen:
-        args.parser.error(f"--case: {args.file} has no case {args.case!r}")
-    for it in chosen or verdicts * args.cases:
-        print("\n".join(verify.shown(it, every=True)))
-    if not chosen:
-        print("\n".join(verify.report(verdicts)))
-    return int(any(it.verdict == "unexplained" for it in verdicts))
+    if it.verdict == "not asked" or "error" in it.model:
+        print("\n".join(judge.shown(it)))
+        return
+    print("\n".join(judge.shown(it, judge.facts_on(it.case, None))))
+    for change in judge.changes_of(it.case):
+        print(f"    since V1: {change.title} ({change.name}, {change.release})")
 
 
-COMMANDS = [add_run, add_sweep, add_scenarios, add_verify, add_lab]
+COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_lab]

@@ -1,7 +1,9 @@
 """What was changed since V1, as data: releases, switches, and what is refused."""
 
 import re
+import runpy
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +93,9 @@ def test_a_saved_machine_is_still_that_kernel(tmp_path):
     assert (loaded.release, loaded.without, loaded.changes) == ("6.1", ("file-ptes",), kernel.changes)
     with pytest.raises(ValueError, match=r"its release is '6\.1', here it is None"):
         boot().restore(loaded.snapshot())
+
+
+def test_the_page_of_changes_is_made_from_them():
+    docs = Path(__file__).parents[1] / "docs"
+    page = runpy.run_path(str(docs / "changes.py"))["page"]()
+    assert page == (docs / "changes.md").read_text(), "CHANGES differ from docs/changes.md: run python docs/changes.py"

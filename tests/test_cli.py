@@ -87,6 +87,10 @@ def test_a_full_disk_leaves_the_figure_that_was_there(capsys, tmp_path, full_dis
         (["run", "low-swap", "--set", "kernel.patches"], "is not KEY=VALUE"),
         (["run", "low-swap", "--set", "kernel.patchs=3"], "did you mean 'patches'?"),
         (["run", "low-swap", "--set", "kernel.patches=8"], "numbered 1 to 7"),
+        (["run", "low-swap", "--set", "kernel.release=6.99"], "the nearest that the model knows is 6.12"),
+        (["history", "lowswap"], "did you mean 'low-swap'?"),
+        (["history", "low-swap", "--releases", "6.99"], "the nearest that the model knows is 6.12"),
+        (["history", "a machine without swap", "--set", "scale=1"], "--set is for scenarios"),
         (["run", "low-swap", "--csv", "--json"], "not allowed with"),
         (["run", "low-swap", *SMALL, "--plot", "paths.xyz"], "--plot paths.xyz"),
         (["sweep", "low-swap", "--grid", "kernel.patchs=3,4"], "did you mean 'patches'?"),
@@ -106,7 +110,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys, argv, said):
     assert said in err
 
 
-@pytest.mark.parametrize("command", ["run", "sweep", "scenarios", "verify", "lab"])
+@pytest.mark.parametrize("command", ["run", "sweep", "history", "scenarios", "verify", "lab"])
 def test_help_has_examples(capsys, command):
     code, out, _ = outcome(capsys, command, "--help")
     assert code == 0
@@ -247,3 +251,28 @@ def test_the_module_is_the_command():
     done = subprocess.run([sys.executable, "-m", "mmsim", "scenarios"], capture_output=True, text=True, check=True,
                           cwd=Path(__file__).parent)  # fmt: skip
     assert "low-swap" in done.stdout
+
+
+def test_run_and_sweep_name_the_kernel_that_answered(capsys):
+    assert "Linux 5.10, modelled; the machine at scale" in outcome(
+        capsys, "run", "low-swap", *SMALL, "--set", "kernel.release=5.10")[1]  # fmt: skip
+    grid = ["--grid", "kernel.release=V1,2.6.18,5.10", "--csv", "--jobs", 1]
+    table = pd.read_csv(io.StringIO(outcome(capsys, "sweep", "low-swap", *SMALL, *grid)[1]), dtype=str)
+    assert table["kernel.release"].tolist() == ["V1", "2.6.18", "5.10"]
+    assert table["kernel"].tolist()[1:] == ["Linux 2.6.18, modelled", "Linux 5.10, modelled"]
+
+
+def test_history_names_the_change_at_each_border(capsys, tmp_path):
+    code, out, err = outcome(capsys, "history", "a machine without swap", "--plot", tmp_path / "h.svg")
+    assert (code, err) == (0, "")
+    assert re.search(r"2\.6\.18 +4 +migration-entries", out)
+    assert "migration-entries" in (tmp_path / "h.svg").read_text()
+    csv = outcome(capsys, "history", "low-swap", *SMALL, "--releases", "V1,2.6.18", "--csv")[1]
+    table = pd.read_csv(io.StringIO(csv), index_col=0)
+    assert table.loc["faults"].astype(float).tolist() == [512, 0]
+
+
+def test_history_alone_lists_the_experiments(capsys):
+    code, out, _ = outcome(capsys, "history")
+    assert code == 0
+    assert "a heap that was only read" in out

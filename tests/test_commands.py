@@ -49,7 +49,7 @@ def shown(text):
     """The commands in a text: lines of blocks of shell, and commands between backticks."""
     blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    begin = r"make [a-z]|bash |\.venv/bin/|python -m|mmsim (?:run|sweep|verify|scenarios|lab)\b"
+    begin = r"make [a-z]|bash |\.venv/bin/|python -m|mmsim (?:run|sweep|history|verify|scenarios|lab)\b"
     lines += re.findall(rf"`((?:{begin})[^`\n]*)`", text)
     commands = (re.sub(r"\s+#.*", "", line).strip().removeprefix(".venv/bin/mmsim") for line in lines)
     return {f"mmsim{c}" if c.startswith(" ") else c for c in (c.removeprefix("$ ") for c in commands) if c}

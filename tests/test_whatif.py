@@ -229,7 +229,7 @@ def test_the_figures_that_a_file_asks_for(tmp_path):
     text = (mmsim.whatif.scenario.SHIPPED / "low-swap.toml").read_text()
     file.write_text(text.replace("[grid]", '[report]\nfigures = ["direct", "break_even"]\n\n[grid]'))
     table = mmsim.sweep(file, {"scale": ["1/4096"]}, jobs=1, progress=False)
-    assert list(table.columns) == ["scale", "direct", "break_even", "error"]
+    assert list(table.columns) == ["scale", "kernel", "direct", "break_even", "error"]  # whose answer it is, always
 
 
 def test_whatever_can_be_called_will_do_for_a_function():

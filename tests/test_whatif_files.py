@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from mmsim import Scenario
+from mmsim import Scenario, history, sweep
 from mmsim.whatif import ScenarioError, scenarios
 from mmsim.whatif.scenario import SHIPPED, check
 from mmsim.whatif.schema import SCENARIO, Table, Tables
@@ -107,6 +107,11 @@ MISTAKES = [
     # the kernel
     ("patches = 7", "patches = 8", "kernel.patches is 8", "numbered 1 to 7"),
     ("patches = 7", "patches = [1, 4]", r"kernel.patches is \[1, 4\]", "needs patch 3, which is missing"),
+    ("patches = 7", 'release = "6.99"', "kernel.release is '6.99'", "the nearest that the model knows is 6.12"),
+    ("patches = 7", "release = 6.1", "kernel.release is 6.1", "it is text"),
+    ("patches = 7", 'patches = 3\nrelease = "6.1"', "kernel: patches is", "release 6.1 has its own"),
+    ("patches = 7", 'release = "6.1"\nwithout = "file-pte"', "kernel: without", "did you mean 'file-ptes'?"),
+    ("patches = 7", 'without = "file-ptes"', "kernel: without", "name a release"),
     ("patches = 7", 'patches = "all"', "kernel.patches is 'all'", r"an int from 0 to 7"),
     ('swap = "1 MB"', 'swap = "-1 MB"', "kernel.swap is '-1 MB'", "a number of pages, or a text"),
     ('costs = "two-socket"', 'costs = "twosocket"', "kernel.costs.preset is 'twosocket'", "two-socket"),
@@ -356,3 +361,31 @@ def test_a_plan_becomes_a_machine(tmp_path):
     assert run.figures["not collected"] == 8  # what is locked
     frames = {pfn for name in ("job", "job/1", "job/2") for pfn in tasks[name].pages()["pfn"]}
     assert len(frames) == 256 + 16 + 2 * (64 + 4)  # a quarter is copied, also of a file that is mapped privately
+
+
+def test_a_file_names_its_kernel_and_the_answer_does_too(tmp_path):
+    scenario = load(tmp_path, GOOD.replace("patches = 7", 'release = "6.1"\nwithout = ["file-ptes"]'))
+    run = scenario.run()
+    assert run.figures["kernel"] == "Linux 6.1, modelled, without file-ptes"
+    assert (run.kernel.release, run.kernel.without) == ("6.1", ("file-ptes",))
+    for patches, name in ((7, "1-7"), ([1, 3, 4], "1,3-4"), (0, "none")):
+        assert load(tmp_path, GOOD).run({"kernel.patches": patches}).figures["kernel"] == (
+            f"V1 on 2.6.14-rc5-mm1, patches {name}")  # fmt: skip
+
+
+def test_a_grid_of_releases(tmp_path):
+    grid = {"kernel.release": ["V1", "2.6.16", "6.1"]}
+    table = sweep(load(tmp_path, GOOD + '[report]\nfigures = "direct"\n'), grid, 1, progress=False)
+    assert list(table.columns) == ["kernel.release", "kernel", "direct", "error"]
+    assert table["kernel"].tolist() == [
+        "V1 on 2.6.14-rc5-mm1, patches 1-7", "Linux 2.6.16, modelled", "Linux 6.1, modelled"]  # fmt: skip
+    assert (table["error"] == "").all()
+
+
+def test_a_history_of_a_file(tmp_path):
+    told = history(load(tmp_path, GOOD), ["2.6.14", "V1", "2.6.17", "2.6.18"])
+    assert told.facts.loc["ends with", "2.6.14"] == "-ENOSYS"
+    assert told.facts.loc["faults"].tolist()[1:] == [272, 272, 0]
+    faults = told.changed[(told.changed["fact"] == "faults") & (told.changed["release"] == "2.6.18")]
+    assert faults["change"].tolist() == ["migration-entries"]
+    assert "kernel" not in told.facts.index

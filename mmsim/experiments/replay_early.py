@@ -8,7 +8,6 @@ import re
 from collections import Counter
 
 from ..machine.errors import ERRNO_NAMES
-from ..machine.kernel import Kernel
 from ..machine.policy import Policy
 from ..machine.results import file_frames
 from ..machine.topology import Topology
@@ -141,7 +140,7 @@ def policy_of(mode, nodes):
 
 
 def replay(case, kernel):
-    """The facts of a case on a machine that `machine` made, named as the record names them."""
+    """The facts of a case on a machine as `machine` has it, named as the record names them."""
     scene = Scene(case, kernel)
     if "node3" in case.setup:
         scene.fill()
@@ -158,11 +157,11 @@ def replay(case, kernel):
     return scene.facts
 
 
-def machine(case, **release):
-    """The machine of a case: the recorded one 128 times smaller, with its swap device."""
+def machine(case):
+    """What to boot for a case, for Kernel(): the recorded machine 128 times smaller, with its swap device."""
     asked = case.setup.get("swap_slots_asked", -1)
     slots = 0 if case.setup.get("swap") == "off" else SLOTS if asked < 0 else asked
-    return Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=slots, trace=False, **release)
+    return {"topology": Topology.from_matrix(case.distances, FRAMES), "swap_slots": slots, "trace": False}
 
 
 class Scene:

@@ -7,7 +7,6 @@ import re
 from contextlib import suppress
 
 from ..machine.errors import ERRNO_NAMES
-from ..machine.kernel import Kernel
 from ..machine.policy import Policy
 from ..machine.topology import Topology
 from .records import FRAMES, SCALE
@@ -34,7 +33,7 @@ STATES = {  # of x_file: how the file's pages come (write(2) or read), shared, w
 }
 CALLERS = {
     "uid0(all caps)": {"uid": 0}, "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
-    "uid1000(no caps)": {"uid": 1000},
+    "uid1000(no caps)": {"uid": 1000}, "uid1000": {"uid": 1000},  # as our own recorder calls it
     "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
     "uid1000+CAP_SYS_PTRACE": {"uid": 1000, "caps": ("CAP_SYS_PTRACE",)},
 }  # fmt: skip
@@ -147,11 +146,11 @@ def policy_of(mode, nodes):
     return getattr(Policy, name)(nodes[0] if name == "preferred" and nodes else nodes or (), **words)
 
 
-def machine(case, **release):
-    """The machine of a case: the recorded one 128 times smaller."""
+def machine(case):
+    """What to boot for a case, for Kernel(): the recorded machine 128 times smaller."""
     slots = 0 if case.setup.get("swap") == 0 else 4096
     frames = FRAMES if len(case.distances) == len(FRAMES) else FRAMES[0]
-    return Kernel(Topology.from_matrix(case.distances, frames), swap_slots=slots, trace=False, **release)
+    return {"topology": Topology.from_matrix(case.distances, frames), "swap_slots": slots, "trace": False}
 
 
 def replay(case, kernel):

@@ -200,8 +200,6 @@ def cpuset_in_words(scene):
 
 def unified(scene):
     """A write to cpuset.mems in the unified hierarchy: of the task's cpuset, or of the one above it."""
-    if not scene.case.variant:
-        return cpuset_change(scene)
     own, above, mems = UNIFIED[scene.case.variant]
     scene.setup = scene.setup | {"unfaulted_tail": 4}  # no word says so
     scene.ready()
@@ -214,7 +212,8 @@ def unified(scene):
 
 GROUPS |= dict.fromkeys(["fill", "fill_swap", "fill_order"], fill) | {
     "x_spill": spill, "x_seq": sequence, "x_swap": swapped_in, "x_file": file_pages, "swap": swap,
-    "cpuset_misc": cpuset_in_words, "cpuset_v2": unified,
+    "cpuset_misc": cpuset_in_words,
+    "cpuset_v2": lambda scene: unified(scene) if scene.case.variant else cpuset_change(scene),
 }  # fmt: skip
 UNIFIED = {  # nodes of the task's cpuset, which has a parent with all: does the parent, too, get others, and which
     "parent cpuset.mems 0-3 -> 0-1 while the child cgroup (mems 2-3) holds the task": ("2-3", True, "0-1"),

@@ -6,12 +6,25 @@ unexplained.
 """
 
 import re
+from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from ..machine.changes import NEWEST, known_release, order
+from ..machine.kernel import Kernel
 from . import replay_early, replay_later, replay_words
+from .history import which_change
 from .records import RecordError, check, read
 
+ROOM = Path(__file__).with_name("recorded")  # in an installed package
+if not ROOM.exists():
+    ROOM = Path(__file__).parents[2] / "tests/oracle"
+RECORDS = {
+    release: ROOM / f"linux-{release}.jsonl{'' if release == '6.1' else '.gz'}"
+    for release in ("2.6.16-rc1", "2.6.16", "2.6.18", "6.1", "6.12")
+}
 EARLY = ("2.6.16-rc1", "2.6.16")
 VERDICTS = ("equal", "differ", "not asked", "unexplained")
 
@@ -97,28 +110,50 @@ def judge(case):
     check(case)
     release = known_release(case.release)
     early = release in EARLY
-    replay = replay_early if early else replay_later
-    why = replay.not_asked(case) or (None if early else replay_words.not_understood(case))
+    why = replay_of(case).not_asked(case) or (None if early else replay_words.not_understood(case))
     if why:
         return Verdict(case, "not asked", why, {}, {})
     linux = early_facts(case) if early else later_facts(case)
-    try:
-        model = replay.replay(case, replay.machine(case, release=release))
-    except RecordError:
-        raise
-    except Exception as error:  # whatever goes wrong in the model is a finding, not the end of the table
-        model = {"error": f"{type(error).__name__}: {error}"}
-    if "nodes_used" in linux:
-        after = model.get("after", [])
-        model["nodes_used"] = sorted({node for node in after if node is not None})
-        if early and "state_after_call" in model:
-            model["nodes_used"] = [node for node, n in enumerate(model["state_after_call"]["mapped"]) if n]
+    model = facts_on(case, release)
     wrong = set(differing(linux, model))
     lacks = [it for it in LACKS if order(it.first) <= order(release) <= order(it.last) and it.applies(case)]
     named = [it for it in lacks if wrong & it.facts]
     verdict = "unexplained" if wrong.difference(*(it.facts for it in named)) else "differ" if wrong else "equal"
     why = "; ".join(it.what for it in named) if verdict == "differ" else ""
     return Verdict(case, verdict, why, linux, model)
+
+
+def replay_of(case):
+    """The module that knows the words of a record."""
+    return replay_early if known_release(case.release) in EARLY else replay_later
+
+
+def facts_on(case, release):
+    """The facts of a case on the model of any release; None: V1.  An "error" is among them if it ends with one."""
+    replay = replay_of(case)
+    try:
+        model = replay.replay(case, Kernel(release=release, **replay.machine(case)))
+    except RecordError:
+        raise
+    except Exception as error:  # whatever goes wrong in the model is a finding, not the end of the table
+        return {"error": f"{type(error).__name__}: {error}"}
+    if "state_after_call" in model:
+        model["nodes_used"] = [node for node, n in enumerate(model["state_after_call"]["mapped"]) if n]
+    else:
+        model["nodes_used"] = sorted({node for node in model["after"] if node is not None})
+    return model
+
+
+def changes_of(case):
+    """The changes between V1 and the record's release that make the recorded facts of a case, found by running."""
+    replay, recorded = replay_of(case), judge(case).linux
+
+    def experiment(kernel):
+        facts = replay.replay(case, kernel)
+        return {name: {key: facts[name][key] for key in fact} if isinstance(fact, dict) else facts[name]
+                for name, fact in recorded.items() if name in facts}  # fmt: skip
+
+    return which_change(experiment, None, known_release(case.release), **replay.machine(case))
 
 
 def differing(linux, model):
@@ -132,36 +167,53 @@ def same(fact, other):
     return fact == other
 
 
-def judge_all(path):
-    """The Verdicts of all cases of a record; RecordError names the line of one that says what cannot be."""
-    return [judge(case) for case in read(path)]
+def recording(name):
+    """The file of a record that ships with mmsim, by its release; any other name is a path."""
+    return RECORDS.get(name, name)
+
+
+def judge_all(path, name=None):
+    """The Verdicts of all cases of a record, or of those called `name`; RecordError if one says what cannot be."""
+    return [judge(case) for case in read(path) if name in (None, case.id)]
+
+
+def summary(verdicts):
+    """How many cases have each verdict, and why: a table with verdict, why and cases."""
+    counts = Counter((it.verdict, it.why.split(": variant")[0]) for it in verdicts)
+    order_of = sorted(counts, key=lambda each: (VERDICTS.index(each[0]), -counts[each], each[1]))
+    return pd.DataFrame([(*each, counts[each]) for each in order_of], columns=["verdict", "why", "cases"])
 
 
 def report(verdicts):
     """The lines that `mmsim verify` prints: how many of each verdict, and why."""
-    lines = []
+    lines, table = [], summary(verdicts)
     for verdict in VERDICTS:
-        here = [it for it in verdicts if it.verdict == verdict]
-        lines.append(f"{len(here):4} {verdict}")
-        reasons = {}
-        for it in here:
-            reasons.setdefault(it.why.split(":")[0] if verdict == "not asked" else it.why, []).append(it)
-        lines += [f"     {len(some):4} {why}" for why, some in sorted(reasons.items()) if why]
+        here = table[table["verdict"] == verdict]
+        lines.append(f"{here['cases'].sum():4} {verdict}")
+        lines += [f"     {row.cases:4} {row.why}" for row in here.itertuples() if row.why]
     for it in verdicts:
         if it.verdict == "unexplained":
             lines += ["", *shown(it)]
     return lines
 
 
-def shown(it, every=False):
-    """A case in words: the facts that differ, or all, of Linux and the model."""
-    names = list(it.linux) if every else differing(it.linux, it.model)
+def shown(it, v1=None):
+    """A case in words: the facts that differ; with those of V1, every one, and V1's beside."""
     lines = [f"{it.case.id} ({it.case.group}): {it.verdict}" + f", {it.why}" * bool(it.why)]
     if "error" in it.model:
         return [*lines, f"    model: {it.model['error']}"]
-    for name in names:
-        lines += [f"    {name}", f"        Linux: {it.linux[name]}", f"        model: {it.model.get(name)}"]
+    for name in differing(it.linux, it.model) if v1 is None else it.linux:
+        model = it.model.get(name)
+        lines += [f"    {name}", f"        Linux: {it.linux[name]}", f"        model: {alike(model, it.linux[name])}"]
+        if v1 is not None:
+            lines += [f"        V1:    {alike(v1.get(name, v1.get('error')), it.linux[name])}"]
     return lines
+
+
+def alike(fact, recorded):
+    """Of a group of facts those that are recorded."""
+    both = isinstance(fact, dict) and isinstance(recorded, dict)
+    return {key: fact.get(key) for key in recorded} if both else fact
 
 
 PLACES = ("before", "after", "partner_before", "partner_after", "after_touch_tail", "after_write_touch_all",

@@ -396,6 +396,8 @@ def parse_release(release, without=()):
     """
     from .arguments import shown, text, words  # here, as this file is read where there is no numpy
 
+    if isinstance(release, Release):  # somebody has chosen switch by switch: history() does
+        return release
     names = {c.name: c for c in CHANGES}
     without = words(without, "without")
     for name in without:

@@ -33,7 +33,7 @@ def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
     """
     like(table, "columns", "table", "give the table that mmsim.sweep() returned")
     x, others = parameters(table, x)
-    if y not in FIGURES or y not in table:
+    if y not in FIGURES or y == "kernel" or y not in table:
         raise ValueError(f"y is {y!r}; it is a figure of the table, as 'break_even', 'migration_ns' or 'direct'")
     values, say = crossed(table, x, others, y), sayer(y)
     heat = len(values) > len(LINES) if heat is None else heat

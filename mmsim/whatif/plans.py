@@ -7,7 +7,7 @@ from ..machine.kernel import Kernel
 def build(plan):
     """The machine of a plan, with everything on it."""
     kernel = Kernel(plan.machine, plan.kernel.config, plan.kernel.patches, plan.kernel.swap, plan.kernel.costs,
-                    compiled=plan.kernel.compiled, trace=False)  # fmt: skip
+                    compiled=plan.kernel.compiled, trace=plan.kernel.trace, release=plan.kernel.release)  # fmt: skip
     sets = {}
     for one in plan.cpuset:
         sets[one.name] = kernel.cpuset(one.name, one.mems, one.memory_migrate, sets.get(one.parent))

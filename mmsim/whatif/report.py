@@ -8,9 +8,11 @@ import numpy as np
 
 from ..mm import structs
 from ..mm.trace import PATHS
+from ..machine.policy import format_nodes
 from ..machine.results import out_of_use
 
 FIGURES = {
+    "kernel": "the kernel that answered",
     "in_use": "pages that the tasks were using",
     "returned": "what the system call returned, summed",
     **{path: f"pages that ended as {path!r}" for path in PATHS[1:]},
@@ -68,7 +70,7 @@ def measure(kernel, trigger, tasks):
     after, _ = access(kernel, parts)
     saved, counted = before - after, kernel.vmstat() - counters
     figures = {
-        "in_use": pages, "returned": sum(m.returned or 0 for m in migrations),
+        "kernel": answered_by(kernel), "in_use": pages, "returned": sum(m.returned or 0 for m in migrations),
         **{path: sum(int(m.paths.get(path, 0)) for m in migrations) for path in PATHS[1:]},
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
         "faults": faults, "faults_ns": first - after, "swap_written": int(counted["swap_write"]),
@@ -79,6 +81,13 @@ def measure(kernel, trigger, tasks):
         "error": error,
     }  # fmt: skip
     return Run(figures, kernel, migrations)
+
+
+def answered_by(kernel):
+    """The kernel whose answer this is: 'Linux 6.1, modelled', or 'V1 on 2.6.14-rc5-mm1, patches 1-7'."""
+    if kernel.release is None:
+        return f"{kernel.spoken}, patches {format_nodes(sum(1 << n for n in kernel.patches)) or 'none'}"
+    return f"{kernel.spoken}, modelled" + f", without {', '.join(kernel.without)}" * bool(kernel.without)
 
 
 def in_use(kernel, task):

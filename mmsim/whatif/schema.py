@@ -11,10 +11,11 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from ..machine.arguments import words
 from ..machine.config import Config, Costs
 from ..machine.file import FS_NAMES
 from ..mm.structs import MAX_NODES
-from ..machine.changes import parse_patches
+from ..machine.changes import V1, parse_patches, parse_release
 from ..machine.policy import MODES, Policy, parse_nodes
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import MOST_FRAMES, Topology
@@ -257,6 +258,10 @@ def area(value, world):
     return named(f"task.{world['trigger.mbind.task']}.memory")(value, world)
 
 
+def release(value, _):
+    return None if value in ("V1", V1) else parse_release(value)
+
+
 def figures(value, world):
     return [one_of(FIGURES)(one, world) for one in (value if isinstance(value, list) else [value])]
 
@@ -280,6 +285,14 @@ def make_machine(preset, nodes, remote, distances, memory):
         return Topology.uniform(nodes, memory, remote) if nodes else Topology.from_matrix(distances, memory)
     except ValueError as error:
         raise ValueError(str(error).replace("frames", "memory", 1)) from None  # as the key is called here
+
+
+def make_kernel(patches, release, without, **others):
+    if release and patches != V1.patches:
+        raise ValueError(f"patches is {sorted(patches)}, but release {release.name} has its own: give one of them")
+    if without:
+        release = parse_release(release and release.name, without)
+    return SimpleNamespace(patches=patches, release=release, **others)
 
 
 def make_costs(preset, **changed):
@@ -311,11 +324,14 @@ CONFIG = Table({option: Key(flag, on) for option, on in vars(Config()).items()},
 
 KERNEL = Table({
     "patches": Key(lambda value, _: parse_patches(value), parse_patches(7)),  # the first n, or a list of them
+    "release": Key(release),  # the Linux that answers, as a text: "2.6.18", "6.1"; left out, or "V1": the series itself
+    "without": Key(lambda value, _: words(value, "without"), ()),  # changes that this release is to do without
     "swap": Key(size, 1024),
     "costs": Key(COSTS),  # a preset, or a table of some costs in ns
     "config": Key(CONFIG),
+    "trace": Key(flag, False),  # keep what happens, the last 65,536 events: for small machines
     "compiled": Key(flag),  # left out: Kernel decides by size
-})  # fmt: skip
+}, make_kernel)  # fmt: skip
 
 CPUSET = Table({
     "name": Key(name, REQUIRED),

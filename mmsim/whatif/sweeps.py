@@ -25,6 +25,7 @@ from .estimate import refuse
 from .kept import Log
 from .scenario import Scenario, ScenarioError
 
+RELEASE = "kernel.release"
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
 
 
@@ -103,18 +104,20 @@ def listed(values):
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
-def value_of(text):
-    """A value as TOML has it; what is none is a text."""
+def value_of(text, key=""):
+    """A value as TOML has it; what is none is a text, and so is a release, of which 5.10 is not 5.1."""
+    if key == RELEASE:
+        return text.strip().strip("\"'")
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text.strip()
 
 
-def values_of(text):
+def values_of(text, key=""):
     """The values of 'a,b,c'; a list among them stands in brackets, as in TOML."""
-    values = value_of(f"[{text}]")
-    return values if isinstance(values, list) else [value_of(part) for part in text.split(",")]
+    values = text if key == RELEASE else value_of(f"[{text}]")
+    return values if isinstance(values, list) else [value_of(part, key) for part in text.split(",")]
 
 
 def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
@@ -290,5 +293,6 @@ def table(scenario, todo, done):
         for key in todo if key in done
     ]  # fmt: skip
     parameters = list(next(iter(todo.values())))
-    columns = [*parameters, *(figure for figure in scenario.figures if figure != "error"), "error"]
+    figures = [figure for figure in scenario.figures if figure not in ("kernel", "error")]
+    columns = [*parameters, "kernel", *figures, "error"]  # whose answer it is, whatever figures are asked for
     return pd.DataFrame(found).reindex(columns=columns)

@@ -1,8 +1,9 @@
 """Widgets to look at a machine and to step through what it does."""
 
 from .config_matrix import ConfigMatrix
+from .history_lab import HistoryLab
 from .lab import MigrationLab
 from .race_player import RacePlayer
 from .sweep import Sweep
 
-__all__ = ["ConfigMatrix", "MigrationLab", "RacePlayer", "Sweep"]
+__all__ = ["ConfigMatrix", "HistoryLab", "MigrationLab", "RacePlayer", "Sweep"]

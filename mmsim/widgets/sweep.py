@@ -15,7 +15,7 @@ from .stage import Range
 
 ACCESSES = [m * 10**e for e in range(6) for m in (1, 2, 5)]  # what the slider offers
 HEAT = {"lines or map": None, "lines": False, "map": True}
-NUMBERS = [name for name in FIGURES if name != "error"]
+NUMBERS = [name for name in FIGURES if name not in ("kernel", "error")]
 
 
 class Sweep(Plain, W.VBox):
@@ -61,7 +61,7 @@ class Sweep(Plain, W.VBox):
     @property
     def grid(self):
         """What the fields say."""
-        return {key: values_of(field.value) for key, field in self.fields.items()}
+        return {key: values_of(field.value, key) for key, field in self.fields.items()}
 
     def run(self):
         """Run every combination: in a notebook while everything else goes on, elsewhere until it is done."""
@@ -117,7 +117,7 @@ class Sweep(Plain, W.VBox):
         )
         ax = plots.sweep(self.table, y=y, accesses=accesses, heat=HEAT[self.kind.value])
         self.picture.value = Picture(ax)._repr_html_()
-        columns = dict.fromkeys([*self.fields, y, "access_before", "access_after", "break_even"])
+        columns = dict.fromkeys([*self.fields, "kernel", y, "access_before", "access_after", "break_even"])
         shown = self.table[[*columns, *["error"] * bool(failed)]]
         markup = shown.to_html(index=False, border=0, float_format=lambda v: f"{v:,.4g}", na_rep="")
         self.rows.value = markup.replace(">inf<", ">never<")
