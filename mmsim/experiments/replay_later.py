@@ -180,7 +180,8 @@ class Scene:
 
     def policies(self):
         """Give vma and task the policies of the setup; the recorder went on without one that the kernel refused."""
-        for owner, give in (("vma", lambda policy: self.task.mbind(self.heap, policy)), ("task", self.task.set_mempolicy)):
+        calls = {"vma": lambda policy: self.task.mbind(self.heap, policy), "task": self.task.set_mempolicy}
+        for owner, give in calls.items():
             mode = self.setup.get(f"{owner}_policy", "none")
             if mode != "none":
                 with suppress(OSError):
