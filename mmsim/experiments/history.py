@@ -223,7 +223,7 @@ class Watching(Kernel):
     """A Kernel that notes which switches somebody looks at: on the others, what happens cannot depend."""
 
     def __init__(self, *args, **given):
-        self.seen = set()
+        self.seen = {"zonelists-take-turns"}  # boot looks at it, before anybody can watch
         super().__init__(*args, **given)
         if self.compiled:  # nobody sees what compiled code looks at
             self.seen.update(c.name for c in CHANGES)
