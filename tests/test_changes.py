@@ -45,6 +45,7 @@ def test_a_release_has_every_change_up_to_it():
 def test_what_was_taken_back_is_not_there():
     assert "no-zero-page" in boot(release="2.6.31").changes
     assert "no-zero-page" not in boot(release="2.6.32").changes
+    assert "empty-mems-refused" not in boot(release="2.6.24").changes
     assert "no-swap-no-migration" not in boot(release="2.6.18").changes
     kernel = boot(release="4.16", without=["targets-clipped"])
     assert "absent-target" in kernel.changes

@@ -231,3 +231,8 @@ def test_facts_that_are_always_0_are_not_drawn():
 def test_a_figure_of_something_else_is_refused():
     with pytest.raises(TypeError, match=r"told is 3; give what mmsim.history\(\) returned"):
         plots.history(3)
+
+
+def test_of_two_pairs_the_one_on_which_less_hangs_is_named():
+    found = which_change(EXPERIMENTS["locked memory of one's own"], "2.6.16-rc1", "6.12")
+    assert [change.name for change in found] == ["locked-vmas-move", "failures-counted"]

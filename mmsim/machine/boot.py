@@ -59,10 +59,12 @@ def boot_tables(topology, config, release, slots, costs, events):
 def zonelists(topology, release):
     """The zonelist of each node, and the ascending one; nodes without memory, which have none to give, stand behind.
 
-    Of nodes that are equally far V1's model takes the lower number first; a release does as Linux always has.
+    Of nodes that are equally far the model of V1 takes the lower number first; a release does as Linux always has.
     """
     every = range(topology.nodes)
-    lists = build_zonelists(topology) if release.name else [topology.zonelist(node) for node in every]
+    lists = [topology.zonelist(node) for node in every]
+    if "zonelists-take-turns" in release.changes:
+        lists = build_zonelists(topology)
     return np.array([[*nodes, *(n for n in every if n not in nodes)] for nodes in lists] + [[*every]], np.int32)
 
 

@@ -140,6 +140,21 @@ CHANGES = (
         "cpuset: migrate all tasks in cpuset at once",
     ),
     Change(
+        "absent-mems-dropped", "2.6.16", "Absent nodes in cpuset.mems are dropped", ("update_nodemask",),
+        "-EINVAL (so the model of V1 has it)", "they are left out", "37340746a66, what it says of the time before",
+        ends="cpuset-files-strict",
+    ),
+    Change(
+        "empty-mems-refused", "2.6.16", "An empty cpuset.mems is not understood", ("update_nodemask",),
+        "-ENOSPC where the cpuset has tasks (so the model of V1 has it)", "-EINVAL",
+        "nodelist_parse() fails on an empty mask", ends="2.6.24",
+    ),
+    Change(
+        "zonelists-take-turns", "2.6.16", "Nodes that are equally far take turns", ("build_zonelists",),
+        "they stand by number in each zonelist (so the model of V1 has it; Linux of that day took turns, too)",
+        "the first of them is another one for the next node", "find_next_best_node() of mm/page_alloc.c",
+    ),
+    Change(
         "pageout-keeps-mapped", "2.6.16", "A dirty page that is mapped is not written", ("pageout",),
         "V1 had this slip, and the model corrects it: ptes are allowed for",
         "a page without a method that is dirty and still mapped is kept, and tried again in vain",
@@ -205,10 +220,6 @@ CHANGES = (
     Change(
         "no-zero-page", "2.6.24", "No zero page", ("do_anonymous_page",),
         "a read fault maps the zero page", "it gets a frame of its own", "557ed1fa262", ends="2.6.32",
-    ),
-    Change(
-        "empty-mems", "2.6.24", "An empty cpuset.mems is understood", ("update_nodemask",),
-        "-EINVAL", "-ENOSPC where it has tasks", "nodelist_parse() fails on an empty mask",
     ),
     Change(
         "address-of-the-page", "2.6.24", "mbind(2) finds the vma of each page", ("new_vma_page",),

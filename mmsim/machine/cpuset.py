@@ -1,6 +1,6 @@
 """CpuSet: a group of tasks that is confined to some nodes (trigger C)."""
 
-from .arguments import yes_no
+from .arguments import shown, yes_no
 from .doors import door
 from .handles import Handle, own
 from ..mm.cpuset import cpuset_attach, update_nodemask
@@ -46,14 +46,14 @@ class CpuSet(Handle):
     @door
     def mems(self, mems):
         kernel = self._kernel
-        strict = kernel.release is None or kernel.k.change.cpuset_files_strict
-        mask = parse_nodes(mems, kernel.topology.nodes, name="mems", absent=not strict)
+        dropped = bool(kernel.k.change.absent_mems_dropped)
+        mask = parse_nodes(mems, kernel.topology.nodes, name="mems", absent=dropped)
         mask &= (1 << kernel.topology.nodes) - 1
         if self._number == 0:
             raise os_error("EACCES", "mems: the root cpuset has all nodes, always")
         check_subset(kernel, mask, int(self._row["parent"]))
-        if not mask and kernel.release and not kernel.k.change.empty_mems:
-            raise os_error("EINVAL", f"mems is empty; {kernel.spoken} does not understand that")
+        if not mask and kernel.k.change.empty_mems_refused:
+            raise os_error("EINVAL", f"mems is {shown(mems)}, in which there is no node of this machine")
         if not mask and self.tasks:
             raise os_error("ENOSPC", f"mems is empty, but {self.name} has {counted(len(self.tasks), 'task')}")
         children = [child for child in cpusets_of(kernel) if child._row["parent"] == self._number]

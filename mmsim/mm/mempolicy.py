@@ -11,8 +11,8 @@ from .structs import (
 )
 from .swap import put_page
 from .trace import (
-    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET, R_FREED,
-    R_NO_MEMORY, R_NOT_LRU, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace, vma_reason,
+    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_PENDING, PATH_SKIPPED, POLICY_SET,
+    R_FREED, R_NO_MEMORY, R_NOT_LRU, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace, vma_reason,
 )
 from .vmscan import isolate_lru_page, putback_lru_pages
 
@@ -212,7 +212,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
     left = 0
     more = True
     while more:
-        n = new_list(k, pages, new_pages, v, start + at, dest, min(most, CHUNK) if k.change.chunks else most)
+        n = new_list(k, pages, new_pages, v, start + at, dest, min(most - at, CHUNK) if k.change.chunks else most)
         if n < 0:
             return n
         at += n
@@ -220,7 +220,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
             left = migrate_pages(k, pages, new_pages, v, dest, 0)
         else:
             left = migrate_pages_v1(k, pages, new_pages)
-        more = k.change.chunks and list_empty(k, new_pages) and not list_empty(k, pages) and not k.sys.bug
+        more = k.change.chunks and at < most and list_empty(k, new_pages) and not list_empty(k, pages) and not k.sys.bug
     free_pages_of(k, new_pages)
     if k.change.chunks:
         left = list_length(k, pages)
@@ -251,8 +251,11 @@ def new_list(k, pages, new_pages, v, start, dest, most):
             free_pages_of(k, new_pages)
             return refuse(k, pages)
         list_add_tail(k, new, new_pages)
-        if not v and k.mem_map[pfn].row:
-            k.considered[k.mem_map[pfn].row].asked = node
+        row = k.mem_map[pfn].row
+        if row:
+            k.considered[row].path = PATH_PENDING  # the chunk before may have been too small for it
+            if not v:
+                k.considered[row].asked = node
         n += 1
         pfn = k.mem_map[pfn].next
     trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)

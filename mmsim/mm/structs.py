@@ -173,15 +173,16 @@ COSTS = _dtype(
 # What was changed since V1, each a switch by its name (docs/changes.md); all 0 in V1.
 CHANGE_NAMES = (
     "mapcount_rule", "root_moves_all", "cap_sys_nice", "locked_elsewhere", "chunks", "no_swap_no_migration",
-    "vma_policies_follow", "cpuset_moves_at_once", "pageout_keeps_mapped", "strict_collects", "target_cpuset",
-    "shmem_method", "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages",
-    "move_pages_node_only", "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "empty_mems",
-    "address_of_the_page", "set_mempolicy_clips", "bind_nearest", "static_relative", "cpuset_files_strict",
-    "move_pages_zero", "hole_at_head", "static_takes_all", "permission_first", "node_in_both_stays",
-    "hole_moves_nothing", "mpol_local", "move_pages_reclaims", "this_node_only", "move_pages_efault",
-    "ptrace_access", "ptrace_migrates", "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so",
-    "hole_at_tail", "present_has_status", "never_tried_counted", "preferred_stays", "preferred_many",
-    "cgroup_v2_moves", "strict_walks_on", "failures_counted", "weighted_interleave", "empty_pte_enoent",
+    "vma_policies_follow", "cpuset_moves_at_once", "absent_mems_dropped", "empty_mems_refused",
+    "zonelists_take_turns", "pageout_keeps_mapped", "strict_collects", "target_cpuset", "shmem_method",
+    "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages", "move_pages_node_only",
+    "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "address_of_the_page", "set_mempolicy_clips",
+    "bind_nearest", "static_relative", "cpuset_files_strict", "move_pages_zero", "hole_at_head", "static_takes_all",
+    "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "move_pages_reclaims",
+    "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates", "targets_clipped",
+    "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
+    "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "strict_walks_on",
+    "failures_counted", "weighted_interleave", "empty_pte_enoent",
 )  # fmt: skip
 CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(
