@@ -34,6 +34,7 @@ STATES = {  # of x_file: how the file's pages come (write(2) or read), shared, w
 CALLERS = {
     "uid0(all caps)": {"uid": 0}, "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
     "uid1000(no caps)": {"uid": 1000}, "uid1000": {"uid": 1000},  # as our own recorder calls it
+    "uid0": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},  # it does not run with that one
     "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
     "uid1000+CAP_SYS_PTRACE": {"uid": 1000, "caps": ("CAP_SYS_PTRACE",)},
 }  # fmt: skip
@@ -209,7 +210,9 @@ class Scene:
             mask = self.setup["place_blocks_mask"]
             blocks = [n for n in range(len(FRAMES)) if mask >> n & 1]
             return [blocks[i * len(blocks) // self.size] for i in range(self.size)]
-        if self.case.group in ("cpuset_misc", "cpuset_v2") and self.case.variant:
+        unsaid = self.case.group in ("cpuset_misc", "cpuset_v2") and self.case.variant
+        matrix = self.case.group == "migrate_pages_matrix" and not {"place", "place_cyclic_nodes"} & {*self.setup}
+        if unsaid or matrix:
             return self.case.raw["before"]  # no word says where the pages begin
         special = self.setup.get("special", "")
         untouched = 4 if "0-3 never touched" in special or "0-3 read-faulted" in special else 0
