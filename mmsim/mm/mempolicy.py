@@ -1,6 +1,7 @@
 """Memory policies and the triggers of migration (mm/mempolicy.c): mbind, migrate_pages, cpusets."""
 
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
+from .migrate_v1 import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
 from .mmap import find_vma, split_at
 from .mmzone import list_add, list_add_tail, list_del, list_empty, work_list
@@ -11,8 +12,8 @@ from .structs import (
 )
 from .swap import put_page
 from .trace import (
-    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_PENDING, PATH_SKIPPED, POLICY_SET,
-    R_FREED, R_NO_MEMORY, R_NOT_LRU, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace, vma_reason,
+    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FREED, PATH_PENDING, PATH_SKIPPED, POLICY_SET,
+    R_FREED, R_NOT_LRU, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, consider, trace, vma_reason,
 )
 from .vmscan import isolate_lru_page, putback_lru_pages
 
@@ -113,7 +114,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
 
 def walks_anyway(k, flags):
     """From 2.6.16 until 5.4, STRICT collects pages of vmas that are not migratable like all others."""
-    return flags & MPOL_MF_STRICT and k.change.strict_collects and not k.change.strict_says_so
+    return flags & MPOL_MF_STRICT and k.change.strict_collects
 
 
 def counts_missed(k, flags):
@@ -249,7 +250,8 @@ def new_list(k, pages, new_pages, v, start, dest, most):
             new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
         if not new:
             free_pages_of(k, new_pages)
-            return refuse(k, pages)
+            give_up(k, pages, ENOMEM)
+            return -ENOMEM
         list_add_tail(k, new, new_pages)
         row = k.mem_map[pfn].row
         if row:
@@ -279,18 +281,6 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
     putback_lru_pages(k, pages)
     return left
-
-
-def refuse(k, pages):
-    """No memory for all the new pages: every page of the list has failed."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        row = k.mem_map[pfn].row
-        conclude(k, row, PATH_FAILED, ENOMEM)
-        if row:
-            k.considered[row].reason = R_NO_MEMORY
-        pfn = k.mem_map[pfn].next
-    return -ENOMEM
 
 
 def migrate_to_node(k, mm, source, dest, flags):

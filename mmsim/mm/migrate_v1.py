@@ -25,7 +25,7 @@ from .timer import cond_resched, lock_page, schedule, trylock_page, unlock_page,
 from .trace import (
     BUFFERS_MOVED, COPIED, FALL_BACK, FREED, FS_REFUSES, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED,
     NEW_PAGE, PASS, PATH_BUFFERS, PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SWAPPED,
-    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_PINNED, R_REFUSED, R_WRITEBACK,
+    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_NO_MEMORY, R_PINNED, R_REFUSED, R_WRITEBACK,
     R_WRITTEN, REFERENCES, REPLACED, WRITEBACK_BUSY, WRITEBACK_WAIT, because, bug, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
@@ -96,12 +96,19 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
 
 def finish_lists(k, pages, failed, moved):
     """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        conclude(k, k.mem_map[pfn].row, PATH_RETRIED, EAGAIN)
-        pfn = k.mem_map[pfn].next
+    give_up(k, pages, EAGAIN)
     list_splice_tail(k, failed, pages)
     putback_lru_pages(k, moved)
+
+
+def give_up(k, pages, error):
+    """Write down of the pages on a list that they stay: EAGAIN: their retries are exhausted; ENOMEM: no new pages."""
+    pfn = k.mem_map[pages].next
+    while pfn != pages:
+        if error == ENOMEM:
+            because(k, pfn, R_NO_MEMORY)
+        conclude(k, k.mem_map[pfn].row, PATH_FAILED if error == ENOMEM else PATH_RETRIED, error)
+        pfn = k.mem_map[pfn].next
 
 
 def unmap_and_move(k, pfn, to, moved, pass_):
@@ -113,7 +120,7 @@ def unmap_and_move(k, pfn, to, moved, pass_):
         conclude(k, page.row, PATH_FREED, 0)
         list_move_tail(k, pfn, moved)
         return 0
-    if not lock_for_migration(k, pfn, pass_):
+    if not lock_for_migration(k, pfn, pass_ >= PASS_LOCK, pass_ > 0):
         return -EAGAIN
     if not prepare_anonymous(k, pfn):
         if k.patch[4]:
@@ -142,11 +149,11 @@ def unmap_and_move(k, pfn, to, moved, pass_):
     return result
 
 
-def lock_for_migration(k, pfn, pass_):
-    """Take the lock of a page that is not under writeback; early passes do not wait for either: 1, or 0."""
+def lock_for_migration(k, pfn, wait_lock, wait_io):
+    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not."""
     page = k.mem_map[pfn]
     if not trylock_page(k, pfn):
-        if pass_ < PASS_LOCK:
+        if not wait_lock:
             because(k, pfn, R_LOCKED)
             trace(k, LOCK_BUSY, pfn, 0, 0)
             return 0
@@ -155,7 +162,7 @@ def lock_for_migration(k, pfn, pass_):
         if k.sys.bug:
             return 0
     if page.flags & PG_writeback:
-        if pass_ == 0:
+        if not wait_io:
             because(k, pfn, R_WRITEBACK)
             trace(k, WRITEBACK_BUSY, pfn, 0, 0)
             unlock_page(k, pfn)
@@ -246,12 +253,17 @@ def finish_move(k, new, pfn, moved):
 
 def release_old_page(k, new, pfn, moved):
     """Unlock the zombie that is left of a moved page; it is freed when all passes are done."""
+    note_moved(k, new, pfn)
+    unlock_page(k, pfn)
+    list_move_tail(k, pfn, moved)
+
+
+def note_moved(k, new, pfn):
+    """Write down that a page is in frame `new` now, by the path that was noted for it, or directly."""
     row = k.mem_map[pfn].row
     c = k.considered[row]
     c.new_pfn = new
     conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
-    unlock_page(k, pfn)
-    list_move_tail(k, pfn, moved)
 
 
 def release_new_page(k, new, pfn):
@@ -278,6 +290,13 @@ def buffer_migrate_page(k, new, pfn):
     result = migrate_page_remove_references(k, new, pfn, 3)
     if result:
         return result
+    move_buffers(k, new, pfn)
+    migrate_page_copy(k, new, pfn)
+    return 0
+
+
+def move_buffers(k, new, pfn):
+    """Hand the buffers of a page to the one that has its place now, dirty or not, with the reference they hold."""
     page = k.mem_map[pfn]
     target = k.mem_map[new]
     target.private = page.private
@@ -289,8 +308,6 @@ def buffer_migrate_page(k, new, pfn):
     trace(k, BUFFERS_MOVED, pfn, new, 0)
     if page.row:
         k.considered[page.row].path = PATH_BUFFERS
-    migrate_page_copy(k, new, pfn)
-    return 0
 
 
 def migrate_page_remove_references(k, new, pfn, nr_refs):
