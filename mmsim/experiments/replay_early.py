@@ -143,7 +143,7 @@ def replay(case, kernel):
     """The facts of a case on a machine as `machine` has it, named as the record names them."""
     scene = Scene(case, kernel)
     if "node3" in case.setup:
-        scene.fill()
+        fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     if "old_mems" in case.call:
         scene.cpusets()
@@ -177,19 +177,6 @@ class Scene:
             self.task = kernel.spawn("owner", uid=self.setup["owner_uid"])
         self.sharer = None
         self.pages = self.setup["pages"] // (SCALE if "node3" in self.setup else 1)
-
-    def fill(self):
-        """Another process fills node 3 until it spills, and frees some again."""
-        locked, freed = re.fullmatch(FILLED, self.setup["node3"]).groups()
-        filler, last = self.kernel.spawn("filler", node=3), 0
-        stone = filler.mmap(FRAMES[3])
-        while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
-            last += 1
-        filler.munmap(stone[last:])
-        if locked == "mlocked":
-            filler.mlock(stone[:last])
-        if int(freed):
-            filler.munmap(stone[: int(freed) // SCALE])
 
     def ready(self):
         """Map, fault every page in on its node, share and lock as the case has it, and give the vma its policy."""
@@ -338,6 +325,20 @@ class Scene:
                     self.facts["sharer_read_touch"] = touch(self.sharer, span, False)
                 self.facts[f"sharer_after{when}"] = placed(self.sharer, span)
             self.state("after_write_touch" if write else "after_read_touch")
+
+
+def fill_node(kernel, pattern, node3):
+    """Another process fills node 3 until it spills, and frees some again; `node3`: how, in the words of `pattern`."""
+    how, freed = re.fullmatch(pattern, node3).groups()
+    filler, last = kernel.spawn("filler", node=3), 0
+    stone = filler.mmap(FRAMES[3])
+    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
+        last += 1
+    filler.munmap(stone[last:])
+    if how == "mlocked":
+        filler.mlock(stone[:last])
+    if int(freed):
+        filler.munmap(stone[: min(int(freed) // SCALE, last)])
 
 
 def touch(task, span, write):

@@ -3,8 +3,7 @@
 import re
 
 from ..machine.policy import Policy
-from .records import FRAMES, SCALE
-from .replay_early import touch
+from .replay_early import fill_node, touch
 from .replay_later import FILLED, GROUPS, STATES, cpuset_change
 
 SETS = r"\{([\d,]+)\}"
@@ -58,27 +57,13 @@ def sequence(scene):
             scene.facts |= {"first_ret": scene.facts["ret"], "first_errno": scene.facts["errno"]}
 
 
-def fill_node(scene):
-    """Another process fills node 3 until it spills, and frees some again."""
-    how, freed = re.fullmatch(FILLED, scene.setup["node3"]).groups()
-    filler, last = scene.kernel.spawn("filler", node=3), 0
-    stone = filler.mmap(FRAMES[3])
-    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
-        last += 1
-    filler.munmap(stone[last:])
-    if how == "mlocked":
-        filler.mlock(stone[:last])
-    if int(freed):
-        filler.munmap(stone[: min(int(freed) // SCALE, last)])
-
-
 def nodes_used(scene):
     scene.facts["nodes_used"] = sorted({node for node in scene.facts["after"] if node is not None})
 
 
 def fill(scene):
     """The task's pages want to go to a full node."""
-    fill_node(scene)
+    fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     name, call = scene.call["name"], scene.call
     if name.startswith("mbind"):
@@ -97,7 +82,7 @@ def fill(scene):
 
 def spill(scene):
     """As `fill`, few pages, the call in words."""
-    fill_node(scene)
+    fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     step(scene, scene.case.variant)
     nodes_used(scene)
