@@ -10,7 +10,7 @@ from .rmap import SWAP_SUCCESS, try_to_unmap
 from .shmem import shmem_writepage
 from .swap import put_page
 from .timer import start_writeback, unlock_page
-from .trace import BUFFERS_BUSY, PAGEOUT_DECLINED, PAGEOUT_START, R_BUFFERS, because, trace
+from .trace import BUFFERS_BUSY, PAGEOUT_DECLINED, PAGEOUT_START, R_BUFFERS, R_NOWHERE, because, trace
 
 # What pageout() and the writepage methods answer.
 PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)
@@ -70,6 +70,8 @@ def writepage(k, pfn, mapping):
             trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
             return PAGE_ACTIVATE
     elif fs == FS_RAMFS:
+        because(k, pfn, R_NOWHERE)
+        trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
         return PAGE_ACTIVATE
     elif fs == FS_SWAP:
         swap_writepage(k, pfn)

@@ -23,8 +23,8 @@ from .structs import (
 from .swap import put_page
 from .timer import cond_resched, lock_page, unlock_page
 from .trace import (
-    FREED, FS_REFUSES, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_PINNED, R_REFUSED,
-    R_WRITTEN, REFERENCES, because, conclude, trace,
+    FREED, FS_REFUSES, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_NOWHERE, R_PINNED,
+    R_REFUSED, R_WRITTEN, REFERENCES, because, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -225,7 +225,7 @@ def fallback_migrate_page(k, mapping, new, pfn):
 def writeout(k, mapping, pfn):
     """Start writing a dirty page, so that a later attempt finds it clean: -EAGAIN; -EINVAL if that cannot be."""
     if k.mapping[mapping].fs == FS_RAMFS:
-        because(k, pfn, R_REFUSED)
+        because(k, pfn, R_NOWHERE)
         return -EINVAL
     remove_migration_ptes(k, pfn, pfn)
     if k.mapping[mapping].fs == FS_TMPFS:
