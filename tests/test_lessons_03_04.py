@@ -4,7 +4,7 @@
 import pytest
 
 from mmsim.lessons import ask, check, lesson03, lesson04
-from mmsim.mm import migrate, structs
+from mmsim.mm import migrate_v1, structs
 
 
 @pytest.mark.parametrize("patches", [(1,), (1, 3), (1, 3, 4), (1, 3, 6), 7])
@@ -83,9 +83,9 @@ def test_what_is_wrong_is_said():
 
 
 def test_a_readers_test_is_taken_out_again():
-    before = migrate.remove_from_swap
+    before = migrate_v1.remove_from_swap
     assert not check(lesson04.own_test, lambda k, pte, entry: 1 / 0)
-    assert migrate.remove_from_swap is before
+    assert migrate_v1.remove_from_swap is before
 
 
 @pytest.mark.parametrize("patches", [(1, 3), (1, 3, 4), (1, 2, 3, 5, 6, 7), 7])

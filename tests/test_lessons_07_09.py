@@ -13,7 +13,7 @@ from mmsim import Policy, oracle, plots
 from mmsim.experiments.replay import Case
 from mmsim.lessons import ask, check, lesson07, lesson09
 from mmsim.linux import recorder
-from mmsim.mm import migrate, structs
+from mmsim.mm import migrate_v1, structs
 
 # -- 07: the reserve
 
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said():
 
 def test_a_readers_mask_is_taken_out_again():
     assert not check(lesson07.own_mask, structs.GFP_HIGH)
-    assert migrate.GFP_KERNEL is structs.GFP_KERNEL
+    assert migrate_v1.GFP_KERNEL is structs.GFP_KERNEL
 
 
 def test_the_figures_say_the_marks_of_the_zone():
@@ -136,7 +136,7 @@ def test_a_modern_model_agrees_with_linux_and_is_found_out():
     found = lesson09.in_the_model_of(lesson09.todays_remap)
     assert found.to_dict() == {"agree": 95, "unexplained": 35}
     assert lesson09.in_the_model_of(lesson09.NODE_REMAP).to_dict() == {"agree": 95, "differs": 35}
-    assert lesson09.mempolicy.node_remap is lesson09.NODE_REMAP
+    assert lesson09.mbind.node_remap is lesson09.NODE_REMAP
 
 
 def todays_rule(before, source, target):

@@ -3,7 +3,7 @@
 from ..machine.errors import MMSimError
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import migrate, rmap, structs
+from ..mm import migrate_v1, rmap, structs, swap_map, swap_state, swapfile
 from ..experiments.scenes import move
 from ..machine.topology import Topology
 
@@ -138,10 +138,10 @@ def restore_with(is_ours):
             vma = k.vma[v]
             at = rmap.rmap_pte(page, vma)
             if at >= 0 and is_ours(k, k.pte[at], entry):
-                rmap.unuse_pte(k, vma, at - vma.pte_base, k.pte[at], pfn)
+                swapfile.unuse_pte(k, vma, at - vma.pte_base, k.pte[at], pfn)
             v = rmap.next_vma(page, vma)
-        if rmap.exclusive_swap_page(k, pfn):
-            rmap.delete_from_swap_cache(k, pfn)
+        if swap_map.exclusive_swap_page(k, pfn):
+            swap_state.delete_from_swap_cache(k, pfn)
 
     return remove_from_swap
 
@@ -161,7 +161,7 @@ def own_test(rng):  # noqa: ARG001
         b.run_on(1)
         b.touch(range(heap.start, heap.start + 2), write=True)  # b has copies of its own of pages 0 and 1
         kernel.reclaim(1, node=1)  # the copy of page 0 is swapped out: a swap pte with an entry of its own
-        kernels_own, migrate.remove_from_swap = migrate.remove_from_swap, restore_with(asked)
+        kernels_own, migrate_v1.remove_from_swap = migrate_v1.remove_from_swap, restore_with(asked)
         try:
             move(kernel, a)
             kernel.verify()
@@ -170,7 +170,7 @@ def own_test(rng):  # noqa: ARG001
         except MMSimError as error:
             return f"A pte leads to a page that is not its own: {error}."
         finally:
-            migrate.remove_from_swap = kernels_own
+            migrate_v1.remove_from_swap = kernels_own
         if empty:
             return "The function still returns the three dots."
         left = sum(int((task.pages()["state"] == "swap").sum()) for task in kernel.tasks)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import migrate, mmzone, page_alloc, structs
+from ..mm import migrate_v1, page_alloc, structs
 from ..experiments.scenes import low_memory
 from ..machine.topology import Topology
 
@@ -82,7 +82,7 @@ def allocation(free, mask):
     filler.munmap(cache)
     zone = kernel.k.zone[0]
     while zone.free > free:
-        mmzone.rmqueue(kernel.k, 0)
+        page_alloc.rmqueue(kernel.k, 0)
     pfn = page_alloc.alloc_pages(kernel.k, MASKS[mask], 0, page_alloc.ANY_NODE)
     answer = (RECLAIMED if kernel.vmstat()["direct_reclaim"] else AT_ONCE) if pfn else NO_PAGE
     return answer, zone.pages_min, zone.pages_low
@@ -211,11 +211,11 @@ def _twice(kernel, job, heap):  # noqa: ARG001
 
 def moves_with(mask, make):
     """How many pages fail on a machine whose migration passes another mask to add_to_swap()."""
-    kernels_own, migrate.GFP_KERNEL = migrate.GFP_KERNEL, mask
+    kernels_own, migrate_v1.GFP_KERNEL = migrate_v1.GFP_KERNEL, mask
     try:
         return move(*make(7)).failed
     finally:
-        migrate.GFP_KERNEL = kernels_own
+        migrate_v1.GFP_KERNEL = kernels_own
 
 
 def own_mask(rng):  # noqa: ARG001

@@ -7,7 +7,7 @@ import numpy as np
 
 from .errors import InvariantError
 from .file import FS_NAMES
-from ..mm import mempolicy, page_alloc, structs, timer, trace
+from ..mm import ll_rw_blk, mbind, mempolicy, structs, timer, trace
 from .verify import demand
 
 MANY = (1 << 31) - 1
@@ -37,9 +37,9 @@ def bounds(kernel):
     rows = {name: (0, len(table) - 1) for name, table in tables.items()}
     node, some_node, sets = (0, nodes - 1), (-1, nodes - 1), (0, (1 << nodes) - 1)
     pid, group, file = (0, len(book["tasks"]) - 1), (0, len(book["cpusets"]) - 1), (0, len(book["files"]) + 1)
-    pfn, entry, address = (0, sum(kernel.topology.frames) - 1), rows["swap_map"], (0, mempolicy.END_OF_MEMORY)
+    pfn, entry, address = (0, sum(kernel.topology.frames) - 1), rows["swap_map"], (0, mbind.END_OF_MEMORY)
     number, time, yes = (0, MANY), (0, 1 << 62), (0, 1)
-    policy = {"mode": (0, page_alloc.MPOL_INTERLEAVE), "home": some_node, "nodes": sets}
+    policy = {"mode": (0, mempolicy.MPOL_INTERLEAVE), "home": some_node, "nodes": sets}
 
     def all_of(bounds, columns):
         return dict.fromkeys(columns.split(), bounds)
@@ -107,7 +107,7 @@ def check_places(kernel):
     demand((vmas["vm_mm"] == 0) | inside, "it is behind the end of the page tables, or of its file", "vma")
 
     for name in ("vma", "task", "sp_node"):
-        among = np.isin(t[name]["mode"], (page_alloc.MPOL_BIND, page_alloc.MPOL_INTERLEAVE))
+        among = np.isin(t[name]["mode"], (mempolicy.MPOL_BIND, mempolicy.MPOL_INTERLEAVE))
         demand(~among | (t[name]["nodes"] != 0), "its policy has no nodes", f"{name}: row")
 
     waiting = kernel._timers()
@@ -117,5 +117,5 @@ def check_places(kernel):
     demand(known & (waiting["a"] >= 0) & (waiting["a"] < limits[waiting["kind"] * known]), "it is of nothing", "timer")
     parents = waiting["time"][(np.arange(len(waiting)) + 1) // 2 - 1][1:]
     demand(waiting["time"][1:] >= parents, "it is due before the one that comes first", "timer")
-    if t["zone"]["irq_period"].any() and len(t["timer"]) < 2 * frames + timer.NR_REQUESTS:
+    if t["zone"]["irq_period"].any() and len(t["timer"]) < 2 * frames + ll_rw_blk.NR_REQUESTS:
         raise InvariantError("timer: there is no room for the packets of all interrupts")

@@ -9,7 +9,7 @@ import numpy as np
 from .arguments import shown
 from .errors import os_error
 from ..mm.structs import MAX_NODES
-from ..mm.page_alloc import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
+from ..mm.mempolicy import MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE, MPOL_PREFERRED
 
 MODES = {"default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE}
 

@@ -12,7 +12,7 @@ from .errors import OutOfMemory, os_error
 from .explain import Asked
 from .file import File
 from .handles import Handle, own
-from ..mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from ..mm import fault, filemap, fork, ll_rw_blk, mbind, mempolicy, mmap, nodemask, shmem, structs, timer
 from .names import task_labels
 from .ranges import Range, areas, check_owner, task_range
 from .trouble import free_memory, out_of_memory, shortage
@@ -22,7 +22,7 @@ CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 0, 1 << 1
 _CAPS = {"CAP_SYS_ADMIN": CAP_SYS_ADMIN, "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE}
 _VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
-SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
+SPARE_TIMERS = ll_rw_blk.NR_REQUESTS + 8  # timers that a call may need on top of those pending
 
 
 def capabilities(names, uid):
@@ -148,7 +148,7 @@ class Task(Handle):
         row = {"vm_mm": self.pid, "vm_start": start, "vm_end": start + pages, "vm_flags": bits, "mapping": mapping,
                "vm_pgoff": offset if mapping else start, "pte_base": base, "home": -1}  # fmt: skip
         kernel.tables["vma"][v] = tuple(row.get(name, 0) for name in structs.VMA.names)
-        kernel.call(mmap.insert_vma, v)
+        kernel.call(mmap.insert_vm_struct, v)
         kernel._book["ranges"][f"{self.pid}:{start}"] = name
         if locked:
             try:
@@ -162,13 +162,13 @@ class Task(Handle):
         vmas = self._vmas()
         if at is None:
             start = max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
-            if start + pages >= mempolicy.END_OF_MEMORY:
-                room = mempolicy.END_OF_MEMORY - start - 1
+            if start + pages >= mbind.END_OF_MEMORY:
+                room = mbind.END_OF_MEMORY - start - 1
                 raise os_error("ENOMEM", f"pages is {pages:,}; the address space of {self.name} has room for {room:,}")
             return start
         at = whole(at, "at", what="a virtual page")
-        if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
-            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
+        if at < 0 or at + pages >= mbind.END_OF_MEMORY:
+            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mbind.END_OF_MEMORY - 1}")
         if ((vmas["vm_start"] < at + pages) & (at < vmas["vm_end"])).any():
             raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
         return at
@@ -203,7 +203,7 @@ class Task(Handle):
 
     def _populate(self, start, end):
         """Fault the pages of [start, end) in without using them, as mlock() does."""
-        self._check_faults(self._call(memory.make_pages_present, self.pid, start, end), "fault in", start, end)
+        self._check_faults(self._call(fault.make_pages_present, self.pid, start, end), "fault in", start, end)
 
     def _set_locked(self, range, flag):
         """Set or clear VM_LOCKED in a range: (start, end)."""
@@ -234,7 +234,7 @@ class Task(Handle):
         """
         start, end = task_range(self, range, mapped=False)
         write, faults = yes_no(write, "write"), np.zeros(4, np.int64)
-        result = self._call(memory.touch_range, self.pid, start, end, int(write), faults)
+        result = self._call(fault.touch_range, self.pid, start, end, int(write), faults)
         self._check_faults(result, "write" if write else "read", start, end)
         return Faults(*map(int, faults))
 
@@ -273,7 +273,7 @@ class Task(Handle):
         vmas = self._vmas()
         kernel._reserve_vmas(len(vmas) + 4)
         base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
-        self._call(memory.dup_mmap, self.pid, child.pid, base)
+        self._call(fork.dup_mmap, self.pid, child.pid, base)
         kernel._book["forked"][child.pid] = self.pid, areas(vmas)
         names = kernel._book["ranges"]
         names |= {f"{child.pid}:{start}": names.get(f"{self.pid}:{start}", "") for start in vmas["vm_start"].tolist()}
@@ -282,7 +282,7 @@ class Task(Handle):
     @door
     def exit(self):
         """End the task: its memory is unmapped."""
-        self._call(mmap.do_munmap, self.pid, 0, mempolicy.END_OF_MEMORY)
+        self._call(mmap.do_munmap, self.pid, 0, mbind.END_OF_MEMORY)
         self._row["flags"] |= structs.PF_DEAD
 
     @door
@@ -358,7 +358,7 @@ class Task(Handle):
             flags |= mempolicy.MPOL_MF_STRICT
         self._kernel._reserve_vmas(4)
         self._kernel._reserve_policies(self)
-        call = (mempolicy.do_mbind, self.pid, start, end, mode, home, nodes, flags)
+        call = (mbind.do_mbind, self.pid, start, end, mode, home, nodes, flags)
         elsewhere = ((1 << self._kernel.topology.nodes) - 1) & ~nodes
         why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
         asked = Asked((self.pid,), 0 if why_not else elsewhere, nodes, start, end, why_not)
@@ -392,7 +392,7 @@ class Task(Handle):
         target = parse_nodes(new, kernel.topology.nodes, allowed, "new", absent=True)
         other = self._permitted(pid, target)
         self._check_pairs(source, target)
-        call = (mempolicy.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
+        call = (mbind.do_migrate_pages, other.pid, source, target, mempolicy.MPOL_MF_MOVE)
         result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
         if result < 0:
             where = f"no memory on nodes {format_nodes(target)}, nor behind them in the zonelist"
@@ -427,7 +427,7 @@ class Task(Handle):
         every = (1 << self._kernel.topology.nodes) - 1
         if 5 in self._kernel.patches:
             for node in mask_nodes(source & every):
-                to = mempolicy.node_remap(node, source, target)
+                to = nodemask.node_remap(node, source, target)
                 if not every >> to & 1:
                     raise os_error("EINVAL", f"new: memory of node {node} would go to node {to}; "
                                              f"this machine has the nodes {format_nodes(every)}")  # fmt: skip

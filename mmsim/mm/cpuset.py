@@ -1,20 +1,12 @@
 """cpusets (kernel/cpuset.c): trigger C.  The nodes of a group of tasks change, and their memory follows."""
 
-from .mempolicy import MPOL_MF_MOVE_ALL, do_migrate_pages, node_remap, nodes_remap
+from .mbind import do_migrate_pages
+from .mempolicy import MPOL_MF_MOVE_ALL, mpol_rebind_task
 from .structs import PF_DEAD, PF_KTHREAD
 from .trace import CPUSET_NODES, trace
 
 
-def mpol_rebind_task(k, pid, old, new):
-    """Carry a task's own policy over to new nodes, relative positions kept; those of its vmas stay as they are."""
-    task = k.task[pid]
-    task.il_next = node_remap(task.il_next, old, new)
-    if task.home >= 0:
-        task.home = node_remap(task.home, old, new)
-    task.nodes = nodes_remap(task.nodes, old, new)
-
-
-def cpuset_update_task(k, pid, old, new, migrate):
+def refresh_mems(k, pid, old, new, migrate):
     """Confine a task to `new` nodes; with `migrate`, its memory goes from `old` to them (cpuset_migrate_mm).
 
     How many pages were not moved, or an errno, nobody is told.
@@ -38,7 +30,7 @@ def cpuset_attach(k, pid, c):
     """Move a task to cpuset `c`; if that one migrates, the task's memory follows: 0."""
     old = k.cpuset[k.task[pid].cpuset].mems
     k.task[pid].cpuset = c
-    cpuset_update_task(k, pid, old, k.cpuset[c].mems, k.cpuset[c].memory_migrate)
+    refresh_mems(k, pid, old, k.cpuset[c].mems, k.cpuset[c].memory_migrate)
     return 0
 
 
@@ -48,5 +40,5 @@ def update_nodemask(k, c, mems):
     k.cpuset[c].mems = mems
     for pid in range(len(k.task)):
         if k.task[pid].cpuset == c and not k.task[pid].flags & PF_DEAD:
-            cpuset_update_task(k, pid, old, mems, k.cpuset[c].memory_migrate)
+            refresh_mems(k, pid, old, mems, k.cpuset[c].memory_migrate)
     return 0

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..mm import buffer, memory, migrate, mmzone, page_alloc, rmap, shmem, structs, swapoff
-from ..mm.filemap import find_get_page
-from ..mm.mempolicy import collect
+from ..mm import (
+    aops, fault, filemap, memory, mempolicy, migrate_page, migrate_v1, mmap, mmzone, page_alloc, rmap, shmem, structs,
+    swap, swapfile,
+)
+from ..mm.filemap import find_get_page, trylock_page, unlock_page
+from ..mm.mbind import collect
 from ..mm.page_io import swap_readpage
 from ..mm.swap_state import add_to_swap, begin_read_swap_cache, lookup_swap_cache
-from ..mm.timer import trylock_page, unlock_page
 from ..mm.vmscan import isolate_lru_page, move_to_lru, putback_lru_pages
 
 
@@ -58,7 +60,7 @@ class Fault(Actor):
                 yield Point("handle_mm_fault()", harm=harm)
                 if not pte.flags & structs.PTE_SWAP:  # it may have become one since we were interrupted
                     memory.handle_mm_fault(k, v, address, self.write)
-        memory.access(k, k.vma[v], address, pte, self.write)
+        fault.access(k, k.vma[v], address, pte, self.write)
         return harm
 
 
@@ -82,7 +84,7 @@ def swapped_page(k, v, address, entry, who):
         yield Point(f"{who}: lock page {pfn}", pfn)
         trylock_page(k, pfn)
         return pfn, not k.mem_map[pfn].flags & structs.PG_swapcache
-    pfn = page_alloc.alloc_page_vma(k, v, address)
+    pfn = mempolicy.alloc_page_vma(k, v, address)
     trylock_page(k, pfn)
     yield Point(f"{who}: page {pfn} is allocated, put it into the swap cache")
     if begin_read_swap_cache(k, pfn, entry, structs.GFP_KERNEL) != 1:
@@ -103,10 +105,10 @@ def shmem_fault(k, v, address, write):
             return ""
         if stale:
             harm = f"shmem_getpage() takes the stale page {pfn} into the page cache; the new page is an orphan"
-        memory.put_page(k, pfn)
+        swap.put_page(k, pfn)
         if find_get_page(k, m, index) != pfn:
             return harm
-        memory.put_page(k, pfn)
+        swap.put_page(k, pfn)
     else:
         yield Point("shmem_getpage(): look into the page cache")
     memory.handle_mm_fault(k, v, address, write)
@@ -134,13 +136,13 @@ class Migrate(Actor):
             return ""
         new = page_alloc.alloc_pages(k, structs.GFP_HIGHUSER, self.to, page_alloc.ANY_NODE)
         mmzone.list_add_tail(k, new, new_pages)
-        for pass_ in range(migrate.PASSES):
+        for pass_ in range(migrate_v1.PASSES):
             k.sys.migration_pass = pass_
             if (yield from move_one(k, pfn, new, moved, pass_)) != -structs.EAGAIN:
                 break
         else:
             mmzone.list_del(k, new)
-            memory.put_page(k, new)
+            swap.put_page(k, new)
         k.sys.migration_pass = -1
         yield Point("give the old frame back")
         putback_lru_pages(k, moved)
@@ -149,34 +151,34 @@ class Migrate(Actor):
 
 
 def move_one(k, pfn, new, moved, pass_):
-    """unmap_and_move() of one page into the new page `new`: 0 or -EAGAIN."""
+    """migrate_one_page() of one page into the new page `new`: 0 or -EAGAIN."""
     page = k.mem_map[pfn]
-    sleeps = pass_ >= migrate.PASS_LOCK
+    sleeps = pass_ >= migrate_v1.PASS_LOCK
     yield Point(f"pass {pass_}: {'' if sleeps else 'try to '}lock page {pfn}", pfn * sleeps)
     if not trylock_page(k, pfn):
         return -structs.EAGAIN
     if page.flags & structs.PG_writeback:
         yield Point(f"wait until page {pfn} is written")
-        migrate.wait_on_page(k, pfn, structs.PG_writeback)
-    if not migrate.prepare_anonymous(k, pfn):
+        filemap.wait_on_page_bit(k, pfn, structs.PG_writeback)
+    if not migrate_v1.prepare_anonymous(k, pfn):
         unlock_page(k, pfn)
         return -structs.EAGAIN
     trylock_page(k, new)
     yield Point(f"migrate_page_remove_references(): test the references of page {pfn}")
-    if migrate.unexpected_references(k, pfn, 2):
+    if migrate_page.unexpected_references(k, pfn, 2):
         unlock_page(k, new)
         unlock_page(k, pfn)
         return -structs.EAGAIN
     yield Point(f"migrate_page_remove_references(): page {new} takes the slot of page {pfn}, unmap page {pfn}")
-    if migrate.replace_page(k, new, pfn):
+    if migrate_page.replace_page(k, new, pfn):
         unlock_page(k, new)
         unlock_page(k, pfn)
         return -structs.EAGAIN
     yield Point(f"migrate_page_copy() to page {new}, unlock page {pfn}")
-    migrate.migrate_page_copy(k, new, pfn)
-    migrate.release_old_page(k, new, pfn, moved)
+    migrate_page.migrate_page_copy(k, new, pfn)
+    migrate_v1.release_old_page(k, new, pfn, moved)
     yield Point(f"remove_from_swap() on page {new}, unlock it" if k.patch[4] else f"unlock page {new}")
-    migrate.release_new_page(k, new, pfn)
+    migrate_v1.release_new_page(k, new, pfn)
     return 0
 
 
@@ -193,7 +195,7 @@ class Swapoff(NamedTuple):
             while k.swap_map[entry]:
                 pfn, stale = yield from swapped_page(k, 0, 0, entry, "try_to_unuse()")
                 before = k.swap_map[entry]
-                if pfn and swapoff.unuse_locked(k, pfn, entry) == 0 and stale and k.swap_map[entry] < before:
+                if pfn and swapfile.unuse_locked(k, pfn, entry) == 0 and stale and k.swap_map[entry] < before:
                     harm = f"try_to_unuse() puts the stale page {pfn} to use for entry {entry}"
         return harm
 
@@ -229,12 +231,12 @@ class Pin(Actor):
         while not pte.flags & structs.PTE_PRESENT:
             harm = (yield from Fault(self.task, self.page).steps(kernel)) or harm
         pfn = pte.value
-        memory.get_page(k, pfn)
+        swap.get_page(k, pfn)
         yield Point(f"the device writes into page {pfn}")
         k.sys.writes += 1
         k.mem_map[pfn].data = pte.wrote = k.sys.writes
         yield Point("put_page(): drop the reference")
-        memory.put_page(k, pfn)
+        swap.put_page(k, pfn)
         return harm
 
 
@@ -243,7 +245,7 @@ class Pin(Actor):
 
 def walk(k, pid, address):
     """The vma (its row) and the pte of a virtual page."""
-    v = memory.find_vma(k, pid, address)
+    v = mmap.find_vma(k, pid, address)
     return v, k.pte[k.vma[v].pte_base + address]
 
 
@@ -274,6 +276,6 @@ def unmap_into_swap_cache(k, pfn):
         unlock_page(k, pfn)
     else:
         page.flags |= structs.PG_dirty
-        while buffer.writepage(k, pfn, page.mapping) == buffer.PAGE_KEEP:
+        while aops.writepage(k, pfn, page.mapping) == aops.PAGE_KEEP:
             pass
     move_to_lru(k, pfn)

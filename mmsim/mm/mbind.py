@@ -1,0 +1,360 @@
+"""The triggers of migration (mm/mempolicy.c, the half that walks page tables): mbind, migrate_pages, node by node.
+
+It stands apart from mempolicy.py, as allocation rests on that one, and this one on all that allocates.
+"""
+
+from .mempolicy import (
+    MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_MOVE_ALL, MPOL_MF_STRICT, alloc_page_vma,
+    mpol_set_shared_policy,
+)
+from .migrate_v1 import migrate_pages
+from .mmap import find_vma, split_at
+from .mmzone import list_add, list_add_tail, list_del, list_empty, work_list
+from .nodemask import node_remap
+from .page_alloc import alloc_pages
+from .structs import (
+    EACCES, EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM,
+    PG_reserved, PTE_PRESENT, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED, VM_WRITE,
+)
+from .swap import put_page
+from .trace import (
+    CALLER_LIST, NEW_LIST, NODE_PAIR, NOT_COLLECTED, PATH_FAILED, PATH_FREED, PATH_SKIPPED, POLICY_SET,
+    R_FREED, R_NOT_LRU, R_NO_MEMORY, R_SHARED, SHARED_POLICY_SET, VMA_SKIPPED, conclude, consider, trace,
+    vma_reason,
+)
+from .vmscan import isolate_lru_page, putback_lru_pages
+
+END_OF_MEMORY = 1 << 30  # behind the last virtual page
+ALL_PAGES = 1 << 30  # a list has never so many
+
+
+def vma_migratable(vma):
+    """False for vmas whose pages must stay: locked, I/O, reserved, an executed file, SysV shared memory."""
+    return not vma.vm_flags & VM_NOT_MIGRATABLE
+
+
+def check_vma(k, v, before, end, flags):
+    """What check_range() says to a vma before it looks at its pages: 0, or -EFAULT for a hole before or behind it.
+
+    `before`: the vma before this one in the range.  A hole at the head of the range goes unnoticed, and one at its tail
+    with another vma behind it, as in 2005.
+    """
+    vma = k.vma[v]
+    if flags & MPOL_MF_DISCONTIG_OK:
+        return 0
+    if not vma.vm_next and vma.vm_end < end:
+        return -EFAULT
+    if before and k.vma[before].vm_end < vma.vm_start:
+        return -EFAULT
+    return 0
+
+
+def check_vmas(k, first, end, flags):
+    """check_vma() of every vma from `first` on that begins before `end`: 0, or -EFAULT."""
+    error = 0
+    before = 0
+    v = first
+    while v and k.vma[v].vm_start < end and not error:
+        error = check_vma(k, v, before, end, flags)
+        before = v
+        v = k.vma[v].vm_next
+    return error
+
+
+def check_range(k, mm, start, end, nodes, flags, pages):
+    """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given (not 0).
+
+    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, so
+    that the highest address comes first.  Returns the number of misfits that lie in vmas that are not migratable;
+    -EFAULT or -EACCES where the vmas are not as they should be; -EIO for a misfit when there is no list.
+    """
+    first = find_vma(k, mm, start)
+    if not first:
+        return -EFAULT
+    if k.vma[first].vm_flags & VM_RESERVED and not (k.patch[5] and flags & MPOL_MF_DISCONTIG_OK):
+        return -EACCES
+    if pages and check_vmas(k, first, end, flags):  # V1 notices it on its way, and puts back what it had collected
+        return -EFAULT
+    stuck = 0
+    before = 0
+    v = first
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        if check_vma(k, v, before, end, flags):
+            return -EFAULT
+        migratable = vma_migratable(vma)
+        if flags & MPOL_MF_STRICT or flags & MOVE_FLAGS:
+            for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
+                pte = k.pte[vma.pte_base + address]
+                if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
+                    if not pages:
+                        return -EIO
+                    if migratable:
+                        migrate_page_add(k, vma, address, pte.value, pages, flags)
+                    else:
+                        stuck += 1
+                        skip(k, mm, address, pte.value, vma_reason(vma.vm_flags))
+                        trace(k, VMA_SKIPPED, pte.value, 0, vma.vm_flags)
+        before = v
+        v = vma.vm_next
+    return stuck
+
+
+def misfit(k, pfn, nodes, flags):
+    """True if a page is where it should not be; the zero page never is."""
+    page = k.mem_map[pfn]
+    if page.flags & PG_reserved:
+        return False
+    inside = nodes >> page.node & 1
+    return inside if flags & MPOL_MF_INVERT else not inside
+
+
+def skip(k, mm, address, pfn, reason):
+    """Write down that a page was not collected, and why."""
+    c = k.considered[consider(k, mm, address, pfn)]
+    c.path = PATH_SKIPPED
+    c.reason = reason
+
+
+def migrate_page_add(k, vma, address, pfn, pages, flags):
+    """Isolate a page and put it on the list, if the flags allow: MOVE leaves pages of files that others map too.
+
+    V1 decides for a file as a whole, and moves any anonymous page, shared by fork or not.
+    """
+    page = k.mem_map[pfn]
+    if page.row:
+        return  # collected already, through another mapping
+    movable = flags & MPOL_MF_MOVE_ALL or page.mapping <= 0
+    if not movable and not mapping_writably_mapped(k, page.mapping) and not single_mm_mapping(
+        k, vma.vm_mm, page.mapping
+    ):
+        skip(k, vma.vm_mm, address, pfn, R_SHARED)
+        trace(k, NOT_COLLECTED, pfn, 0, 0)
+        return
+    collect(k, vma.vm_mm, address, pfn, pages)
+
+
+def collect(k, mm, address, pfn, behind):
+    """Isolate one page, put it on a list right behind the page or head `behind`, and open its record."""
+    isolated = isolate_lru_page(k, pfn)
+    row = consider(k, mm, address, pfn)
+    c = k.considered[row]
+    if isolated == 1:
+        list_add(k, pfn, behind)
+        k.mem_map[pfn].row = row
+    elif isolated == 0:
+        c.path = PATH_SKIPPED
+        c.reason = R_NOT_LRU
+    else:
+        c.path = PATH_FREED
+        c.reason = R_FREED
+
+
+def mapping_writably_mapped(k, m):
+    """True if some vma maps the file shared and writable (include/linux/fs.h; here, as it needs no counter)."""
+    v = k.mapping[m].i_mmap
+    while v:
+        vma = k.vma[v]
+        if vma.vm_flags & VM_SHARED and vma.vm_flags & VM_WRITE:
+            return True
+        v = vma.shared_next
+    return False
+
+
+def single_mm_mapping(k, mm, m):
+    """True if no other mm than this one maps the file."""
+    v = k.mapping[m].i_mmap
+    while v:
+        if k.vma[v].vm_mm != mm:
+            return False
+        v = k.vma[v].shared_next
+    return True
+
+
+def free_pages_of(k, head):
+    """Give the pages of a list, which nobody has used, back to their zones."""
+    while not list_empty(k, head) and not k.sys.bug:
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        put_page(k, pfn)
+
+
+def migrate_pages_to(k, pages, v, start, dest, most):
+    """Allocate one new page for each page of a list, but no more than `most`, then migrate (patch 5).
+
+    By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`; on its own for -1.
+    Returns the number of pages not moved, or -ENOMEM: nothing has moved then.
+    """
+    new_pages = work_list(k, NEWLIST)
+    n = 0
+    pfn = k.mem_map[pages].next
+    while pfn != pages and n < most:
+        if v:
+            new = alloc_page_vma(k, v, start + n)
+        else:
+            node = dest if dest >= 0 else k.mem_map[pfn].node
+            new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
+        if not new:
+            free_pages_of(k, new_pages)
+            return refuse(k, pages)
+        list_add_tail(k, new, new_pages)
+        if not v and k.mem_map[pfn].row:
+            k.considered[k.mem_map[pfn].row].asked = node
+        n += 1
+        pfn = k.mem_map[pfn].next
+    trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)
+    left = migrate_pages(k, pages, new_pages)
+    free_pages_of(k, new_pages)
+    return left
+
+
+def migrate_frames(k, pfns, owners, left_out, dest, most):
+    """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
+
+    `owners`: a task and address that map each frame, for the record; `left_out`: the flags of a vma for which the
+    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.  Returns the number of pages
+    not moved, or -ENOMEM.
+    """
+    pages = work_list(k, PAGELIST)
+    for i in range(len(pfns)):
+        pfn = pfns[i]
+        if left_out[i]:
+            skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
+        elif not k.mem_map[pfn].row:
+            collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
+    putback_lru_pages(k, pages)
+    return left
+
+
+def refuse(k, pages):
+    """No memory for all the new pages: every page of the list has failed."""
+    pfn = k.mem_map[pages].next
+    while pfn != pages:
+        row = k.mem_map[pfn].row
+        conclude(k, row, PATH_FAILED, ENOMEM)
+        if row:
+            k.considered[row].reason = R_NO_MEMORY
+        pfn = k.mem_map[pfn].next
+    return -ENOMEM
+
+
+def migrate_to_node(k, mm, source, dest, flags):
+    """Move what a task has on node `source` to node `dest` (patch 5): pages not moved, or an errno."""
+    pages = work_list(k, PAGELIST)
+    check_range(k, mm, 0, END_OF_MEMORY, 1 << source, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+    left = 0
+    if not list_empty(k, pages):
+        left = migrate_pages_to(k, pages, 0, 0, dest, ALL_PAGES)
+    putback_lru_pages(k, pages)
+    return left
+
+
+def next_pair(left, source, target):
+    """The pair of nodes to migrate next: (node, its target), or (-1, -1).
+
+    The first one whose target is not itself waiting to be emptied: memory leaves a node before
+    more arrives there.  Else the last one that moves at all.
+    """
+    s = -1
+    d = -1
+    for node in range(MAX_NODES):  # also those that the machine does not have: they are in nobody's way
+        if left >> node & 1:
+            to = node_remap(node, source, target)
+            if to != node:
+                s = node
+                d = to
+                if not left >> to & 1:
+                    break
+    return s, d
+
+
+def do_migrate_pages(k, mm, source, target, flags):
+    """Move a task's memory from one set of nodes to another: pages not moved, or an errno.
+
+    Without patch 5: swap out what is on a node of `source` and not of `target`.
+    """
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
+    if k.patch[5]:
+        left = migrate_node_sets(k, mm, source, target, flags)
+    else:
+        pages = work_list(k, PAGELIST)
+        nodes = source & ~target
+        check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+        left = 0 if list_empty(k, pages) else migrate_pages(k, pages, 0)
+        putback_lru_pages(k, pages)
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return left
+
+
+def migrate_node_sets(k, mm, source, target, flags):
+    """The loop of do_migrate_pages() over pairs of nodes (patch 5): pages not moved, or an errno."""
+    waiting = source
+    busy = 0
+    while waiting and not k.sys.bug:
+        s, d = next_pair(waiting, source, target)
+        if s < 0:
+            break
+        waiting &= ~(1 << s)
+        trace(k, NODE_PAIR, 0, 0, 256 * s + d)
+        left = migrate_to_node(k, mm, s, d, flags)
+        if left < 0:
+            return left
+        busy += left
+    return busy
+
+
+def mbind_range(k, mm, start, end, mode, home, nodes):
+    """Split the vmas at the ends of a range and give those inside a policy; that of tmpfs belongs to the object."""
+    split_at(k, mm, start)
+    split_at(k, mm, end)
+    v = find_vma(k, mm, start)
+    changed = 0
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        if k.mapping[vma.mapping].fs == FS_TMPFS:
+            size = vma.vm_end - vma.vm_start
+            mpol_set_shared_policy(k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes)
+            trace(k, SHARED_POLICY_SET, 0, 0, size)
+        else:
+            vma.mode = mode
+            vma.home = home
+            vma.nodes = nodes
+        changed += 1
+        v = vma.vm_next
+    trace(k, POLICY_SET, 0, 0, changed)
+
+
+def do_mbind(k, mm, start, end, mode, home, nodes, flags):
+    """mbind(2) after its arguments were checked: 0 or an errno.
+
+    `nodes` are those of the policy, and where the pages may be.  With STRICT alone a misfit is -EIO, and nothing
+    changes.  With MOVE or MOVE_ALL the misfits are migrated to where the new policy allocates.
+    """
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
+    pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
+    result = check_range(k, mm, start, end, nodes, flags, pages)
+    if result >= 0:
+        mbind_range(k, mm, start, end, mode, home, nodes)
+        if pages:
+            result += move_misfits(k, mm, start, pages)
+        result = -EIO if flags & MPOL_MF_STRICT and result else 0
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return result
+
+
+def move_misfits(k, mm, start, pages):
+    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left."""
+    if list_empty(k, pages):
+        return 0
+    if k.patch[5]:
+        migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1, ALL_PAGES)  # -ENOMEM is not reported
+    else:
+        migrate_pages(k, pages, 0)
+    left = 0 if list_empty(k, pages) else 1
+    putback_lru_pages(k, pages)
+    return left
