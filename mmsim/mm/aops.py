@@ -16,7 +16,7 @@ NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
 
 
 def migrate_page_method(fs):
-    """How the pages of a file system migrate: one of the methods above."""
+    """How the pages of a file system migrate: one of the methods above (the field migrate_page of the table)."""
     if fs == FS_SWAP:
         return MIGRATE_PAGE
     if fs in (FS_EXT2, FS_EXT3, FS_XFS):

@@ -15,7 +15,7 @@ JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file syst
 
 
 def has_buffers(fs):
-    """True for the file systems that keep buffers with their pages."""
+    """True for the file systems that keep buffers with their pages (no kernel function)."""
     return fs in (FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_REISERFS)
 
 

@@ -11,7 +11,10 @@ from .structs import (
 
 
 def touch_range(k, mm, start, end, write, faults):
-    """Let a task read or write every page of [start, end): 0, -EFAULT or -ENOMEM; `faults[kind - 1]` counts."""
+    """Let a task read or write every page of [start, end): 0, -EFAULT or -ENOMEM; `faults[kind - 1]` counts.
+
+    No kernel function: a program.
+    """
     for address in range(start, end):
         kind = touch(k, mm, address, write)
         if kind < 0:
@@ -23,7 +26,10 @@ def touch_range(k, mm, start, end, write, faults):
 
 
 def touch(k, mm, address, write):
-    """One access: fault until the pte allows it, then do what the hardware and the program do.  The kind of fault."""
+    """One access: fault until the pte allows it, then do what the hardware and the program do.  The kind of fault.
+
+    In the kernel: do_page_fault, and the access.
+    """
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address or (write and not k.vma[v].vm_flags & VM_WRITE):
         return -EFAULT
@@ -35,7 +41,10 @@ def touch(k, mm, address, write):
 
 
 def fault_in(k, v, address, write):
-    """Fault until the pte allows an access: the kind of fault, or an errno."""
+    """Fault until the pte allows an access: the kind of fault, or an errno.
+
+    In the kernel: a part of do_page_fault and of get_user_pages.
+    """
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     kind = 0
@@ -56,7 +65,10 @@ def fault_in(k, v, address, write):
 
 
 def access(k, vma, address, pte, write):
-    """A load or store through a pte: its bits, the contents, and the check that a read sees the last write."""
+    """A load or store through a pte: its bits, the contents, and the check that a read sees the last write.
+
+    No kernel function: the hardware.
+    """
     node = k.task[vma.vm_mm].node
     page = k.mem_map[pte.value]
     k.sys.clock += k.costs.access * k.distance[node][page.node] // 10
@@ -74,7 +86,10 @@ def access(k, vma, address, pte, write):
 
 
 def expected_data(k, vma, address, pte, page):
-    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
+    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given.
+
+    No kernel function: the check of every read.
+    """
     if page.mapping < 0 or not vma.mapping:
         return pte.wrote
     return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
@@ -83,6 +98,7 @@ def expected_data(k, vma, address, pte, page):
 def make_pages_present(k, mm, start, end):
     """mlock: fault every page of [start, end) in, for writing where the vma allows it: 0, -EFAULT or -ENOMEM.
 
+    Of mm/memory.c; here, as it looks for its vmas.
     Nothing is accessed: a pte that is fit already stays old.
     """
     for address in range(start, end):
@@ -97,7 +113,10 @@ def make_pages_present(k, mm, start, end):
 
 
 def get_user_pages(k, mm, start, end, times, pfns):
-    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page."""
+    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page.
+
+    Of mm/memory.c; here, as it looks for its vmas.
+    """
     for address in range(start, end):
         pfn = follow_page(k, mm, address)
         while pfn < 0:
@@ -111,7 +130,10 @@ def get_user_pages(k, mm, start, end, times, pfns):
 
 
 def follow_page(k, mm, address):
-    """The frame that a page of a task is in; below 0: it is not present."""
+    """The frame that a page of a task is in; below 0: it is not present.
+
+    Of mm/memory.c; here, as it looks for its vma.
+    """
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address:
         return -1

@@ -7,7 +7,10 @@ NR_REQUESTS = 128  # writes that a device queues before the writer must wait
 
 
 def submit_bio(k, pfn, done):
-    """Queue the write of a page that ends at `done`; a full queue makes the writer wait."""
+    """Queue the write of a page that ends at `done`; a full queue makes the writer wait.
+
+    In the kernel: with set_page_writeback of mm/page-writeback.c.
+    """
     while k.sys.in_flight >= NR_REQUESTS:
         run_timer(k)
     k.mem_map[pfn].flags |= PG_writeback
@@ -16,7 +19,7 @@ def submit_bio(k, pfn, done):
 
 
 def bdi_write_congested(k):
-    """True where the device has so much to do that only PF_SWAPWRITE may add to it."""
+    """True where the device has so much to do that only PF_SWAPWRITE may add to it (of backing-dev.h)."""
     return k.sys.in_flight >= NR_REQUESTS * 7 // 8
 
 

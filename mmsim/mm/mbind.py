@@ -36,6 +36,7 @@ def vma_migratable(vma):
 def check_vma(k, v, before, end, flags):
     """What check_range() says to a vma before it looks at its pages: 0, or -EFAULT for a hole before or behind it.
 
+    In the kernel: a part of check_range.
     `before`: the vma before this one in the range.  A hole at the head of the range goes unnoticed, and one at its tail
     with another vma behind it, as in 2005.
     """
@@ -50,7 +51,7 @@ def check_vma(k, v, before, end, flags):
 
 
 def check_vmas(k, first, end, flags):
-    """check_vma() of every vma from `first` on that begins before `end`: 0, or -EFAULT."""
+    """check_vma() of every vma from `first` on that begins before `end`: 0, or -EFAULT (a part of check_range)."""
     error = 0
     before = 0
     v = first
@@ -101,7 +102,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
 
 
 def misfit(k, pfn, nodes, flags):
-    """True if a page is where it should not be; the zero page never is."""
+    """True if a page is where it should not be; the zero page never is (a part of check_range)."""
     page = k.mem_map[pfn]
     if page.flags & PG_reserved:
         return False
@@ -172,7 +173,7 @@ def single_mm_mapping(k, mm, m):
 
 
 def free_pages_of(k, head):
-    """Give the pages of a list, which nobody has used, back to their zones."""
+    """Give the pages of a list, which nobody has used, back to their zones (a part of migrate_pages_to)."""
     while not list_empty(k, head) and not k.sys.bug:
         pfn = k.mem_map[head].next
         list_del(k, pfn)
@@ -228,7 +229,7 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
 
 
 def refuse(k, pages):
-    """No memory for all the new pages: every page of the list has failed."""
+    """No memory for all the new pages: every page of the list has failed (a part of migrate_pages_to)."""
     pfn = k.mem_map[pages].next
     while pfn != pages:
         row = k.mem_map[pfn].row
@@ -253,6 +254,7 @@ def migrate_to_node(k, mm, source, dest, flags):
 def next_pair(left, source, target):
     """The pair of nodes to migrate next: (node, its target), or (-1, -1).
 
+    In the kernel: a part of do_migrate_pages.
     The first one whose target is not itself waiting to be emptied: memory leaves a node before
     more arrives there.  Else the last one that moves at all.
     """
@@ -348,7 +350,10 @@ def do_mbind(k, mm, start, end, mode, home, nodes, flags):
 
 
 def move_misfits(k, mm, start, pages):
-    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left."""
+    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left.
+
+    In the kernel: a part of do_mbind.
+    """
     if list_empty(k, pages):
         return 0
     if k.patch[5]:

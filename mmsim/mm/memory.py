@@ -85,7 +85,7 @@ def do_anonymous_page(k, v, address, write):
 
 
 def map_new_anon_page(k, v, address, pfn):
-    """Map a fresh page of the task's own, writable, and let it enter the active list."""
+    """Map a fresh page of the task's own, writable, and let it enter the active list (a part of each fault)."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     k.mem_map[pfn].flags |= PG_uptodate

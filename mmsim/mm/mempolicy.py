@@ -54,7 +54,10 @@ def mpol_set_shared_policy(k, m, start, end, mode, home, nodes):
 
 
 def split_shared_policy(k, m, index):
-    """Make `index` a border between the ranges of a shared policy, if one of them lies across it."""
+    """Make `index` a border between the ranges of a shared policy, if one of them lies across it.
+
+    In the kernel: a part of shared_policy_replace.
+    """
     n = mpol_shared_policy_lookup(k, m, index)
     if n and k.sp_node[n].start < index:
         node = k.sp_node[n]
@@ -109,6 +112,7 @@ def get_vma_policy(k, v, address):
 def alloc_page_policy(k, mode, home, nodes, offset):
     """Allocate a user page as a policy says, for page `offset` of an object; below 0: for no address in particular.
 
+    In the kernel: a part of alloc_page_vma.
     BIND of whose nodes the cpuset allows none is treated as DEFAULT.  Returns the pfn, or 0 without memory.
     """
     task = k.task[k.sys.current]

@@ -65,7 +65,10 @@ def migrate_pages(k, pages, to):
 
 
 def migrate_pass(k, pages, to, failed, moved, pass_):
-    """One pass over the list: (pages that ask for a retry, pages that failed for good)."""
+    """One pass over the list: (pages that ask for a retry, pages that failed for good).
+
+    In the kernel: a part of migrate_pages.
+    """
     retry = 0
     failures = 0
     pfn = k.mem_map[pages].next
@@ -101,7 +104,10 @@ def finish_lists(k, pages, failed, moved):
 
 
 def migrate_one_page(k, pfn, to, moved, pass_):
-    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good."""
+    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good.
+
+    In the kernel: a part of migrate_pages.
+    """
     page = k.mem_map[pfn]
     if k.patch[3] and page.count == 1:
         trace(k, FREED, pfn, 0, 0)
@@ -204,6 +210,7 @@ def fall_back(k, pfn, pass_):
 def move_locked_page(k, new, pfn):
     """Move a locked page into a locked new one, by the method of its address_space (patch 6) or the default way.
 
+    In the kernel: a part of migrate_pages.
     Returns (0, -EAGAIN or an errno; 1 if the old page is still locked).
     """
     page = k.mem_map[pfn]

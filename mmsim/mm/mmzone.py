@@ -60,7 +60,10 @@ def list_splice_tail(k, source, head):
 
 
 def walk_list(k, head, on):
-    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together."""
+    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together.
+
+    No kernel function: for kernel.verify().
+    """
     n = 0
     at = head
     following = k.mem_map[head].next

@@ -4,7 +4,7 @@ from .structs import MAX_NODES
 
 
 def nth_node(nodes, n):
-    """The n-th node of a set, counted from 0; the set has more than n."""
+    """The n-th node of a set, counted from 0; the set has more than n (bitmap_ord_to_pos)."""
     node = -1
     while n >= 0:
         node += 1

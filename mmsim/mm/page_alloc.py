@@ -24,7 +24,10 @@ def zone_mark(zone, gfp):
 
 
 def rmqueue(k, node):
-    """Take the first free page of a zone that has one: count 1, nothing else set."""
+    """Take the first free page of a zone that has one: count 1, nothing else set.
+
+    In the kernel: buffered_rmqueue, without its per-CPU lists.
+    """
     zone = k.zone[node]
     pfn = k.mem_map[zone_list(k, node, FREE)].next
     list_del(k, pfn)
@@ -44,6 +47,7 @@ def rmqueue(k, node):
 def free_page(k, pfn):
     """Give a page without references back to its zone, its contents poisoned so that stale use shows.
 
+    In the kernel: free_hot_page, without its per-CPU lists.
     A frame that is marked as bad memory goes to no list: it is out of use now.
     """
     page = k.mem_map[pfn]
@@ -65,7 +69,7 @@ def free_page(k, pfn):
 
 
 def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
-    """Walk a zonelist once: a page of the first allowed node with enough free pages, or 0.
+    """Walk a zonelist once: a page of the first allowed node with enough free pages, or 0 (of 2.6.14-mm).
 
     `use_low`: more than pages_low must be free; else the mark that `gfp` may go down to.
     """
@@ -80,7 +84,7 @@ def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
 
 
 def take_reserve(k, zonelist, allowed):
-    """Walk a zonelist without watermarks, for those who free memory: a page, or 0."""
+    """Walk a zonelist without watermarks, for those who free memory: a page, or 0 (a part of __alloc_pages)."""
     for i in range(k.sys.nr_nodes):
         node = k.zonelist[zonelist][i]
         if allowed >> node & 1 and k.zone[node].free > 0:
@@ -111,7 +115,10 @@ def alloc_pages(k, gfp, zonelist, allowed):
 
 
 def alloc_pages_slow(k, gfp, zonelist, allowed):
-    """No node has more than pages_low free: go down to the caller's mark, then reclaim if it may wait."""
+    """No node has more than pages_low free: go down to the caller's mark, then reclaim if it may wait.
+
+    In the kernel: a part of __alloc_pages.
+    """
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)
     if pfn:
         return pfn

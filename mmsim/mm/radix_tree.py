@@ -6,7 +6,7 @@ from .trace import SLAB_PAGE, trace
 
 
 def file_page(k, m, index):
-    """The row of k.file_page for page `index` of a file."""
+    """The row of k.file_page for page `index` of a file (the slot that radix_tree_lookup finds)."""
     return k.mapping[m].base + index
 
 

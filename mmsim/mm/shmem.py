@@ -80,6 +80,7 @@ def shmem_getpage(k, m, index):
 def shmem_take_back(k, m, index, pfn, entry):
     """With the lock of a page that a look-up of `entry` gave: move it back to the page cache, free the entry.
 
+    In the kernel: a part of shmem_getpage.
     -EAGAIN, lock and reference dropped: the page or the note has changed meanwhile, look again.
     """
     page = k.mem_map[pfn]
@@ -97,7 +98,7 @@ def shmem_take_back(k, m, index, pfn, entry):
 
 
 def shmem_fill_hole(k, m, index):
-    """A new page of zeroes for a page that nobody wrote yet; 0 without memory."""
+    """A new page of zeroes for a page that nobody wrote yet; 0 without memory (a part of shmem_getpage)."""
     pfn = shmem_alloc_page(k, m, index)
     if pfn:
         k.mem_map[pfn].flags |= PG_uptodate

@@ -10,7 +10,10 @@ from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SL
 
 
 def enter_swap_cache(k, pfn, entry):
-    """Flag a page that already stands in the tree as swap cache page; the cache holds a reference."""
+    """Flag a page that already stands in the tree as swap cache page; the cache holds a reference.
+
+    In the kernel: a part of __add_to_swap_cache.
+    """
     page = k.mem_map[pfn]
     page.flags |= PG_swapcache
     page.private = entry
@@ -70,7 +73,10 @@ def move_from_swap_cache(k, m, index, pfn, entry):
 
 
 def orphan_swap_page(k, pfn):
-    """The harm that patch 2 prevents: the slot is emptied under a page that goes on believing it is in there."""
+    """The harm that patch 2 prevents: the slot is emptied under a page that goes on believing it is in there.
+
+    No kernel function.
+    """
     private = k.mem_map[pfn].private
     delete_from_swap_cache(k, pfn)
     k.mem_map[pfn].flags |= PG_swapcache

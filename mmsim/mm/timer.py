@@ -38,7 +38,7 @@ def comes_before(k, i, j):
 
 
 def pop_timer(k):
-    """Take the earliest timer off the heap."""
+    """Take the earliest timer off the heap (a part of __run_timers)."""
     last = k.sys.nr_timers - 1
     k.sys.nr_timers = last
     i = 0
@@ -55,7 +55,7 @@ def pop_timer(k):
 
 
 def run_timer(k):
-    """Let the earliest timer happen; the clock moves there if it lies ahead."""
+    """Let the earliest timer happen; the clock moves there if it lies ahead (a part of __run_timers)."""
     t = k.timer[0]
     time, kind, a, b, c = t.time, t.kind, t.a, t.b, t.c
     pop_timer(k)
@@ -83,7 +83,10 @@ def run_timer(k):
 
 
 def interrupt(k, node, time):
-    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost."""
+    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost.
+
+    No kernel function: a network driver.
+    """
     zone = k.zone[node]
     if not zone.irq_period:
         return
@@ -102,7 +105,7 @@ def interrupt(k, node, time):
 
 
 def wait_until(k, time):
-    """Sleep until `time`."""
+    """Sleep until `time` (schedule_timeout, to a point in time)."""
     while k.sys.nr_timers and k.timer[0].time <= time:
         run_timer(k)
     if time > k.sys.clock:

@@ -176,7 +176,10 @@ def shrink_page(k, pfn):
 
 
 def settle_page(k, pfn, answer):
-    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now."""
+    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now.
+
+    In the kernel: a part of shrink_cache.
+    """
     if answer == PAGE_CLEAN:
         put_page(k, pfn)
         return 1
@@ -264,7 +267,10 @@ def try_to_free_pages(k, zonelist, allowed):
 
 
 def shrink_node(k, node, target):
-    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed."""
+    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed.
+
+    In the kernel: a part of balance_pgdat.
+    """
     before = reclaim_begin(k)
     freed = 0
     idle = 0
@@ -299,7 +305,10 @@ def evict_oldest(k, node, target):
 
 
 def evict_inactive(k, node, target):
-    """Free up to `target` pages of the inactive list, one after the other; how many were freed."""
+    """Free up to `target` pages of the inactive list, one after the other; how many were freed.
+
+    No kernel function: kernel.reclaim.
+    """
     inactive = zone_list(k, node, INACTIVE)
     freed = 0
     for _ in range(k.zone[node].inactive):
@@ -330,7 +339,7 @@ def balance_pgdat(k, node):
 
 
 def run_kswapd(k, pid):
-    """Let the kswapd of every node that was woken run, as task `pid`."""
+    """Let the kswapd of every node that was woken run, as task `pid` (kswapd, of all nodes)."""
     k.sys.kswapd_wanted = 0
     current = k.sys.current
     k.sys.current = pid
