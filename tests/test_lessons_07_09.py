@@ -136,7 +136,7 @@ def test_a_modern_model_agrees_with_linux_and_is_found_out():
     found = lesson09.in_the_model_of(lesson09.todays_remap)
     assert found.to_dict() == {"agree": 95, "unexplained": 35}
     assert lesson09.in_the_model_of(lesson09.NODE_REMAP).to_dict() == {"agree": 95, "differs": 35}
-    assert lesson09.mempolicy.node_remap is lesson09.NODE_REMAP
+    assert lesson09.mbind.node_remap is lesson09.NODE_REMAP
 
 
 def todays_rule(before, source, target):

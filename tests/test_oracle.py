@@ -12,7 +12,7 @@ import pytest
 
 from mmsim import cli, oracle
 from mmsim.machine.task import Task
-from mmsim.mm import cpuset, memory, mempolicy, page_alloc, shmem, structs
+from mmsim.mm import cpuset, mbind, memory, mempolicy, mmap, nodemask, page_alloc, shmem, structs
 
 ROOT = Path(__file__).parents[1]
 CASES = {case.id: case for case in oracle.read(oracle.RECORDING)}
@@ -116,26 +116,26 @@ def test_a_falsified_record_is_unexplained(cases):
 
 
 def today_bind(k, mode, home, nodes, offset):
-    if mode != page_alloc.MPOL_BIND:
+    if mode != mempolicy.MPOL_BIND:
         return real["alloc_page_policy"](k, mode, home, nodes, offset)
     task = k.task[k.sys.current]
     return page_alloc.alloc_pages(k, structs.GFP_HIGHUSER, task.node, task.mems_allowed & nodes)
 
 
 def round_robin(k, v, address):
-    return real["alloc_page_policy"](k, *page_alloc.get_vma_policy(k, v, address), -1)
+    return real["alloc_page_policy"](k, *mempolicy.get_vma_policy(k, v, address), -1)
 
 
 def first_pair(left, source, target):
     for node in range(structs.MAX_NODES):
-        to = mempolicy.node_remap(node, source, target)
+        to = nodemask.node_remap(node, source, target)
         if left >> node & 1 and to != node:
             return node, to
     return -1, -1
 
 
 def by_size(node, source, target):
-    return node if page_alloc.count_nodes(source) != page_alloc.count_nodes(target) and target >> node & 1 else (
+    return node if nodemask.nodes_weight(source) != nodemask.nodes_weight(target) and target >> node & 1 else (
         real["node_remap"](node, source, target))  # fmt: skip
 
 
@@ -144,34 +144,39 @@ def leave_shared(k, vma, address, pfn, pages, flags):
         real["migrate_page_add"](k, vma, address, pfn, pages, flags)
 
 
+def leave_files(k, vma, address, pfn, pages, flags):
+    if flags & mempolicy.MPOL_MF_MOVE_ALL or k.mem_map[pfn].mapping <= 0:
+        real["migrate_page_add"](k, vma, address, pfn, pages, flags)
+
+
 def strict_target(k, gfp, zonelist, allowed):
     return real["alloc_pages"](k, gfp, zonelist, allowed & 1 << zonelist)
 
 
 def see_hole(k, mm, start, *rest):
-    v = mempolicy.find_vma(k, mm, start)
+    v = mmap.find_vma(k, mm, start)
     if v and k.vma[v].vm_start > start > 0:
-        return -mempolicy.EFAULT
+        return -structs.EFAULT
     return real["check_range"](k, mm, start, *rest)
 
 
-real = {name: getattr(mempolicy, name) for name in ("alloc_pages", "check_range", "migrate_page_add", "node_remap")}
-real["alloc_page_policy"] = page_alloc.alloc_page_policy
+real = {name: getattr(mbind, name) for name in ("alloc_pages", "check_range", "migrate_page_add", "node_remap")}
+real["alloc_page_policy"] = mempolicy.alloc_page_policy
 WRONG = {
-    "BIND takes the nearest node, as today": (page_alloc, "alloc_page_policy", today_bind, {"mbind"}),
-    "a node of both sets stays, as today": (mempolicy, "node_remap", by_size, {"migrate_self"}),
-    "pairs in ascending order": (mempolicy, "next_pair", first_pair, {"migrate_self"}),
-    "shared pages stay, as today": (mempolicy, "migrate_page_add", leave_shared,
+    "BIND takes the nearest node, as today": (mempolicy, "alloc_page_policy", today_bind, {"mbind"}),
+    "a node of both sets stays, as today": (mbind, "node_remap", by_size, {"migrate_self"}),
+    "pairs in ascending order": (mbind, "next_pair", first_pair, {"migrate_self"}),
+    "shared pages stay, as today": (mbind, "migrate_page_add", leave_shared,
                                     {"share_mbind", "share_migrate", "share_double", "share_cowhalf"}),
-    "no page is shared": (mempolicy, "file_is_ours", lambda *_: 0, {"share_mbind", "mbind_kind"}),
-    "locked vmas move, as today": (mempolicy, "vma_migratable", lambda _: True, {"special"}),
-    "the target is strict, as today": (mempolicy, "alloc_pages", strict_target, {"fill", "fill_order", "fill_swap"}),
-    "a hole at the head is seen, as today": (mempolicy, "check_range", see_hole, {"mbind_misc"}),
-    "mbind forgets the policy": (mempolicy, "mbind_range", lambda *_: None, {"mbind", "mbind_misc"}),
+    "no page of a file is ours": (mbind, "migrate_page_add", leave_files, {"share_mbind", "mbind_kind"}),
+    "locked vmas move, as today": (mbind, "vma_migratable", lambda _: True, {"special"}),
+    "the target is strict, as today": (mbind, "alloc_pages", strict_target, {"fill", "fill_order", "fill_swap"}),
+    "a hole at the head is seen, as today": (mbind, "check_range", see_hole, {"mbind_misc"}),
+    "mbind forgets the policy": (mbind, "mbind_range", lambda *_: None, {"mbind", "mbind_misc"}),
     "tmpfs ignores its policy":
-        (shmem, "shmem_alloc_page", lambda k, *_: page_alloc.alloc_page_vma(k, 0, 0), {"mbind_kind"}),
+        (shmem, "shmem_alloc_page", lambda k, *_: mempolicy.alloc_page_vma(k, 0, 0), {"mbind_kind"}),
     "tmpfs has a policy for each mapping":
-        (mempolicy, "mpol_set_shared_policy", lambda *_: None, {"mbind_kind", "share_mbind"}),
+        (mbind, "mpol_set_shared_policy", lambda *_: None, {"mbind_kind", "share_mbind"}),
     "a task's INTERLEAVE is round robin": (memory, "alloc_page_vma", round_robin, {"set_mempolicy"}),
     "cpusets leave policies alone": (cpuset, "mpol_rebind_task", lambda *_: None, {"cpuset_task_policy"}),
     "cpusets leave memory alone": (cpuset, "do_migrate_pages", lambda *_: 0, {"cpuset_mems", "cpuset_attach"}),
@@ -190,7 +195,7 @@ def test_a_wrong_model_is_found(wrong, monkeypatch):
 
 
 def test_a_model_that_breaks_down_is_a_finding(monkeypatch):
-    monkeypatch.setattr(mempolicy, "node_remap", lambda *_: 1 // 0)
+    monkeypatch.setattr(mbind, "node_remap", lambda *_: 1 // 0)
     found = oracle.judge(CASES["mp_s0_s2"])
     assert found.verdict == "unexplained"
     assert "ZeroDivisionError" in found.model["error"]

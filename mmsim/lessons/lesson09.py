@@ -6,10 +6,10 @@ import pandas as pd
 
 from ..experiments import oracle
 from .teaching import Question
-from ..mm import mempolicy, page_alloc
+from ..mm import mbind, nodemask
 
 SAME, OTHER = "the same", "something else"
-NODE_REMAP = mempolicy.node_remap  # the model's own
+NODE_REMAP = nodemask.node_remap  # the model's own
 MATRIX = "migrate_pages_matrix"
 KINDS = {"anon_private": "anonymous memory", "anon_shared(shmem)": "shared anonymous memory"}
 WORDED = ("migrate_self", MATRIX, "mbind", "share_mbind", "special")  # groups that `words` tells without loss
@@ -76,17 +76,17 @@ def example_of_each_cause():
 
 def in_the_model_of(function, group=MATRIX):
     """The verdicts on a group of cases when the model pairs nodes by another function than its own node_remap()."""
-    mempolicy.node_remap = function
+    mbind.node_remap = function
     try:
         found = [oracle.judge(case).verdict for case in cases().values() if case.group == group]
     finally:
-        mempolicy.node_remap = NODE_REMAP
+        mbind.node_remap = NODE_REMAP
     return pd.Series(found).value_counts()
 
 
 def todays_remap(node, source, target):
     """node_remap() with the rule of today: where the sets differ in size, a node of both stays."""
-    differ = page_alloc.count_nodes(source) != page_alloc.count_nodes(target)
+    differ = nodemask.nodes_weight(source) != nodemask.nodes_weight(target)
     return node if differ and target >> node & 1 else NODE_REMAP(node, source, target)
 
 
