@@ -12,7 +12,7 @@ import pytest
 
 from mmsim import cli, oracle
 from mmsim.machine.task import Task
-from mmsim.mm import cpuset, mbind, memory, mempolicy, mmap, nodemask, page_alloc, shmem, structs
+from mmsim.mm import check_range, cpuset, mbind, memory, mempolicy, mmap, nodemask, page_alloc, shmem, structs
 
 ROOT = Path(__file__).parents[1]
 CASES = {case.id: case for case in oracle.read(oracle.RECORDING)}
