@@ -160,15 +160,16 @@ def see_hole(k, mm, start, *rest):
     return real["check_range"](k, mm, start, *rest)
 
 
-real = {name: getattr(mbind, name) for name in ("alloc_pages", "check_range", "migrate_page_add", "node_remap")}
+real = {name: getattr(mbind, name) for name in ("alloc_pages", "check_range", "node_remap")}
+real["migrate_page_add"] = check_range.migrate_page_add
 real["alloc_page_policy"] = mempolicy.alloc_page_policy
 WRONG = {
     "BIND takes the nearest node, as today": (mempolicy, "alloc_page_policy", today_bind, {"mbind"}),
     "a node of both sets stays, as today": (mbind, "node_remap", by_size, {"migrate_self"}),
     "pairs in ascending order": (mbind, "next_pair", first_pair, {"migrate_self"}),
-    "shared pages stay, as today": (mbind, "migrate_page_add", leave_shared,
+    "shared pages stay, as today": (check_range, "migrate_page_add", leave_shared,
                                     {"share_mbind", "share_migrate", "share_double", "share_cowhalf"}),
-    "no page of a file is ours": (mbind, "migrate_page_add", leave_files, {"share_mbind", "mbind_kind"}),
+    "no page of a file is ours": (check_range, "migrate_page_add", leave_files, {"share_mbind", "mbind_kind"}),
     "locked vmas move, as today": (mbind, "vma_migratable", lambda _: True, {"special"}),
     "the target is strict, as today": (mbind, "alloc_pages", strict_target, {"fill", "fill_order", "fill_swap"}),
     "a hole at the head is seen, as today": (mbind, "check_range", see_hole, {"mbind_misc"}),
