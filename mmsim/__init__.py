@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 ROOMS = ("experiments", "lessons", "linux", "plots", "race", "whatif", "widgets")
-SHORT = {"oracle": "experiments.oracle", "scenes": "experiments.scenes"}  # modules that are named without their room
+SHORT = {"oracle": "experiments.verify", "scenes": "experiments.scenes"}  # modules that are named without their room
 ELSEWHERE = {
     "Scenario": "whatif", "sweep": "whatif", "EXPERIMENTS": "experiments.catalogue", "history": "experiments.history",
     "which_change": "experiments.history",

@@ -12,12 +12,6 @@ from pathlib import Path
 from .machine.errors import MMSimError
 from .machine.writing import replacing
 
-WORDS = {
-    "agree": "agree",
-    "differs": "differ, because 2005 does:",
-    "not modelled": "not modelled:",
-    "unexplained": "unexplained",
-}
 CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
 
 
@@ -320,45 +314,58 @@ def has_display():
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-# -- the recording of a real kernel
+# -- recordings of real kernels
 
 
 def add_verify(commands):
-    """``mmsim verify [FILE]``: replay what a real kernel did."""
+    """``mmsim verify [FILE]``: replay what real kernels did."""
     parser = command(
-        commands, "verify", verify, "replay what a real Linux kernel did, and compare",
-        "Replay recorded experiments on the model with all seven patches. The exit code is 0 if each case agrees,\n"
-        "differs for a named cause, or is not modelled for one; 1 if anything is unexplained.",
-        "", "--cases | less",
+        commands, "verify", verify, "replay what real Linux kernels did, and compare",
+        "Replay recorded experiments on the model as the release that was recorded. The exit code is 0 if each case\n"
+        "is equal, or differs by something that the model is known to lack; 1 if anything is unexplained.",
+        "", "2.6.16", "6.1 --case mp_s0_s2     (with what V1 does, and the changes since)",
+        "mine.jsonl --cases | less",
     )  # fmt: skip
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording; default: Linux 6.1")
-    parser.add_argument("--cases", action="store_true", help="list every case, with what Linux and the model gave")
+    parser.add_argument("file", nargs="?", metavar="FILE|RELEASE", help="a recording; default: each that ships")
+    parser.add_argument("--cases", action="store_true", help="list every case, and what differs")
+    parser.add_argument("--case", metavar="ID", help="show what Linux, the model and V1 gave in one case")
 
 
 def verify(args):
-    """Print the verdicts by cause; 1 if a case is unexplained."""
-    from .experiments import oracle
+    """Print the verdicts on each record, or one case; 1 if any is unexplained."""
+    from .experiments import verify as judge
 
-    try:
-        cases = oracle.table(args.file or oracle.RECORDING)
-    except (OSError, ValueError) as error:
-        args.parser.error(f"FILE: {error}")
-    if args.cases:
-        for row in cases.itertuples():
-            print(f"{row.case}: {row.verdict}" + f" ({row.cause})" * bool(row.cause))
-            print(f"    Linux: {row.linux}" + f"\n    model: {row.model}" * bool(row.model))
-        print()
-    counts = oracle.summary(cases)
-    for verdict, words in WORDS.items():
-        here = counts[counts["verdict"] == verdict]
-        print(f"{here['cases'].sum():4} {words}")
-        for row in here[here["cause"] != ""].itertuples():
-            print(f"     {row.cases:4} {row.cause}" + f"\n          {row.why}" * bool(row.why))
-    unexplained = cases[cases["verdict"] == "unexplained"]
-    for row in unexplained.itertuples():
-        print(f"\n{row.case} ({row.group}): {row.cause or 'no cause applies'}")
-        print(f"    Linux:    {row.linux}\n    expected: {row.expected}\n    model:    {row.model}")
-    return int(len(unexplained) > 0)
+    seen = []
+    for name in [args.file] if args.file else judge.RECORDS:
+        try:
+            verdicts = judge.judge_all(judge.recording(name), args.case)
+        except (OSError, ValueError) as error:
+            args.parser.error(f"FILE: {error}")
+        seen += verdicts
+        if args.case:
+            for it in verdicts:
+                print(f"Linux {it.case.release}")
+                print_case(it)
+            continue
+        print(f"{name}: {len(verdicts)} cases")
+        for it in verdicts * args.cases:
+            print("\n".join(judge.shown(it)))
+        print("\n".join(judge.report(verdicts)), flush=True)
+    if args.case and not seen:
+        args.parser.error(f"--case: {args.file or 'no record'} has no case {args.case!r}")
+    return int(any(it.verdict == "unexplained" for it in seen))
+
+
+def print_case(it):
+    """Everything about one case: what Linux, the model and V1 gave, and which changes lie between."""
+    from .experiments import verify as judge
+
+    if it.verdict == "not asked" or "error" in it.model:
+        print("\n".join(judge.shown(it)))
+        return
+    print("\n".join(judge.shown(it, judge.facts_on(it.case, None))))
+    for change in judge.changes_of(it.case):
+        print(f"    since V1: {change.title} ({change.name}, {change.release})")
 
 
 COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_lab]

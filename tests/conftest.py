@@ -58,6 +58,21 @@ def needs():
 
 
 @pytest.fixture
+def cluster(needs):
+    """Sweeps run on a dask cluster of two processes."""
+    needs("distributed")
+    import joblib
+    from dask.distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
+        Client(workers),
+        joblib.parallel_config("dask"),
+    ):
+        yield
+
+
+@pytest.fixture
 def started(monkeypatch):
     """What `mmsim lab` would become, on a machine that has JupyterLab and no display: [(program, arguments)]."""
     started = []

@@ -33,8 +33,8 @@ def walk(kernel):
                 continue
             on_device = pte.flags & structs.PTE_SWAP and not k.swap_cache[pte.value]
             holds = k.swap_data[pte.value] if on_device else page.data
-            in_file = k.file_page[k.mapping[vma.mapping].base + offset].wrote if vma.mapping else 0
-            if holds != (pte.wrote or in_file):
+            of_file = pte.flags & structs.PTE_PRESENT and page.mapping > 0  # or a copy that mlock made
+            if holds != (k.file_page[k.mapping[vma.mapping].base + offset].wrote if of_file else pte.wrote):
                 found.lost.append(f"virtual page {address:#x} of pid {vma.vm_mm}: it holds write {holds},")
     return found
 

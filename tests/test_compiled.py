@@ -17,6 +17,8 @@ from test_state_machine import Machine
 import mmsim
 from mmsim import Kernel, Topology
 from mmsim.machine import compile_cache, speed
+from mmsim.machine.packets import packets
+from mmsim.mm import timer
 
 
 class BothSpeeds(Kernel):
@@ -27,15 +29,29 @@ class BothSpeeds(Kernel):
 
         tables = {name: table.copy() for name, table in self.tables.items()}
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+        if function is packets:  # only an interpreted machine needs it; compiled, each interrupt runs by itself
+            compiled.compile_kernel()(timer.wait_until)(compiled.Tables(tables), args[0] - 1)
+            super()._run(function, *args)
+            tables["sys"]["clock"] = self.tables["sys"]["clock"]
+            mine, other = (
+                {**t, "timer": np.sort(t["timer"][: self.k.sys.nr_timers], order="added")}
+                for t in (self.tables, tables)
+            )
+            self.assert_equal(mine, other, function)
+            return None
         answer = compiled.compile_kernel()(function)(compiled.Tables(tables), *given)
         result = super()._run(function, *args)
         assert result == answer, function.__name__
-        for name, table in self.tables.items():
-            assert np.array_equal(table, tables[name]), f"{function.__name__}: {name}"
+        self.assert_equal(self.tables, tables, function)
         for mine, other in zip(args, given, strict=True):
             assert np.array_equal(mine, other), function.__name__
         assert function in compiled.ENTRIES  # what Binder compiles ahead is all there is
         return result
+
+    @staticmethod
+    def assert_equal(mine, other, function):
+        for name, table in mine.items():
+            assert np.array_equal(table, other[name]), f"{function.__name__}: {name}"
 
 
 class Histories(Machine):

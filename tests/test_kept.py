@@ -268,17 +268,10 @@ def test_a_sweep_that_was_interrupted_leaves_no_process_at_work(keep):
 
 
 @pytest.mark.full
-def test_a_point_that_ends_a_worker_of_a_cluster_costs_its_own_row_only(needs):
-    needs("distributed")
-    from dask.distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster),
-        joblib.parallel_config("dask"),
-    ):
-        grid = {"pages": [8, 16, 24, 32], "how": ["exit"]}
-        table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, progress=False)
+@pytest.mark.usefixtures("cluster")
+def test_a_point_that_ends_a_worker_of_a_cluster_costs_its_own_row_only():
+    grid = {"pages": [8, 16, 24, 32], "how": ["exit"]}
+    table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, progress=False)
     assert table["error"].str.contains("the process of this point has ended: ").tolist() == [False, True, False, False]
     assert table["direct"].drop(1).tolist() == [8, 24, 32]
 

@@ -6,7 +6,6 @@ import pytest
 
 from mmsim import Policy, plots
 from mmsim.lessons import ask, check, lesson05, lesson06
-from mmsim.machine.file import FS_NAMES
 from mmsim.mm import aops, migrate_v1
 
 # -- 05
@@ -83,7 +82,7 @@ def forgotten(task, heap):
 
 
 @pytest.mark.parametrize("state", lesson06.STATES)
-@pytest.mark.parametrize("fs", FS_NAMES)
+@pytest.mark.parametrize("fs", lesson06.FS_NAMES)
 def test_a_path_and_its_writes_fit(fs, state):
     for patches in (lesson06.WITHOUT, 7):
         found = lesson06.account(fs, patches, state)

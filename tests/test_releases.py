@@ -324,3 +324,20 @@ def test_before_2_6_16_nothing_moves(boot):
     assert errno_of(task.migrate_pages, 0, 0, 1) == "ENOSYS"
     assert errno_of(task.mbind, heap, Policy.bind(1), move=True) == "EINVAL"
     assert errno_of(task.mbind, heap, Policy.bind(1)) is None
+
+
+def test_before_swap_migration_a_cpuset_has_no_memory_migrate():
+    kernel = Checked(Topology.uniform(nodes=2, frames=64), release="2.6.14")
+    assert errno_of(kernel.cpuset, "a", "0-1", memory_migrate=True) == "EINVAL"
+    assert errno_of(setattr, kernel.cpuset("a", "0-1"), "memory_migrate", True) == "EACCES"
+
+
+@pytest.mark.parametrize("release", [None, "6.1"])
+def test_a_dirty_page_of_ramfs_that_stays_says_why(release):
+    kernel = Checked(Topology.uniform(nodes=2, frames=64), release=release, swap_slots=64)
+    task = kernel.spawn("a")
+    file = kernel.file("f", 2, "ramfs")
+    task.write(file)
+    task.touch(task.mmap(2, file))
+    task.migrate_pages(0, old=0, new=1)
+    assert set(kernel.last.pages["reason"]) == {"it is dirty, and its file system has nowhere to write it"}

@@ -46,13 +46,15 @@ WAITS = st.integers(1, 60_000) | st.integers(100_000, 150_000)  # the long ones 
 @given(LOADS, st.booleans(), st.lists(WAITS, min_size=1, max_size=3), st.booleans())
 @settings(max_examples=share(100))
 def test_a_long_wait_is_as_if_every_interrupt_had_run(loads, trace, waits, job):
-    slow, fast = loaded(loads, trace, swap_slots=64), loaded(loads, trace, swap_slots=64)
+    slow, fast = loaded({}, trace, swap_slots=64), loaded({}, trace, swap_slots=64)
     for kernel in (slow, fast):
         if job:
             task = kernel.spawn("a")
             task.touch(task.mmap(60), write=True)
             task.munmap(task.mmap(2), at=kernel.clock + 20_000)
             kernel.hold_lock(task, task.mmap(4, locked=True), until=kernel.clock + 30_000)
+        for node, (period, hold) in loads.items():
+            kernel.interrupts(node, period, hold)
     for ns in waits:
         slow.call(timer.wait_until, slow.clock + ns)
         with pytest.MonkeyPatch.context() as patch:

@@ -366,6 +366,7 @@ class Machine(RuleBasedStateMachine):
         parent = pick([None, *self.cpusets], i)
         with may_fail("EACCES"):
             name = f"set {len(self.kernel._book['cpusets'])}"
+            follow &= bool(self.kernel.k.patch[0])  # before Swap Migration a cpuset has no such file
             self.cpusets.append(self.kernel.cpuset(name, self.nodes(chosen), follow, parent=parent))
 
     @precondition(lambda self: self.cpusets and self.tasks)
@@ -377,8 +378,10 @@ class Machine(RuleBasedStateMachine):
     @rule(i=index, chosen=node_sets, follow=st.booleans())
     def mems(self, i, chosen, follow):
         cpuset = pick(self.cpusets, i)
-        cpuset.memory_migrate = follow
-        self.migrate(lambda: setattr(cpuset, "mems", self.nodes(chosen)), "ENOSPC", "EACCES", "EBUSY")
+        no_mems = ["EINVAL"] if self.kernel.k.change.empty_mems_refused and not self.nodes(chosen) else []
+        if self.kernel.k.patch[0]:
+            cpuset.memory_migrate = follow
+        self.migrate(lambda: setattr(cpuset, "mems", self.nodes(chosen)), "ENOSPC", "EACCES", "EBUSY", *no_mems)
 
     # -- snapshots
 

@@ -251,15 +251,7 @@ def test_whatever_can_be_called_will_do_for_a_function():
 
 
 @pytest.mark.full
-def test_a_cluster_through_joblibs_dask_backend(needs):
-    needs("distributed")
-    import joblib
-    from dask.distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster),
-        joblib.parallel_config("dask"),
-    ):
-        table = mmsim.sweep(EXAMPLE, {"pages": [8, 16, 24]}, progress=False)
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_through_joblibs_dask_backend():
+    table = mmsim.sweep(EXAMPLE, {"pages": [8, 16, 24]}, progress=False)
     assert table["direct"].tolist() == [8, 16, 24]

@@ -16,18 +16,6 @@ FRAMES = (1024, 1024, 1024, 256)  # the recorded machine, 128 times smaller
 SCALE = 20  # the cases that fill a node use so many times fewer pages
 MOST_PAGES = 100_000
 
-# kind of mapping: file system (None: anonymous), shared, and whether the recorder wrote the pages or only read them
-KINDS = {
-    "anon_private": (None, False, True),
-    "anon_shared(shmem)": (None, True, True),
-    "tmpfs_file_shared": ("tmpfs", True, True),
-    "tmpfs_file_private_readonly": ("tmpfs", False, False),
-    "tmpfs_file_private_written": ("tmpfs", False, True),
-    "ext4_file_shared_dirty": ("ext3", True, True),
-    "ext4_file_shared_clean": ("ext3", True, False),
-}
-FILLED = r"then (\d+) pages freed"  # in setup.node3
-
 
 class RecordError(ValueError):
     """A recording says something that cannot be, or lacks something: the message says where."""
@@ -64,47 +52,6 @@ class Case(NamedTuple):
     kind = property(lambda self: self.setup.get("kind", ""), doc="The kind of mapping.")
     flags = property(lambda self: self.call.get("flags", "").split("|"), doc="MPOL_MF_ flags.")
 
-    @property
-    def pages(self):
-        """How many pages the model maps for it."""
-        return self.setup["pages"] // (SCALE if self.group.startswith("fill") else 1)
-
-    @property
-    def freed(self):
-        """How many pages of the full node 3 were freed again, as the model does it."""
-        return int(re.search(FILLED, self.setup["node3"])[1]) // SCALE
-
-    @property
-    def placement(self):
-        """The node on which each page starts; None where there is none."""
-        if "place_blocks_mask" in self.setup:
-            blocks = [n for n in range(len(FRAMES)) if self.setup["place_blocks_mask"] >> n & 1]
-            return [blocks[i * len(blocks) // self.pages] for i in range(self.pages)]
-        return nodes_of(self.raw["before"][: self.pages])
-
-    @property
-    def pinned(self):
-        """The pages that vmsplice(2) pins."""
-        special = self.setup.get("special", "")
-        return [2, 5] if "pages 2 and 5" in special else range(self.pages * special.startswith("vmsplice"))
-
-    @property
-    def of_a_file(self):
-        """True if its pages are those of a file, or of shared memory; not private ones."""
-        _, shared, written = KINDS.get(self.kind, (None, False, True))
-        return shared or not written
-
-    def known(self, name, value, table):
-        """The entry of a table for a value of the record; RecordError if it has none."""
-        if value not in table:
-            raise RecordError(f"{self.where}: {name} is {value!r}; known are {', '.join(map(repr, table))}")
-        return table[value]
-
-
-def nodes_of(answers):
-    """What move_pages(2) said about pages: their nodes; None for an errno."""
-    return [n if isinstance(n, int) else None for n in answers]
-
 
 # -- readers of values: (value, nodes of the machine) -> what would be right, or None if it is
 
@@ -119,29 +66,86 @@ def text(value, _):
     return None if isinstance(value, str) else "a text"
 
 
-def answers(value, nodes):
-    """Of each page its node, or an errno."""
-    fits = isinstance(value, list) and all(v in range(nodes) if type(v) is int else is_errno(v) for v in value)
-    return None if fits else f'a list of nodes (0 to {nodes - 1}) and errnos (as "-EFAULT")'
+def number(value, _):
+    return None if type(value) is int else "a whole number"
+
+
+def node(value, nodes):
+    return whole(0, nodes - 1)(value, nodes)
+
+
+def list_of(fits, right):
+    """A list of which each entry fits: fits(entry, nodes of the machine)."""
+
+    def reader(value, nodes):
+        well = isinstance(value, list) and all(fits(each, nodes) for each in value)
+        return None if well else f"a list of {right.format(nodes - 1)}"
+
+    return reader
+
+
+def is_node(value, nodes):
+    return type(value) is int and value in range(nodes)
 
 
 def is_errno(value):
     return isinstance(value, str) and bool(re.fullmatch(r"-E[A-Z0-9]+", value))
 
 
-def some_nodes(value, nodes):
+def is_answer(value, nodes):
+    return is_node(value, nodes) or is_errno(value)
+
+
+def is_number_or_errno(value):
+    return type(value) is int or is_errno(value)
+
+
+def is_pair(value):
+    """True for [what is said of a page, of how many pages it is said]."""
+    return isinstance(value, list) and len(value) == 2 and type(value[1]) is int
+
+
+def is_run(value, nodes):
+    return is_answer(value[0] if is_pair(value) else value, nodes)
+
+
+def is_maps(value, _):
+    return isinstance(value, str) and len(value.split()) > 1
+
+
+places = list_of(is_node, "nodes, 0 to {}")
+answers = list_of(is_run, 'nodes (0 to {}) and errnos (as "-EFAULT")')
+statuses = list_of(lambda v, _: is_number_or_errno(v[0] if is_pair(v) else v), 'numbers and errnos (as "-EFAULT")')
+numbers = list_of(lambda v, _: type(v) is int, "whole numbers")
+maps = list_of(is_maps, "lines of numa_maps")
+
+
+def numbers_or_one(value, nodes):
+    return None if value == "all 1" else numbers(value, nodes)  # a node for each page; so it says that all go to node 1
+
+
+def node_or_places(value, nodes):
+    return None if is_node(value, nodes) or not places(value, nodes) else f"a node or a list of nodes, 0 to {nodes - 1}"
+
+
+def node_set_of(value, nodes):
     """Different nodes of the machine, ascending."""
-    fits = isinstance(value, list) and all(type(v) is int and v in range(nodes) for v in value)
-    return None if fits and list(node_set(value)) == value else f"a list of nodes in order, 0 to {nodes - 1}"
+    fits = not places(value, nodes) and list(node_set(value)) == value
+    return None if fits else f"a list of nodes in order, 0 to {nodes - 1}"
 
 
-def maps(value, _):
-    fits = isinstance(value, list) and value and all(isinstance(v, str) and len(v.split()) > 1 for v in value)
-    return None if fits else "a list of lines of numa_maps"
+def some_nodes(value, nodes):
+    return node_set_of(value, nodes) or (None if value else "a list of at least one node")
 
 
-def object_(value, _):
-    return None if isinstance(value, dict) else "an object"
+def object_of(**fields):
+    """An object that has these fields, and perhaps others."""
+
+    def reader(value, nodes):
+        fits = isinstance(value, dict) and not any(read(value.get(name), nodes) for name, read in fields.items())
+        return None if fits else "an object" + f" with {', '.join(fields)}" * bool(fields)
+
+    return reader
 
 
 def counts(value, nodes):
@@ -150,34 +154,31 @@ def counts(value, nodes):
     return None if fits else f"an object with a number for each node, 0 to {nodes - 1}"
 
 
-def one_of(*known):
-    return lambda value, _: None if value in known else f"one of {', '.join(known)}"
-
-
-MODES = ("MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE")
-NODE = lambda value, nodes: whole(0, nodes - 1)(value, nodes)  # noqa: E731
+# What stands in a record, where it stands there: a pattern of its names, and the reader of its value
 FIELDS = {
     "setup": {
-        "pages": whole(1, MOST_PAGES), "unfaulted_tail": whole(0, MOST_PAGES), "cpu": NODE, "task_cpu": NODE,
-        "place_blocks_mask": whole(1, (1 << len(FRAMES)) - 1), "kind": one_of(*KINDS), "caller": text, "sharing": text,
-        "special": text, "owner": text, "target_uid": whole(0, 1 << 31), "vma_policy": one_of("none", *MODES),
-        "task_policy": one_of(*MODES),
-        "vma_policy_nodes": some_nodes, "task_policy_nodes": some_nodes, "base_cpuset_mems": some_nodes,
-        "vma_pgoff_mod_12": whole(0, 11), "node3": text,
+        "pages": whole(1, MOST_PAGES), "unfaulted_tail": whole(0, MOST_PAGES), r"(\w+_)?cpu": node,
+        "place": node_or_places, "place_cyclic_nodes|place_blocks_on_nodes": places,
+        "place_blocks_mask": whole(1, (1 << len(FRAMES)) - 1), r"\w+_uid": whole(0, 1 << 31),
+        "kind|caller|owner|sharer|lock|sharing|special|state|fs|cgroup|node3|vma_policy|task_policy": text,
+        "vma_policy_nodes|task_policy_nodes": node_set_of, "base_cpuset_mems": some_nodes,
+        "vma_pgoff_mod_12": whole(0, 11), r"node3_free\w*|swap_slots_asked|page_cluster": number,
     },
     "call": {
-        "name": text, "variant": text, "mode": one_of(*MODES), "flags": text, "nodes": some_nodes, "from": some_nodes,
-        "to": some_nodes, "old_mems": some_nodes, "new_mems": some_nodes, "memory_migrate_src": whole(0, 1),
-        "memory_migrate_dst": whole(0, 1),
+        "name|variant|text|mode|flags|pid": text, "nodes": numbers_or_one, "from|to|old_mems|new_mems": some_nodes,
+        r"memory_migrate_\w+": whole(0, 1), "cpu": node,
     },
     "": {
-        "before": answers, "after": answers, "partner_before": answers, "partner_after": answers,
-        "after_touch_tail": answers, "after_write_touch_all": answers, "after_counts": counts,
-        "get_mempolicy": object_, "readback": text, "pagemap_after": text, "numa_maps": maps, "numa_maps_after": maps,
-        "partner_numa_maps": maps,
+        r"((partner|sharer)_)?(before|after)(_\w+)?(?<!_counts)": answers, "(before|after)_counts": counts,
+        "(read|write|second_read|sharer_read)_touch|touch": object_of(minflt=number, majflt=number),
+        r"(sharer_)?state_(before|after)\w*": object_of(numa_maps=maps, mapped=numbers, no_pte=number),
+        r"swap_(before|after)\w*": object_of(slots_used=number, swap_cached_pages=number),
+        r"(partner_)?numa_maps(_\w+)?": maps, "status": statuses, "get_mempolicy": object_of(mode=text, nodes=places),
+        r"mincore\w*|pagemap\w*|effective|readback|first_errno": text,
+        r"mapped_after_call|swap_slots_used_after_call|first_ret|node3_free\w*": number,
     },
 }  # fmt: skip
-ALWAYS = {"id": text, "group": text, "setup": object_, "call": object_, "ret": whole(-(1 << 31), 1 << 31),
+ALWAYS = {"id": text, "group": text, "setup": object_of(), "call": object_of(), "ret": whole(-(1 << 31), 1 << 31),
           "errno": text}  # fmt: skip
 
 
@@ -231,50 +232,31 @@ def case_of(record, distances, release=""):
     return Case(record["id"], record["group"], setup, call, record, distances, where, release)
 
 
-def demand(record, fields, nodes, needed=True):
-    """RecordError for a field that has not the value that it should have, or, if it is needed, is not there."""
+def demand(record, fields, nodes):
+    """RecordError for a field that is not there, or has not the value that it should have."""
     for name, reader in fields.items():
-        if needed or name in record:
-            right = reader(record[name], nodes)
-            if right:
-                named = f"{record.name}.{name}".lstrip(".")
-                raise RecordError(f"{record.where}: {named} is {short(record[name])}; it must be {right}")
+        if right := reader(record[name], nodes):
+            named = f"{record.name}.{name}".lstrip(".")
+            raise RecordError(f"{record.where}: {named} is {short(record[name])}; it must be {right}")
 
 
 def check(case):
-    """RecordError unless the values of a case that is to be replayed are such as the model can have."""
-    nodes, placed = len(case.distances), ("before", "after", "partner_before", "partner_after")
-    counted = "after_counts" in case.raw  # `before` and `after` are runs of pages then, and not looked at
-    demand(case.setup, FIELDS["setup"], nodes, needed=False)
-    demand(case.call, FIELDS["call"], nodes, needed=False)
-    demand(case.raw, {name: reader for name, reader in FIELDS[""].items() if not (counted and name in placed)}, nodes,
-           needed=False)  # fmt: skip
-    for name in placed if not counted else ():
-        if len(case.raw.get(name, range(MOST_PAGES))) < case.pages:
-            raise RecordError(f"{case.where}: {name} is about {len(case.raw[name])} pages; it must be {case.pages}")
-    needed = {"from", "to", "old_mems", "new_mems", "base_cpuset_mems"}
-    for part, prefix in ((case.setup, ""), (case.setup, "vma_"), (case.setup, "task_"), (case.call, "")):
-        if part.get(f"{prefix}mode", part.get(f"{prefix}policy")) in MODES[1:]:
-            needed.add(f"{prefix}policy_nodes" if prefix else "nodes")
-    for part in (case.setup, case.call):
-        for name in needed & set(part):
-            if not part[name]:
-                raise RecordError(f"{case.where}: {part.name}.{name} is empty; it must name a node")
-    if old := case.call.get("old_mems"):
-        if case.setup.get("vma_policy", MODES[1]) not in MODES[1:]:
-            raise RecordError(f"{case.where}: setup.vma_policy is {case.setup['vma_policy']!r}; it must be "
-                              f"one of {', '.join(MODES[1:])}")  # fmt: skip
-        for name in ("vma_policy_nodes", "task_policy_nodes"):
-            for node in set(case.setup.get(name, [])) - set(old):
-                raise RecordError(f"{case.where}: setup.{name} has node {node}, which is not in call.old_mems, {old}")
-    if case.group.startswith("fill"):
-        if not re.search(FILLED, case.setup["node3"]):
-            raise RecordError(f"{case.where}: setup.node3 is {short(case.setup['node3'])}; it must say "
-                              "'then 100 pages freed', or another number")  # fmt: skip
-        if not case.pages:
-            raise RecordError(f"{case.where}: setup.pages is {case.setup['pages']}; it must be at least {SCALE}")
-        if nodes != len(FRAMES):
-            raise RecordError(f"{case.where}: the group {case.group} is about machines of {len(FRAMES)} nodes")
+    """RecordError unless what a case says is such as can be: whether it is understood is another question."""
+    nodes = len(case.distances)
+    for where, part in (("setup", case.setup), ("call", case.call), ("", case.raw)):
+        known = {name: reader for pattern, reader in FIELDS[where].items() for name in part
+                 if re.fullmatch(pattern, name)}  # fmt: skip
+        demand(part, known, nodes)
+    if not case.name.startswith("move_pages") and "nodes" in case.call:
+        demand(case.call, {"nodes": node_set_of}, nodes)
+    demand(case.setup, {"pages": FIELDS["setup"]["pages"]}, nodes)
+    for name in ("before", "after") if case.group not in ("set_mempolicy", "timing") else ():
+        long = sum(run[1] if isinstance(run, list) else 1 for run in case.raw[name])
+        if long < case.setup["pages"]:
+            raise RecordError(f"{case.where}: {name} is about {long} pages; it must be {case.setup['pages']}")
+    if "node3" in case.setup and (nodes != len(FRAMES) or case.setup["pages"] < SCALE):
+        raise RecordError(f"{case.where}: setup.node3 is about machines of {len(FRAMES)} nodes, "
+                          f"and setup.pages must be at least {SCALE}")  # fmt: skip
 
 
 def short(value):

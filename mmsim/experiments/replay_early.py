@@ -8,7 +8,6 @@ import re
 from collections import Counter
 
 from ..machine.errors import ERRNO_NAMES
-from ..machine.kernel import Kernel
 from ..machine.policy import Policy
 from ..machine.results import file_frames
 from ..machine.topology import Topology
@@ -22,6 +21,8 @@ KINDS = {
     "anon_private_written": (None, False, "write"),
     "anon_private_read_only_touched(zero page)": (None, False, "read"),
     "aio_ring(anon pages pinned by io_setup)": (None, False, "write"),
+    "ramfs_file_shared": ("ramfs", True, "write"),
+    "ramfs_file_write(2)_mapped_shared_read": ("ramfs", True, "write(2)"),
     "anon_shared(shmem)": (None, True, "write"),
     "tmpfs_file_shared": ("tmpfs", True, "write"),
     "tmpfs_file_private_readonly": ("tmpfs", False, "read"),
@@ -43,7 +44,7 @@ CALLERS = {
     "uid1000(no caps)": {"uid": 1000},
     "uid1000+CAP_SYS_ADMIN": {"uid": 1000, "caps": ("CAP_SYS_ADMIN",)},
     "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
-    "uid0 minus CAP_SYS_NICE": {"uid": 0},
+    "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
 }
 MODES = ("MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE")
 FILLED = r"filled by another process \((mlocked|swappable)\) until it spilled, then (\d+) pages freed"
@@ -94,7 +95,7 @@ MBIND = {
 SETS = r"migrate_pages \{([\d,]+)\}->\{([\d,]+)\}"  # migrate_pages(2) of oneself
 RAW = r"pointer|maxnode (0|1000000)$|unaligned|flags 8|mode 4|wraps"  # what the model's calls cannot be given
 KNOWN = {  # every key of setup and call, and what it may say; a function says whether it understands the value
-    "kind": (*KINDS, "ramfs_file_shared", "ramfs_file_write(2)_mapped_shared_read"),
+    "kind": KINDS,
     "pages": int, "place_cyclic_nodes": list, "place_blocks_on_nodes": list, "sharer": SHARERS, "lock": LOCKS,
     "caller": CALLERS, "owner": ("self", "other process"), "owner_uid": int,
     "caller_cpu": int, "touch_cpu": int, "swap": ("on", "off"), "swap_slots_asked": int, "swapon": (0,),
@@ -125,8 +126,6 @@ def not_asked(case):
     """Why the model cannot be asked, from setup and call alone; None if it can."""
     if words := unknown_words(case):
         return f"unknown words: {words}"
-    if "ramfs" in case.kind:
-        return "ramfs"
     if re.search(RAW, case.call.get("text", "")):
         return "raw arguments: pointers, bytes, bits"
     if case.setup.get("lock") == READ_ONLY_LOCK and "fork" in case.setup["sharer"]:
@@ -141,10 +140,10 @@ def policy_of(mode, nodes):
 
 
 def replay(case, kernel):
-    """The facts of a case on a machine that `machine` made, named as the record names them."""
+    """The facts of a case on a machine as `machine` has it, named as the record names them."""
     scene = Scene(case, kernel)
     if "node3" in case.setup:
-        scene.fill()
+        fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     if "old_mems" in case.call:
         scene.cpusets()
@@ -158,11 +157,11 @@ def replay(case, kernel):
     return scene.facts
 
 
-def machine(case, **release):
-    """The machine of a case: the recorded one 128 times smaller, with its swap device."""
+def machine(case):
+    """What to boot for a case, for Kernel(): the recorded machine 128 times smaller, with its swap device."""
     asked = case.setup.get("swap_slots_asked", -1)
     slots = 0 if case.setup.get("swap") == "off" else SLOTS if asked < 0 else asked
-    return Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=slots, trace=False, **release)
+    return {"topology": Topology.from_matrix(case.distances, FRAMES), "swap_slots": slots, "trace": False}
 
 
 class Scene:
@@ -178,19 +177,6 @@ class Scene:
             self.task = kernel.spawn("owner", uid=self.setup["owner_uid"])
         self.sharer = None
         self.pages = self.setup["pages"] // (SCALE if "node3" in self.setup else 1)
-
-    def fill(self):
-        """Another process fills node 3 until it spills, and frees some again."""
-        locked, freed = re.fullmatch(FILLED, self.setup["node3"]).groups()
-        filler, last = self.kernel.spawn("filler", node=3), 0
-        stone = filler.mmap(FRAMES[3])
-        while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
-            last += 1
-        filler.munmap(stone[last:])
-        if locked == "mlocked":
-            filler.mlock(stone[:last])
-        if int(freed):
-            filler.munmap(stone[: int(freed) // SCALE])
 
     def ready(self):
         """Map, fault every page in on its node, share and lock as the case has it, and give the vma its policy."""
@@ -339,6 +325,20 @@ class Scene:
                     self.facts["sharer_read_touch"] = touch(self.sharer, span, False)
                 self.facts[f"sharer_after{when}"] = placed(self.sharer, span)
             self.state("after_write_touch" if write else "after_read_touch")
+
+
+def fill_node(kernel, pattern, node3):
+    """Another process fills node 3 until it spills, and frees some again; `node3`: how, in the words of `pattern`."""
+    how, freed = re.fullmatch(pattern, node3).groups()
+    filler, last = kernel.spawn("filler", node=3), 0
+    stone = filler.mmap(FRAMES[3])
+    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
+        last += 1
+    filler.munmap(stone[last:])
+    if how == "mlocked":
+        filler.mlock(stone[:last])
+    if int(freed):
+        filler.munmap(stone[: min(int(freed) // SCALE, last)])
 
 
 def touch(task, span, write):

@@ -4,9 +4,9 @@
 """
 
 import re
+from contextlib import suppress
 
 from ..machine.errors import ERRNO_NAMES
-from ..machine.kernel import Kernel
 from ..machine.policy import Policy
 from ..machine.topology import Topology
 from .records import FRAMES, SCALE
@@ -20,6 +20,7 @@ KINDS = {  # file system (None: anonymous), shared, written
     "ext2_file_private_readonly": ("ext2", False, False), "ext2_file_private_written": ("ext2", False, True),
     "ext2_file_shared_dirty": ("ext2", True, True), "ext2_file_shared_clean": ("ext2", True, False),
     "ext4_file_shared_dirty": ("ext3", True, True), "ext4_file_shared_clean": ("ext3", True, False),
+    "ramfs_file_shared(no migrate op)": ("ramfs", True, True),
 }  # fmt: skip
 STATES = {  # of x_file: how the file's pages come (write(2) or read), shared, what is touched
     "file written by write() and synced, mapped shared, read-touched (clean)": ("read", True, "read"),
@@ -31,7 +32,9 @@ STATES = {  # of x_file: how the file's pages come (write(2) or read), shared, w
     "read-touched (clean), page 0 mlocked: the mapping is split into two VMAs": ("read", True, "read"),
 }
 CALLERS = {
-    "uid0(all caps)": {"uid": 0}, "uid0 minus CAP_SYS_NICE": {"uid": 0}, "uid1000(no caps)": {"uid": 1000},
+    "uid0(all caps)": {"uid": 0}, "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
+    "uid1000(no caps)": {"uid": 1000}, "uid1000": {"uid": 1000},  # as our own recorder calls it
+    "uid0": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},  # it does not run with that one
     "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
     "uid1000+CAP_SYS_PTRACE": {"uid": 1000, "caps": ("CAP_SYS_PTRACE",)},
 }  # fmt: skip
@@ -83,7 +86,7 @@ MOVES = ("page i -> node (i+1)%4", "query only (nodes=NULL)", "page already on i
          "other process same uid1000 (dumpable), caller uid1000", "pages 2,5 vmspliced (extra ref), all -> 3",
 )  # fmt: skip
 NOT_ASKED = {  # what the model has no means for: a pattern in group, setup and call
-    "wall-clock times": r"^timing ", "ramfs": "ramfs",
+    "wall-clock times": r"^timing ",
     "raw arguments: pointers, bytes, bits":
         r"pointer|garbage|misaligned|mode=99|flags=1<<10|flags=STRICT \(invalid|maxnode=(0|327\d+)|huge|~0UL"
         r"|kernel address|BIND\|STATIC\|RELATIVE",
@@ -99,8 +102,6 @@ def not_asked(case):
     for why, pattern in NOT_ASKED.items():
         if re.search(pattern, said):
             return why
-    if case.setup.get("cgroup") == "v2":
-        return "the unified cgroup hierarchy"
     if case.group not in GROUPS:
         return f"unknown words: group={case.group!r}"
     return unknown_words(case)
@@ -140,18 +141,17 @@ KEYS = set(
 def policy_of(mode, nodes):
     """A Policy from the record's words: MPOL_BIND|STATIC_NODES."""
     name, *more = mode.removeprefix("MPOL_").lower().split("|")
-    if name in ("default", "local") and not nodes:
-        return getattr(Policy, name)()
-    if name == "default":
-        return Policy(name, nodes)
+    if name in ("default", "local"):
+        return Policy(name, nodes or ())
     words = {word.removesuffix("_nodes"): True for word in more}
     return getattr(Policy, name)(nodes[0] if name == "preferred" and nodes else nodes or (), **words)
 
 
-def machine(case, **release):
-    """The machine of a case: the recorded one 128 times smaller."""
+def machine(case):
+    """What to boot for a case, for Kernel(): the recorded machine 128 times smaller."""
     slots = 0 if case.setup.get("swap") == 0 else 4096
-    return Kernel(Topology.from_matrix(case.distances, FRAMES), swap_slots=slots, trace=False, **release)
+    frames = FRAMES if len(case.distances) == len(FRAMES) else FRAMES[0]
+    return {"topology": Topology.from_matrix(case.distances, frames), "swap_slots": slots, "trace": False}
 
 
 def replay(case, kernel):
@@ -179,6 +179,15 @@ class Scene:
         if self.setup.get("owner") == "other process":
             self.task = kernel.spawn("target", uid=self.setup["target_uid"])
 
+    def policies(self):
+        """Give vma and task the policies of the setup; the recorder went on without one that the kernel refused."""
+        calls = {"vma": lambda policy: self.task.mbind(self.heap, policy), "task": self.task.set_mempolicy}
+        for owner, give in calls.items():
+            mode = self.setup.get(f"{owner}_policy", "none")
+            if mode != "none":
+                with suppress(OSError):
+                    give(policy_of(mode, self.setup[f"{owner}_policy_nodes"]))
+
     def ready(self):
         """Map, fault every page in on its node, and run where the record has the task."""
         fs, shared, written = KINDS[self.setup.get("kind", "anon_private")]
@@ -201,11 +210,14 @@ class Scene:
             mask = self.setup["place_blocks_mask"]
             blocks = [n for n in range(len(FRAMES)) if mask >> n & 1]
             return [blocks[i * len(blocks) // self.size] for i in range(self.size)]
-        if self.case.group == "cpuset_misc":
+        unsaid = self.case.group in ("cpuset_misc", "cpuset_v2") and self.case.variant
+        matrix = self.case.group == "migrate_pages_matrix" and not {"place", "place_cyclic_nodes"} & {*self.setup}
+        if unsaid or matrix:
             return self.case.raw["before"]  # no word says where the pages begin
         special = self.setup.get("special", "")
         untouched = 4 if "0-3 never touched" in special or "0-3 read-faulted" in special else 0
-        cycle = self.setup.get("place_cyclic_nodes", [self.setup.get("place", 0)])
+        cycle = self.setup.get("place_cyclic_nodes", self.setup.get("place", 0))
+        cycle = cycle if isinstance(cycle, list) else [cycle]
         return [None if i < untouched else cycle[i % len(cycle)] for i in range(self.size)]
 
     def note(self, when):
@@ -225,7 +237,10 @@ class Scene:
                 self.facts |= {"ret": int(answer or 0), "errno": "OK"}
         except OSError as error:
             self.facts |= {"ret": -1, "errno": ERRNO_NAMES[error.errno]}
-            self.facts["status"] = getattr(error, "status", [UNWRITTEN] * self.size)
+            self.facts["status"] = getattr(error, "status", [])
+        if "status" in self.facts:
+            written = {i: status for i, status in enumerate(self.facts["status"]) if status is not None}
+            self.facts["status"] = [written.get(i, UNWRITTEN) for i in range(self.size)]
         self.note("after")
 
     def mbind(self, first, end, mode, nodes, flags):
@@ -269,8 +284,7 @@ def own_memory(scene):
     special, sharing = scene.setup.get("special", ""), scene.setup.get("sharing", "")
     scene.ready()
     heap = scene.heap
-    if scene.setup.get("vma_policy", "none") != "none":
-        task.mbind(heap, policy_of(scene.setup["vma_policy"], scene.setup["vma_policy_nodes"]))
+    scene.policies()
     if special.startswith("mlock"):
         task.mlock(scene.body)
     elif "read-faulted only" in special:
@@ -326,13 +340,12 @@ def mbind_in_words(scene):
 def set_mempolicy(scene):
     """set_mempolicy(2), then faults in order."""
     scene.ready = Scene.ready
-    scene.setup = {**scene.setup, "unfaulted_tail": scene.size}
+    scene.setup = scene.setup | {"unfaulted_tail": scene.size}
     scene.size = 0
     Scene.ready(scene)
     scene.size = scene.setup["pages"]
     scene.body = scene.heap
-    if scene.setup["vma_policy"] != "none":
-        scene.task.mbind(scene.heap, policy_of(scene.setup["vma_policy"], scene.setup["vma_policy_nodes"]))
+    scene.policies()
     scene.ask(lambda: scene.task.set_mempolicy(policy_of(scene.call["mode"], scene.call["nodes"])))
     scene.task.touch(scene.heap, write=True)
     scene.note("after")
@@ -342,14 +355,15 @@ def set_mempolicy(scene):
 
 def move_pages(scene):
     """move_pages(2) in words."""
+    variant, pid, nodes = scene.case.variant, 0, list(scene.call.get("nodes", []))
+    if "other" in variant:
+        scene.task = scene.kernel.spawn("target", uid=0 if "root" in variant else 1000)
+        pid = scene.task.pid
     scene.ready()
-    variant, pid, nodes, task = scene.case.variant, 0, list(scene.call.get("nodes", [])), scene.task
+    task = scene.task
     pages = list(range(scene.body.start, scene.body.stop))
     if "kthreadd" in variant:
         pid = scene.kernel.spawn("kthreadd", uid=0, kernel_thread=True).pid
-    if "other" in variant:
-        scene.caller = scene.kernel.spawn("caller", uid=1000 if "caller uid1000" in variant else 0)
-        pid = task.pid
     if variant.startswith("duplicate"):
         pages[1] = pages[0]
     elif "unmapped address" in variant:
@@ -360,23 +374,21 @@ def move_pages(scene):
     elif "nr_pages=0" in variant:
         pages, nodes = [], []
     scene.ask(scene.move, None if "nodes=NULL" in variant else nodes, pages, pid)
-    if "nr_pages=0" in variant:
-        scene.facts["status"] = [UNWRITTEN] * scene.size
 
 
 def cpuset_change(scene):
     """A cpuset gets other nodes, or a task another cpuset."""
     call, setup = scene.call, scene.setup
     scene.ready()
-    here = scene.kernel.cpuset("here", call["old_mems"])
+    unified = setup["cgroup"] == "v2"
+    here = scene.kernel.cpuset("here", call["old_mems"], unified=unified)
     here.attach(scene.task)
-    if setup.get("vma_policy"):
-        scene.task.mbind(scene.heap, policy_of(setup["vma_policy"], setup["vma_policy_nodes"]))
-    if setup.get("task_policy"):
-        scene.task.set_mempolicy(policy_of(setup["task_policy"], setup["task_policy_nodes"]))
-    here.memory_migrate = bool(call["memory_migrate_src"])
+    scene.policies()
+    if not unified:
+        here.memory_migrate = bool(call["memory_migrate_src"])
     if call["name"].startswith("attach"):
-        there = scene.kernel.cpuset("there", call["new_mems"], bool(call["memory_migrate_dst"]))
+        migrate = bool(call.get("memory_migrate_dst", 0))
+        there = scene.kernel.cpuset("there", call["new_mems"], migrate, unified=unified)
         scene.ask(there.attach, scene.task)
     else:
         scene.ask(setattr, here, "mems", call["new_mems"])

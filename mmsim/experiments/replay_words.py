@@ -3,9 +3,8 @@
 import re
 
 from ..machine.policy import Policy
-from .records import FRAMES, SCALE
-from .replay_early import touch
-from .replay_later import FILLED, GROUPS, STATES, policy_of
+from .replay_early import fill_node, touch
+from .replay_later import FILLED, GROUPS, STATES, cpuset_change
 
 SETS = r"\{([\d,]+)\}"
 
@@ -58,27 +57,13 @@ def sequence(scene):
             scene.facts |= {"first_ret": scene.facts["ret"], "first_errno": scene.facts["errno"]}
 
 
-def fill_node(scene):
-    """Another process fills node 3 until it spills, and frees some again."""
-    how, freed = re.fullmatch(FILLED, scene.setup["node3"]).groups()
-    filler, last = scene.kernel.spawn("filler", node=3), 0
-    stone = filler.mmap(FRAMES[3])
-    while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
-        last += 1
-    filler.munmap(stone[last:])
-    if how == "mlocked":
-        filler.mlock(stone[:last])
-    if int(freed):
-        filler.munmap(stone[: min(int(freed) // SCALE, last)])
-
-
 def nodes_used(scene):
     scene.facts["nodes_used"] = sorted({node for node in scene.facts["after"] if node is not None})
 
 
 def fill(scene):
     """The task's pages want to go to a full node."""
-    fill_node(scene)
+    fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     name, call = scene.call["name"], scene.call
     if name.startswith("mbind"):
@@ -97,7 +82,7 @@ def fill(scene):
 
 def spill(scene):
     """As `fill`, few pages, the call in words."""
-    fill_node(scene)
+    fill_node(scene.kernel, FILLED, scene.setup["node3"])
     scene.ready()
     step(scene, scene.case.variant)
     nodes_used(scene)
@@ -130,8 +115,7 @@ def swapped_in(scene):
     """Pages that were swapped out come back under a policy."""
     scene.ready()
     task = scene.task
-    if scene.setup["vma_policy"] != "none":
-        task.mbind(scene.heap, policy_of(scene.setup["vma_policy"], scene.setup["vma_policy_nodes"]))
+    scene.policies()
     scene.kernel.reclaim(scene.size, node=0)
     scene.note("before")
     task.run_on(scene.call["cpu"])
@@ -199,10 +183,29 @@ def cpuset_in_words(scene):
         step(scene, variant.split(": ", 1)[-1])
 
 
+def unified(scene):
+    """A write to cpuset.mems in the unified hierarchy: of the task's cpuset, or of the one above it."""
+    own, above, mems = UNIFIED[scene.case.variant]
+    scene.setup = scene.setup | {"unfaulted_tail": 4}  # no word says so
+    scene.ready()
+    parent = scene.kernel.cpuset("parent", "all", unified=True)
+    child = scene.kernel.cpuset("child", own, parent=parent, unified=True)
+    child.attach(scene.task)
+    scene.ask(setattr, parent if above else child, "mems", mems)
+    scene.facts |= {"effective": str(child.mems), "after_settled": scene.facts["after"]}
+
+
 GROUPS |= dict.fromkeys(["fill", "fill_swap", "fill_order"], fill) | {
     "x_spill": spill, "x_seq": sequence, "x_swap": swapped_in, "x_file": file_pages, "swap": swap,
     "cpuset_misc": cpuset_in_words,
+    "cpuset_v2": lambda scene: unified(scene) if scene.case.variant else cpuset_change(scene),
 }  # fmt: skip
+UNIFIED = {  # nodes of the task's cpuset, which has a parent with all: does the parent, too, get others, and which
+    "parent cpuset.mems 0-3 -> 0-1 while the child cgroup (mems 2-3) holds the task": ("2-3", True, "0-1"),
+    "write empty cpuset.mems (inherit parent 0-3) to the task's cgroup (was 0-1)": ("0-1", False, ""),
+    "cpuset.mems 0-1 -> 7 (not online)": ("0-1", False, "7"),
+    "cpuset.mems 0-1 -> 1,7": ("0-1", False, "1,7"),
+}
 IN_WORDS = (
     r"memory_migrate=\d$|mems=[\d,]+|write empty cpuset.mems while|rewrite the same mems|set_mempolicy BIND\{2\}"
     rf"|RELATIVE_NODES BIND|migrate_pages {SETS}->{SETS}|mbind BIND{SETS} MOVE$|move_pages all -> \d"
@@ -213,6 +216,8 @@ def not_understood(case):
     """The words of a variant that are not understood; None if all are."""
     variant = case.variant
     if case.group == "cpuset_misc" and ("COW-shared" in variant or not re.search(IN_WORDS, variant)):
+        return f"unknown words: variant={variant!r}"
+    if case.group == "cpuset_v2" and variant and variant not in UNIFIED:
         return f"unknown words: variant={variant!r}"
     if case.group in ("x_seq", "x_spill") and not known(case):
         return f"unknown words: variant={variant!r}"

@@ -1,18 +1,30 @@
 """A real kernel and the model as that release compared, case by case: equal, differ, not asked or unexplained.
 
 What cannot be asked is decided before a case is run, from its setup and call.  No rule excuses a difference: a case
-that differs is named in `LACKS`, by what the model does not have, or it is unexplained.
+that differs is named in `LACKS`, by what the model does not have, and in no other fact than that is about; or it is
+unexplained.
 """
 
 import re
+from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
-from ..machine.changes import known_release, order
-from ..machine.policy import Policy
-from ..machine.task import Task
-from . import replay_early, replay_later, replay_words
-from .records import RecordError, read
+import pandas as pd
 
+from ..machine.changes import NEWEST, known_release, order
+from ..machine.kernel import Kernel
+from . import replay_early, replay_later, replay_words
+from .history import which_change
+from .records import RecordError, check, read
+
+ROOM = Path(__file__).with_name("recorded")  # in an installed package
+if not ROOM.exists():
+    ROOM = Path(__file__).parents[2] / "tests/oracle"
+RECORDS = {
+    release: ROOM / f"linux-{release}.jsonl{'' if release == '6.1' else '.gz'}"
+    for release in ("2.6.16-rc1", "2.6.16", "2.6.18", "6.1", "6.12")
+}
 EARLY = ("2.6.16-rc1", "2.6.16")
 VERDICTS = ("equal", "differ", "not asked", "unexplained")
 
@@ -28,61 +40,120 @@ class Verdict(NamedTuple):
 
 
 def read_ahead(case):
-    """Pages come back from swap, and the kernel reads eight slots at a time."""
-    elsewhere = case.setup.get("touch_cpu") or case.call.get("mode") == "MPOL_INTERLEAVE" or "vma_policy" in case.setup
-    brought_back = case.group in ("swap_out_in", "evict_policy") or (case.release == "2.6.16-rc1" and elsewhere)
-    return "page_cluster" not in case.setup and brought_back
+    """Pages come back from swap, and where they come back, or how often it is read, depends on who asks for which."""
+    if case.group == "swap_out_in" or case.release != "2.6.16-rc1":
+        return case.group == "swap_out_in"
+    elsewhere = case.setup.get("touch_cpu", 0) != case.setup.get("caller_cpu", 0) or "vma_policy" in case.setup
+    spread = case.call.get("mode") == "MPOL_INTERLEAVE" and "MOVE" in case.call["flags"]
+    return "page_cluster" not in case.setup and (elsewhere or spread)
 
 
 def killed(case):
-    """mbind(BIND) of pages to a node that another process fills with locked pages."""
-    return "(mlocked)" in case.setup.get("node3", "") and case.call.get("mode") == "MPOL_BIND"
+    """Locked pages were free after the call: the OOM killer had ended the process that filled the node with them."""
+    setup, raw = case.setup, case.raw
+    before = setup.get("node3_free_pages_before", setup.get("node3_free_before", 0))
+    after = raw.get("node3_free_pages_after", raw.get("node3_free_after", 0))
+    return bool(re.search(r"(?<!not )mlocked", setup.get("node3", ""))) and after > 2 * before
 
 
-def missing_call(case):
-    """A call or a policy that the model is still to get."""
-    said = f"{case.setup} {case.call}"
-    return (
-        ("move_pages" in said and not hasattr(Task, "move_pages"))
-        or ("LOCAL" in said and not hasattr(Policy, "local"))
-        or (re.search("STATIC|RELATIVE|PREFERRED_MANY", said) and not hasattr(Policy, "preferred_many"))
-    )
+def node_stays_full(case):
+    """migrate_pages(2) to the full node 3 of locked pages, which took not one page more."""
+    used = {run[0] if isinstance(run, list) else run for run in case.raw["after"]}
+    return "(mlocked)" in case.setup.get("node3", "") and case.call.get("to", [])[-1:] == [3] and 3 not in used
 
 
-# What the model truly lacks: first and last release, which cases, and what it is
-LACKS = (
-    ("2.6.16-rc1", "2.6.16", read_ahead, "read-ahead from swap: eight slots at a time"),
-    ("2.6.16", "2.6.18", killed, "the OOM killer ends who fills the node of a BIND"),
-    ("2.6.14", "99.0", missing_call, "a call or policy that is not yet in the model"),
+def not_dumpable(case):
+    """The target has used prctl(PR_SET_DUMPABLE)."""
+    return case.setup.get("target_dumpable") == 0
+
+
+def task_policy_in_cpuset(case):
+    """A task with a policy, whose cpuset gets other nodes."""
+    return "task_policy" in case.setup and "new_mems" in case.call
+
+
+def vma_policy_in_cpuset(case):
+    """A task with a policy of a vma, whose cpuset gets other nodes."""
+    return "vma_policy" in case.setup and "new_mems" in case.call
+
+
+class Lack(NamedTuple):
+    """Something that the model truly lacks: in which releases and cases it matters, and for which facts alone."""
+
+    first: str
+    last: str
+    applies: object
+    facts: frozenset
+    what: str
+
+
+TOUCHED = frozenset(
+    "read_touch after after_write_touch state_after_read_touch state_after_write_touch swap_after_read_touch "
+    "swap_after_write_touch".split()
 )
+LACKS = (
+    Lack("2.6.16-rc1", "2.6.16", read_ahead, TOUCHED, "read-ahead from swap: eight slots at a time"),
+    Lack("2.6.16", "2.6.18", killed, frozenset({"ret", "errno", "nodes_used"}),
+         "the OOM killer: it ends who fills the only node that is allowed"),
+    Lack("6.1", NEWEST, node_stays_full, frozenset({"nodes_used"}),
+         "the watermarks of the recorded machine: how many pages of a full node may still be taken"),
+    Lack("4.15", NEWEST, not_dumpable, frozenset({"ret", "errno", "after"}), "processes that are not dumpable"),
+    Lack("2.6.14", "2.6.30", task_policy_in_cpuset, frozenset({"numa_maps_after"}),
+         "a task's own policy follows its cpuset when it allocates next, not at once"),
+    Lack("2.6.16-rc1", "2.6.16-rc1", vma_policy_in_cpuset, frozenset({"state_after_write_touch"}),
+         "a vma's policy follows its cpuset when the task allocates next"),
+)  # fmt: skip
 
 
 def judge(case):
     """Compare one case: run it on the model as the recorded release.  The Verdict."""
-    release = known_release(case.release)
+    check(case)
+    release = nearest_release(case.release)
     early = release in EARLY
-    replay = replay_early if early else replay_later
-    why = replay.not_asked(case) or (None if early else replay_words.not_understood(case))
+    why = replay_of(case).not_asked(case) or (None if early else replay_words.not_understood(case))
     if why:
         return Verdict(case, "not asked", why, {}, {})
     linux = early_facts(case) if early else later_facts(case)
+    model = facts_on(case, release)
+    wrong = set(differing(linux, model))
+    lacks = [it for it in LACKS if order(it.first) <= order(release) <= order(it.last) and it.applies(case)]
+    named = [it for it in lacks if wrong & it.facts]
+    verdict = "unexplained" if wrong.difference(*(it.facts for it in named)) else "differ" if wrong else "equal"
+    why = "; ".join(it.what for it in named) if verdict == "differ" else ""
+    return Verdict(case, verdict, why, linux, model)
+
+
+def replay_of(case):
+    """The module that knows the words of a record."""
+    return replay_early if nearest_release(case.release) in EARLY else replay_later
+
+
+def facts_on(case, release):
+    """The facts of a case on the model of any release; None: V1.  An "error" is among them if it ends with one."""
+    replay = replay_of(case)
     try:
-        model = replay.replay(case, replay.machine(case, release=release))
+        model = replay.replay(case, Kernel(release=release, **replay.machine(case)))
     except RecordError:
         raise
     except Exception as error:  # whatever goes wrong in the model is a finding, not the end of the table
-        model = {"error": f"{type(error).__name__}: {error}"}
-    if "nodes_used" in linux:
-        after = model.get("after", [])
-        model["nodes_used"] = sorted({node for node in after if node is not None})
-        if early and "state_after_call" in model:
-            model["nodes_used"] = [node for node, n in enumerate(model["state_after_call"]["mapped"]) if n]
-    if not differing(linux, model):
-        return Verdict(case, "equal", "", linux, model)
-    for first, last, applies, what in LACKS:
-        if order(first) <= order(release) <= order(last) and applies(case):
-            return Verdict(case, "differ", what, linux, model)
-    return Verdict(case, "unexplained", "", linux, model)
+        return {"error": f"{type(error).__name__}: {error}"}
+    if "state_after_call" in model:
+        model["nodes_used"] = [node for node, n in enumerate(model["state_after_call"]["mapped"]) if n]
+    else:
+        model["nodes_used"] = sorted({node for node in model["after"] if node is not None})
+    return model
+
+
+def changes_of(case):
+    """The changes between V1 and the record's release that make the recorded facts of a case, found by running."""
+    replay, recorded = replay_of(case), judge(case).linux
+
+    def experiment(kernel):
+        facts = replay.replay(case, kernel)
+        return {name: {key: facts[name][key] for key in fact} if isinstance(fact, dict) else facts[name]
+                for name, fact in recorded.items() if name in facts}  # fmt: skip
+
+    return which_change(experiment, None, nearest_release(case.release), **replay.machine(case))
 
 
 def differing(linux, model):
@@ -96,40 +167,67 @@ def same(fact, other):
     return fact == other
 
 
-def judge_all(path):
-    """The Verdicts of all cases of a record; RecordError names the line of one that says what cannot be."""
-    return [judge(case) for case in read(path)]
+def recording(name):
+    """The file of a record that ships with mmsim, by its release; any other name is a path."""
+    return RECORDS.get(name, name)
+
+
+def nearest_release(name):
+    """The release of a record, or the newest that the model knows, if the record is of a newer one."""
+    try:
+        return known_release(name)
+    except ValueError:
+        if re.match(r"\d+\.\d+", name) and order(re.match(r"\d+\.\d+", name)[0]) > order(NEWEST):
+            return NEWEST
+        raise
+
+
+def judge_all(path, name=None):
+    """The Verdicts of all cases of a record, or of those called `name`; RecordError if one says what cannot be."""
+    return [judge(case) for case in read(path) if name in (None, case.id)]
+
+
+def summary(verdicts):
+    """How many cases have each verdict, and why: a table with verdict, why and cases."""
+    counts = Counter((it.verdict, it.why.split(": variant")[0]) for it in verdicts)
+    order_of = sorted(counts, key=lambda each: (VERDICTS.index(each[0]), -counts[each], each[1]))
+    return pd.DataFrame([(*each, counts[each]) for each in order_of], columns=["verdict", "why", "cases"])
 
 
 def report(verdicts):
     """The lines that `mmsim verify` prints: how many of each verdict, and why."""
-    lines = []
+    lines, table = [], summary(verdicts)
     for verdict in VERDICTS:
-        here = [it for it in verdicts if it.verdict == verdict]
-        lines.append(f"{len(here):4} {verdict}")
-        reasons = {}
-        for it in here:
-            reasons.setdefault(it.why.split(":")[0] if verdict == "not asked" else it.why, []).append(it)
-        lines += [f"     {len(some):4} {why}" for why, some in sorted(reasons.items()) if why]
+        here = table[table["verdict"] == verdict]
+        lines.append(f"{here['cases'].sum():4} {verdict}")
+        lines += [f"     {row.cases:4} {row.why}" for row in here.itertuples() if row.why]
     for it in verdicts:
         if it.verdict == "unexplained":
             lines += ["", *shown(it)]
     return lines
 
 
-def shown(it, every=False):
-    """A case in words: the facts that differ, or all, of Linux and the model."""
-    names = list(it.linux) if every else differing(it.linux, it.model)
+def shown(it, v1=None):
+    """A case in words: the facts that differ; with those of V1, every one, and V1's beside."""
     lines = [f"{it.case.id} ({it.case.group}): {it.verdict}" + f", {it.why}" * bool(it.why)]
     if "error" in it.model:
         return [*lines, f"    model: {it.model['error']}"]
-    for name in names:
-        lines += [f"    {name}", f"        Linux: {it.linux[name]}", f"        model: {it.model.get(name)}"]
+    for name in differing(it.linux, it.model) if v1 is None else it.linux:
+        model = it.model.get(name)
+        lines += [f"    {name}", f"        Linux: {it.linux[name]}", f"        model: {alike(model, it.linux[name])}"]
+        if v1 is not None:
+            lines += [f"        V1:    {alike(v1.get(name, v1.get('error')), it.linux[name])}"]
     return lines
 
 
+def alike(fact, recorded):
+    """Of a group of facts those that are recorded."""
+    both = isinstance(fact, dict) and isinstance(recorded, dict)
+    return {key: fact.get(key) for key in recorded} if both else fact
+
+
 PLACES = ("before", "after", "partner_before", "partner_after", "after_touch_tail", "after_write_touch_all",
-          "after_second_touch", "after_first_call", "after_migrate")  # fmt: skip
+          "after_second_touch", "after_first_call", "after_migrate", "after_settled")  # fmt: skip
 
 
 def later_facts(case):
@@ -147,7 +245,7 @@ def later_facts(case):
         if name in raw:
             state = replay_early.maps_state(raw[name])
             facts[name] = {key: state[key] for key in ("policies", "mapped")}
-    for name in ("status", "get_mempolicy", "first_ret", "first_errno", "pagemap_after"):
+    for name in ("status", "effective", "get_mempolicy", "first_ret", "first_errno", "pagemap_after"):
         if name in raw and not (varies and name == "pagemap_after"):
             facts[name] = raw[name]
     if "second_read_touch" in raw:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..machine.file import FS_NAMES
+from ..machine.file import FS_NAMES as EVERY
 from .teaching import Question
 from ..machine.kernel import Kernel
 from ..mm import migrate_v1
@@ -24,6 +24,8 @@ WHY = {
     "default": "without patch 6 all take the default way: `pageout()`, `try_to_release_page()`, `migrate_page()`.",
 }
 WHY |= dict.fromkeys(["ext3", "xfs"], WHY["ext2"]) | {"reiserfs": WHY["nfs"]}
+
+FS_NAMES = {name: fs for name, fs in EVERY.items() if name != "ramfs"}  # which cannot write, and so has no path here
 
 
 def shelf(patches=7, state="write(2)", systems=tuple(FS_NAMES), each=2, heap=0):

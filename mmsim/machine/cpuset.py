@@ -23,8 +23,8 @@ class CpuSet(Handle):
         """A new cpuset below `parent`."""
         if unified and not kernel.k.change.cgroup_v2:
             raise os_error("EINVAL", f"unified: {kernel.spoken} has no cpusets in the unified hierarchy; 5.0 has")
-        if unified and memory_migrate:
-            raise os_error("EINVAL", "memory_migrate: in the unified hierarchy there is no such file")
+        if memory_migrate:
+            check_file(kernel, unified, "EINVAL")
         above = 0 if parent is None else own(kernel, parent, cls, "parent")._number
         mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
         check_subset(kernel, mask, above)
@@ -80,8 +80,7 @@ class CpuSet(Handle):
     @door
     def memory_migrate(self, value):
         value = yes_no(value, "memory_migrate")
-        if self._row["unified"] or not self._kernel.k.patch[0]:
-            raise os_error("EACCES", f"memory_migrate: there is no such file here ({self._kernel.spoken})")
+        check_file(self._kernel, self._row["unified"], "EACCES")
         self._row["memory_migrate"] = value
 
     @property
@@ -117,6 +116,13 @@ class CpuSet(Handle):
 def cpusets_of(kernel):
     """The cpusets of a machine, but for the root."""
     return [CpuSet(kernel, number) for number in kernel._book["cpusets"] if number]
+
+
+def check_file(kernel, unified, errno):
+    """An error where a cpuset has no file memory_migrate: before Swap Migration, and in the unified hierarchy."""
+    if unified or not kernel.k.patch[0]:
+        where = "the unified hierarchy" if unified else kernel.spoken
+        raise os_error(errno, f"memory_migrate: there is no such file in {where}")
 
 
 def check_subset(kernel, mask, parent):

@@ -10,6 +10,7 @@ import numpy as np
 from .arguments import shown, whole, yes_no
 from .errors import os_error
 from ..mm.structs import MAX_NODES
+from ..mm.mempolicy import relative_nodes
 from ..mm.structs import (
     MPOL_BIND, MPOL_DEFAULT, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_PREFERRED,
     MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE,
@@ -234,7 +235,7 @@ class Policy:
         named, mode = parse_nodes(self.nodes, nr_nodes, allowed, "policy", absent=clips), MODES[self.mode]
         mask = named & allowed if clips else named
         if self.flag == "relative":
-            mask = relative_nodes(named, allowed)
+            mask = relative_nodes(named, allowed) if allowed else 0
         if mode in (MPOL_DEFAULT, MPOL_LOCAL) and named:
             raise os_error("EINVAL", f"policy: {self.mode} takes no nodes, but {format_nodes(named)} was given")
         if not mask and (named or self.flag or mode not in (MPOL_DEFAULT, MPOL_LOCAL, MPOL_PREFERRED)):
@@ -257,12 +258,6 @@ def _flag(static, relative):
     if yes_no(static, "static") and yes_no(relative, "relative"):
         raise ValueError("static and relative are both True; a policy is one of them, or neither")
     return "static" if static else "relative" if yes_no(relative, "relative") else ""
-
-
-def relative_nodes(nodes, allowed):
-    """The nodes of a cpuset that a relative node set means: its numbers count within `allowed`, and wrap round."""
-    here = mask_nodes(allowed)
-    return sum(1 << n for n in {here[i % len(here)] for i in mask_nodes(nodes)}) if here else 0
 
 
 def check_policy(policy):

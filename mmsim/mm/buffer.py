@@ -73,8 +73,14 @@ def try_to_release_page(k, pfn):
 def buffer_migrate_page(k, new, pfn):
     """Move a page together with its buffers (fs/buffer.c, patch 6): 0, or -EAGAIN."""
     result = migrate_page_remove_references(k, new, pfn, 3)
-    if result:
-        return result
+    if result == 0:
+        move_buffers(k, new, pfn)
+        migrate_page_copy(k, new, pfn)
+    return result
+
+
+def move_buffers(k, new, pfn):
+    """Hand the buffers of a page to the one that has its place now, dirty or not, with the reference they hold."""
     page = k.mem_map[pfn]
     target = k.mem_map[new]
     target.private = page.private
@@ -86,5 +92,3 @@ def buffer_migrate_page(k, new, pfn):
     trace(k, BUFFERS_MOVED, pfn, new, 0)
     if page.row:
         k.considered[page.row].path = PATH_BUFFERS
-    migrate_page_copy(k, new, pfn)
-    return 0

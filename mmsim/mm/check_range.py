@@ -103,7 +103,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
 
 def walks_anyway(k, flags):
     """From 2.6.16 until 5.4, STRICT collects pages of vmas that are not migratable like all others."""
-    return flags & MPOL_MF_STRICT and k.change.strict_collects and not k.change.strict_says_so
+    return flags & MPOL_MF_STRICT and k.change.strict_collects
 
 
 def counts_missed(k, flags):

@@ -8,6 +8,7 @@ from .mempolicy import (
     MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_STRICT, alloc_page_vma, mpol_set_shared_policy,
 )
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
+from .migrate_page import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
 from .mmap import find_vma, split_at
 from .mmzone import list_add_tail, list_del, list_empty, work_list
@@ -16,8 +17,7 @@ from .page_alloc import alloc_pages
 from .structs import EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM
 from .swap import put_page
 from .trace import (
-    CALLER_LIST, NEW_LIST, NODE_PAIR, PATH_FAILED, PATH_PENDING, POLICY_SET, R_NO_MEMORY, SHARED_POLICY_SET, conclude,
-    trace, vma_reason,
+    CALLER_LIST, NEW_LIST, NODE_PAIR, PATH_PENDING, POLICY_SET, SHARED_POLICY_SET, trace, vma_reason,
 )
 from .vmscan import putback_lru_pages
 
@@ -85,7 +85,8 @@ def new_list(k, pages, new_pages, v, start, dest, most):
             new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
         if not new:
             free_pages_of(k, new_pages)
-            return refuse(k, pages)
+            give_up(k, pages, ENOMEM)
+            return -ENOMEM
         list_add_tail(k, new, new_pages)
         row = k.mem_map[pfn].row
         if row:
@@ -115,18 +116,6 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
     putback_lru_pages(k, pages)
     return left
-
-
-def refuse(k, pages):
-    """No memory for all the new pages: every page of the list has failed (a part of migrate_pages_to)."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        row = k.mem_map[pfn].row
-        conclude(k, row, PATH_FAILED, ENOMEM)
-        if row:
-            k.considered[row].reason = R_NO_MEMORY
-        pfn = k.mem_map[pfn].next
-    return -ENOMEM
 
 
 def migrate_to_node(k, mm, source, dest, flags):

@@ -7,26 +7,25 @@ its new frame when its turn comes.  How pages moved before, through the swap cac
 Changes that act here: one-by-one, ten-passes, shmem-method, address-of-the-page, this-node-only, move-pages-reclaims.
 """
 
-from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, migrate_page_method
-from .buffer import block_write_full_page, try_to_release_page
-from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
+from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .buffer import block_write_full_page, move_buffers, try_to_release_page
+from .filemap import lock_page, unlock_page
 from .mempolicy import alloc_page_vma
-from .migrate_page import fail_migrate_page, migrate_page_copy
+from .migrate_page import fail_migrate_page, give_up, migrate_page_copy, note_moved, take_slot
+from .migrate_v1 import lock_for_migration
 from .mmzone import list_del, list_empty
 from .page_alloc import alloc_pages
-from .radix_tree import file_page
 from .rmap import first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, unmap_for_migration
 from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
     EAGAIN, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
-    PG_swapcache, PG_writeback, PTE_MIGRATION, PTE_PRESENT, PTE_RW, SWAPPER_SPACE, VM_MIGRATED, VM_RESTORED,
+    PTE_MIGRATION, PTE_PRESENT, PTE_RW, VM_MIGRATED, VM_RESTORED,
 )
 from .swap import get_page, put_page
 from .trace import (
-    BUFFERS_MOVED, ENTRY_REMOVED, FREED, LOCK_BUSY, LOCK_WAIT, LOCKED, MOVED, NEW_PAGE, PASS, PATH_BUFFERS,
-    PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_WRITEOUT, R_FREED, R_LOCKED, R_NO_MEMORY, R_PINNED,
-    R_REFUSED, R_WRITEBACK, R_WRITTEN, REFERENCES, REPLACED, WRITEBACK_BUSY, WRITEBACK_WAIT, because, conclude, trace,
+    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_NOWHERE, R_PINNED,
+    R_WRITTEN, REFERENCES, because, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -68,24 +67,12 @@ def migrate_pages(k, pages, to, v, dest, how):
                 pfn = following
     if k.sys.bug:
         return 0
-    give_up(k, pages, result)
+    give_up(k, pages, ENOMEM if result == -ENOMEM else EAGAIN)
     k.sys.migration_pass = -1
     putback_lru_pages(k, pages)
     if not swapwrite:
         task.flags &= ~PF_SWAPWRITE
     return -ENOMEM if result == -ENOMEM else nr_failed + retry
-
-
-def give_up(k, pages, result):
-    """Write down of the pages that are left that their retries are exhausted, or that there was no memory."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        if result == -ENOMEM:
-            because(k, pfn, R_NO_MEMORY)
-            conclude(k, k.mem_map[pfn].row, PATH_FAILED, ENOMEM)
-        else:
-            conclude(k, k.mem_map[pfn].row, PATH_RETRIED, EAGAIN)
-        pfn = k.mem_map[pfn].next
 
 
 def get_new_page(k, pfn, to, v, dest, how):
@@ -137,7 +124,7 @@ def unmap_and_move(k, pfn, new, force):
         move_to_lru(k, pfn)
         return 0
     result = -EAGAIN
-    if lock_for_migration(k, pfn, force):
+    if lock_for_migration(k, pfn, force, force):
         trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
         unmap_for_migration(k, pfn)
         if page.mapcount == 0:
@@ -155,37 +142,11 @@ def unmap_and_move(k, pfn, new, force):
     else:
         k.vmstat[VM_MIGRATED] += 1
         trace(k, MOVED, pfn, new, 0)
-        c = k.considered[page.row]
-        c.new_pfn = new
-        conclude(k, page.row, c.path if page.row and c.path else PATH_DIRECT, 0)
+        note_moved(k, new, pfn)
         move_to_lru(k, new)
     list_del(k, pfn)
     move_to_lru(k, pfn)
     return result
-
-
-def lock_for_migration(k, pfn, force):
-    """Take the lock of a page that is not under writeback; wait for either only with `force`: 1, or 0."""
-    if not trylock_page(k, pfn):
-        if not force:
-            because(k, pfn, R_LOCKED)
-            trace(k, LOCK_BUSY, pfn, 0, 0)
-            return 0
-        trace(k, LOCK_WAIT, pfn, 0, 0)
-        lock_page(k, pfn)
-        if k.sys.bug:
-            return 0
-    if k.mem_map[pfn].flags & PG_writeback:
-        if not force:
-            because(k, pfn, R_WRITEBACK)
-            trace(k, WRITEBACK_BUSY, pfn, 0, 0)
-            unlock_page(k, pfn)
-            return 0
-        trace(k, WRITEBACK_WAIT, pfn, 0, 0)
-        if not wait_on_page_bit(k, pfn, PG_writeback):
-            return 0
-    trace(k, LOCKED, pfn, 0, 0)
-    return 1
 
 
 def move_to_new_page(k, new, pfn):
@@ -196,10 +157,8 @@ def move_to_new_page(k, new, pfn):
     target.index = page.index
     target.mapping = page.mapping
     mapping = page_mapping(page)
-    method = migrate_page_method(k, k.mapping[mapping].fs) if mapping else NO_METHOD
-    if not mapping:
-        result = migrate_page(k, mapping, new, pfn)
-    elif method == FAIL_MIGRATE_PAGE:
+    method = migrate_page_method(k, k.mapping[mapping].fs) if mapping else MIGRATE_PAGE
+    if method == FAIL_MIGRATE_PAGE:
         result = fail_migrate_page(k, new, pfn)
     elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
         result = buffer_migrate_page(k, mapping, new, pfn)
@@ -256,37 +215,19 @@ def migrate_page_move_mapping(k, mapping, new, pfn):
         return -EAGAIN
     if not mapping:
         return 0
-    target = k.mem_map[new]
-    get_page(k, new)
-    if mapping == SWAPPER_SPACE:
-        k.swap_cache[page.private] = new
-        target.private = page.private
-        target.flags |= PG_swapcache
-    else:
-        k.file_page[file_page(k, mapping, page.index)].pfn = new
+    if not take_slot(k, new, pfn):
+        return -EAGAIN
     put_page(k, pfn)
-    trace(k, REPLACED, pfn, new, page.private)
     return 0
 
 
 def buffer_migrate_page(k, mapping, new, pfn):
     """Move a page together with its buffers (fs/buffer.c), dirty or not: 0, or -EAGAIN."""
     result = migrate_page_move_mapping(k, mapping, new, pfn)
-    if result:
-        return result
-    page = k.mem_map[pfn]
-    target = k.mem_map[new]
-    target.private = page.private
-    target.flags |= PG_private
-    get_page(k, new)
-    page.private = 0
-    page.flags &= ~PG_private
-    put_page(k, pfn)
-    trace(k, BUFFERS_MOVED, pfn, new, 0)
-    if page.row:
-        k.considered[page.row].path = PATH_BUFFERS
-    migrate_page_copy(k, new, pfn)
-    return 0
+    if result == 0:
+        move_buffers(k, new, pfn)
+        migrate_page_copy(k, new, pfn)
+    return result
 
 
 def fallback_migrate_page(k, mapping, new, pfn):
@@ -302,7 +243,7 @@ def fallback_migrate_page(k, mapping, new, pfn):
 def writeout(k, mapping, pfn):
     """Start writing a dirty page, so that a later attempt finds it clean: -EAGAIN; -EINVAL if that cannot be."""
     if k.mapping[mapping].fs == FS_RAMFS:
-        because(k, pfn, R_REFUSED)
+        because(k, pfn, R_NOWHERE)
         return -EINVAL
     remove_migration_ptes(k, pfn, pfn)
     if k.mapping[mapping].fs == FS_TMPFS:

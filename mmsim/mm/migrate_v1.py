@@ -9,7 +9,7 @@ that refers to it is carried over (migrate_page.py).
 from .buffer import buffer_migrate_page, try_to_release_page
 from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
 from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_SUCCESS, migrate_page_method
-from .migrate_page import fail_migrate_page, migrate_page
+from .migrate_page import fail_migrate_page, give_up, migrate_page, note_moved
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import page_mapping
 from .sched import cond_resched
@@ -20,10 +20,9 @@ from .structs import (
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
 from .trace import (
-    FALL_BACK, FREED, LIST_EMPTY, LOCKED, LOCK_BUSY, LOCK_WAIT, NEW_PAGE, PASS,
-    PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SWAPPED, PATH_WRITEOUT, R_FREED, R_LIST_EMPTY,
-    R_LOCKED, R_NO_MAPPING, R_WRITEBACK, R_WRITTEN, WRITEBACK_BUSY, WRITEBACK_WAIT, because, bug,
-    conclude, trace,
+    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_SWAPPED,
+    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_WRITEBACK, R_WRITTEN, WRITEBACK_BUSY,
+    WRITEBACK_WAIT, because, bug, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
@@ -95,10 +94,7 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
 
 def finish_lists(k, pages, failed, moved):
     """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        conclude(k, k.mem_map[pfn].row, PATH_RETRIED, EAGAIN)
-        pfn = k.mem_map[pfn].next
+    give_up(k, pages, EAGAIN)
     list_splice_tail(k, failed, pages)
     putback_lru_pages(k, moved)
 
@@ -115,7 +111,7 @@ def migrate_one_page(k, pfn, to, moved, pass_):
         conclude(k, page.row, PATH_FREED, 0)
         list_move_tail(k, pfn, moved)
         return 0
-    if not lock_for_migration(k, pfn, pass_):
+    if not lock_for_migration(k, pfn, pass_ >= PASS_LOCK, pass_ > 0):
         return -EAGAIN
     if not prepare_anonymous(k, pfn):
         if k.patch[4]:
@@ -144,11 +140,14 @@ def migrate_one_page(k, pfn, to, moved, pass_):
     return result
 
 
-def lock_for_migration(k, pfn, pass_):
-    """Take the lock of a page that is not under writeback; early passes do not wait for either: 1, or 0."""
+def lock_for_migration(k, pfn, wait_lock, wait_io):
+    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not.
+
+    In the kernel: a part of migrate_pages.
+    """
     page = k.mem_map[pfn]
     if not trylock_page(k, pfn):
-        if pass_ < PASS_LOCK:
+        if not wait_lock:
             because(k, pfn, R_LOCKED)
             trace(k, LOCK_BUSY, pfn, 0, 0)
             return 0
@@ -157,7 +156,7 @@ def lock_for_migration(k, pfn, pass_):
         if k.sys.bug:
             return 0
     if page.flags & PG_writeback:
-        if pass_ == 0:
+        if not wait_io:
             because(k, pfn, R_WRITEBACK)
             trace(k, WRITEBACK_BUSY, pfn, 0, 0)
             unlock_page(k, pfn)
@@ -247,10 +246,7 @@ def finish_move(k, new, pfn, moved):
 
 def release_old_page(k, new, pfn, moved):
     """Unlock the zombie that is left of a moved page; it is freed when all passes are done."""
-    row = k.mem_map[pfn].row
-    c = k.considered[row]
-    c.new_pfn = new
-    conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
+    note_moved(k, new, pfn)
     unlock_page(k, pfn)
     list_move_tail(k, pfn, moved)
 

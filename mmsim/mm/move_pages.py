@@ -41,7 +41,7 @@ def do_pages_stat(k, mm, addresses, status):
 
 
 def add_page_for_migration(k, mm, address, node, pages, move_all):
-    """Put the page at an address on list `pages`: 1; its node if it is on `node` already; or what speaks against it."""
+    """Put the page at an address on list `pages`: (1, its record); (0, 0) if it is on `node` already; (an errno, 0)."""
     pfn = page_at(k, mm, address, True)
     if pfn < 0:
         return pfn, 0

@@ -135,7 +135,6 @@ def try_to_unmap(k, pfn, ignore_refs):
 
 def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
     """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
-    page = k.mem_map[pfn]
     if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
         because(k, pfn, R_VMA_LOCKED if vma.vm_flags & VM_LOCKED else R_VMA_RESERVED)
         trace(k, VMA_LOCKED, pfn, 0, vma.vm_mm)
@@ -145,14 +144,27 @@ def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
         because(k, pfn, R_YOUNG)
         trace(k, YOUNG, pfn, 0, vma.vm_mm)
         return SWAP_FAIL
+    unmap_pte(k, pfn, vma, pte, False)
+    return SWAP_AGAIN
+
+
+def unmap_pte(k, pfn, vma, pte, migration):
+    """Take a pte from a page; a page of the swap cache leaves a swap pte in its place, others nothing.
+
+    With `migration` other anonymous pages leave a migration entry, and since file-ptes those of files, too.
+    """
+    page = k.mem_map[pfn]
     k.sys.clock += k.costs.unmap
     if pte.flags & PTE_DIRTY:
         page.flags |= PG_dirty
-    if page.mapping < 0:
+    if page.mapping < 0 and page.flags & PG_swapcache:
         swap_duplicate(k, page.private)
         pte.value = page.private
         pte.flags = PTE_SWAP
         trace(k, SWAP_PTE, pfn, 0, page.private)
+    elif migration and (page.mapping < 0 or k.change.file_ptes):
+        pte.flags = PTE_MIGRATION | (pte.flags & PTE_RW)
+        trace(k, MIGRATION_ENTRY, pfn, 0, vma.vm_mm)
     else:
         pte.value = 0
         pte.flags = 0
@@ -160,7 +172,6 @@ def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
     k.vmstat[VM_UNMAPPED] += 1
     page_remove_rmap(k, pfn)
     put_page(k, pfn)
-    return SWAP_AGAIN
 
 
 def page_address_in_vma(k, pfn, v):
@@ -194,22 +205,5 @@ def unmap_for_migration(k, pfn):
         if at >= 0:
             pte = k.pte[at]
             if pte.flags & PTE_PRESENT and pte.value == pfn:
-                k.sys.clock += k.costs.unmap
-                if pte.flags & PTE_DIRTY:
-                    page.flags |= PG_dirty
-                if page.flags & PG_swapcache and page.mapping < 0:
-                    swap_duplicate(k, page.private)
-                    pte.value = page.private
-                    pte.flags = PTE_SWAP
-                    trace(k, SWAP_PTE, pfn, 0, page.private)
-                elif page.mapping < 0 or k.change.file_ptes:
-                    pte.flags = PTE_MIGRATION | (pte.flags & PTE_RW)
-                    trace(k, MIGRATION_ENTRY, pfn, 0, vma.vm_mm)
-                else:
-                    pte.value = 0
-                    pte.flags = 0
-                    trace(k, UNMAPPED, pfn, 0, vma.vm_mm)
-                k.vmstat[VM_UNMAPPED] += 1
-                page_remove_rmap(k, pfn)
-                put_page(k, pfn)
+                unmap_pte(k, pfn, vma, pte, True)
         v = next_vma(page, vma)

@@ -123,11 +123,13 @@ REASONS = (
     "the file system refuses to move it", "no memory for the new pages",
     "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
     "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
+    "it is dirty, and its file system has nowhere to write it",
     *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
 )  # fmt: skip
 (R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
  R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
- R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_VMA) = range(20)  # fmt: skip
+ R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
+ R_VMA) = range(21)  # fmt: skip
 
 
 def vma_reason(flags):

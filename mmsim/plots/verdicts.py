@@ -4,23 +4,23 @@ from ..machine.arguments import like
 from .palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
 from .style import box, canvas, drawing, sentence
 
-LOOKS = {"agree": Look(GREEN, "a"), "differs": Look(ORANGE, "d", "//"), "not modelled": Look(LIGHT, "n", ".."),
+LOOKS = {"equal": Look(GREEN, "e"), "differ": Look(ORANGE, "d", "//"), "not asked": Look(LIGHT, "n", ".."),
          "unexplained": Look(VERMILLION, "u", "xx")}  # fmt: skip
 
 
 @drawing
 def verdicts(summary, *, ax=None):
-    """How many cases of a recording agree with the model, differ for a cause, or are not modelled.
+    """How many cases of a recording are equal on the model, differ, or are not asked, and why.
 
     Parameters
     ----------
     summary : DataFrame
-        As `mmsim.oracle.summary` gives it.
+        As `mmsim.experiments.verify.summary` gives it.
     ax : Axes, optional
     """
-    like(summary, "columns", "summary", "give what mmsim.oracle.summary() returned")
+    like(summary, "columns", "summary", "give what mmsim.experiments.verify.summary() returned")
     ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
-    names = [row.cause or row.verdict for row in summary.itertuples()]
+    names = [row.why or row.verdict for row in summary.itertuples()]
     shown = set()
     for y, row in enumerate(summary.itertuples()):
         label = f"_{y}" if row.verdict in shown else row.verdict

@@ -30,7 +30,7 @@ PURE_PARTS = """
 import piplite, runpy, importlib.util
 await piplite.install("mmsim", deps=False)
 where = importlib.util.find_spec("mmsim").submodule_search_locations[0]
-print(len(runpy.run_path(where + "/patches.py")["PATCHES"]), "patches")
+print(len(runpy.run_path(where + "/machine/changes.py")["PATCHES"]), "patches")
 """
 
 
