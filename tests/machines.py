@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from mmsim import Kernel, Topology
-from mmsim.mm import mmzone, structs, swap
+from mmsim.mm import page_alloc, structs, swap
 
 N = 8  # pages of the task that the fixture `job` of conftest.py makes
 RECORDS = ("considered", "event")  # tables that tell of the last migration and of the past, not of the machine
@@ -97,7 +97,7 @@ def settle(kernel):
 def drain(kernel, node, left):
     """Let packets take frames of a node, whatever its watermarks say, until `left` are free."""
     while free(kernel, node) > left:
-        kernel.k.mem_map[mmzone.rmqueue(kernel.k, node)].flags |= structs.PG_slab
+        kernel.k.mem_map[page_alloc.rmqueue(kernel.k, node)].flags |= structs.PG_slab
     kernel.verify()
 
 

@@ -139,9 +139,9 @@ def test_it_says_so_each_time_in_one_place_too_unless_it_is_not_wanted(wish, sai
 
 FREE_A_PAGE = """
 from mmsim import Kernel, Topology
-from mmsim.mm import mmzone, swap
+from mmsim.mm import page_alloc, swap
 kernel = Kernel(Topology.uniform(1, 32), compiled=True)
-pfn = mmzone.rmqueue(kernel.k, 0)
+pfn = page_alloc.rmqueue(kernel.k, 0)
 kernel.call(swap.put_page, pfn)
 print(kernel.k.mem_map[pfn].data)
 """
@@ -171,8 +171,8 @@ def test_the_cache_serves_what_is_unchanged_and_nothing_else(fresh, tmp_path):
     first, compiled = poison()
     assert poison() == (first, compiled)
     assert compiled
-    mmzone = tmp_path / "mmsim/mm/mmzone.py"  # put_page() itself, in swap.py, stays as it is
-    mmzone.write_text(mmzone.read_text().replace("page.data = POISON", "page.data = POISON - 6"))
+    page_alloc = tmp_path / "mmsim/mm/page_alloc.py"  # put_page() itself, in swap.py, stays as it is
+    page_alloc.write_text(page_alloc.read_text().replace("page.data = POISON", "page.data = POISON - 6"))
     changed, more = poison()
     assert changed == first - 6
     assert compiled.items() < more.items()
@@ -265,14 +265,14 @@ import os
 os.sched_getaffinity = lambda pid: {0, 1}
 from mmsim import Kernel, Topology
 from mmsim.machine import compiled
-from mmsim.mm import mempolicy
+from mmsim.mm import mbind
 if BROKEN:
     compiled.sys.executable = "/bin/false"
 kernel = Kernel(Topology.uniform(2, 256), compiled=True)
 task = kernel.spawn("job")
 task.touch(task.mmap(64), write=True)
 print(task.migrate_pages(0, 0, 1), end=" ")
-print(sum(compiled.compile_kernel()(mempolicy.do_migrate_pages).stats.cache_hits.values()))
+print(sum(compiled.compile_kernel()(mbind.do_migrate_pages).stats.cache_hits.values()))
 """
 
 

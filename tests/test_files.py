@@ -4,7 +4,7 @@ import pytest
 from machines import boot, frames_of, paths, settle, slots, states, writer
 
 from mmsim import Faults, Kernel, Policy, Topology
-from mmsim.mm import buffer, page_io, shmem
+from mmsim.mm import aops, page_io, shmem
 from mmsim.mm.structs import PTE_YOUNG, PG_locked
 
 N = 6
@@ -260,7 +260,7 @@ def test_clean_buffers_go_along_too(fs):
     task, file, _mapping = dirty(kernel, fs, "write")
     for pfn in cached(kernel, file).index:  # written out, the buffers are still there
         kernel.k.mem_map[pfn].flags |= PG_locked
-        kernel.call(buffer.writepage, int(pfn), file._number)
+        kernel.call(aops.writepage, int(pfn), file._number)
     kernel.wait(10**9)
     before = kernel.vmstat()["file_write"]
     move(kernel, task)
@@ -366,8 +366,8 @@ def test_moving_to_the_swap_cache_starts_no_io():
     page = kernel.k.mem_map[pfn]
     kernel.k.pte[kernel._vma(task, mapping.start)["pte_base"] + mapping.start].flags &= ~PTE_YOUNG
     page.flags |= PG_locked
-    answer = kernel.call(buffer.writepage, pfn, file._number)
-    assert answer == buffer.PAGE_SUCCESS
+    answer = kernel.call(aops.writepage, pfn, file._number)
+    assert answer == aops.PAGE_SUCCESS
     frame = kernel.frames().loc[pfn]
     assert {"swapcache", "dirty"} <= set(frame["flags"].split())
     assert "writeback" not in frame["flags"]

@@ -9,7 +9,7 @@ import pytest
 
 from mmsim import Config, lessons
 from mmsim.lessons import Question, ask, check, hint, predict, reveal, show_source, table, teaching
-from mmsim.mm import migrate_v1
+from mmsim.mm import migrate_page
 
 MODULES = [
     importlib.import_module(f"mmsim.lessons.{m.name}")
@@ -205,9 +205,10 @@ def test_what_is_shown_is_escaped():
 
 
 def test_source_with_its_place():
-    shown = show_source(migrate_v1.replace_page, Config.migration)
-    first = inspect.getsourcelines(migrate_v1.replace_page)[1]
-    assert repr(shown).startswith(f"`replace_page` in `mmsim/mm/migrate_v1.py`, line {first}\n\n```python\ndef replace")
+    shown = show_source(migrate_page.replace_page, Config.migration)
+    first = inspect.getsourcelines(migrate_page.replace_page)[1]
+    where = f"`replace_page` in `mmsim/mm/migrate_page.py`, line {first}"
+    assert repr(shown).startswith(f"{where}\n\n```python\ndef replace")
     assert "```python\n@property\ndef migration(self):" in shown._repr_markdown_(), "a method is not indented"
     assert str(shown).count("```") == 4
 

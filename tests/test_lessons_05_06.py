@@ -6,7 +6,7 @@ import pytest
 
 from mmsim import Policy, plots
 from mmsim.lessons import ask, check, lesson05, lesson06
-from mmsim.mm import buffer, migrate_v1
+from mmsim.mm import aops, migrate_v1
 
 # -- 05
 
@@ -106,8 +106,8 @@ def test_questions_of_lesson_06_reach_every_answer():
     assert {3, 4, 5, 6, 7} <= {ask(lesson06.expected_references, seed).answer for seed in range(40)}
 
 
-METHODS = {"blockfs": buffer.BUFFER_MIGRATE_PAGE, "netfs": buffer.MIGRATE_PAGE,
-           "blockfs-meta": buffer.FAIL_MIGRATE_PAGE}  # fmt: skip
+METHODS = {"blockfs": aops.BUFFER_MIGRATE_PAGE, "netfs": aops.MIGRATE_PAGE,
+           "blockfs-meta": aops.FAIL_MIGRATE_PAGE}  # fmt: skip
 
 
 def patient(kernel, task):
@@ -122,7 +122,7 @@ def patient(kernel, task):
         (lesson05.for_good, rebound),
         (lesson06.saved, 20),
         (lesson06.method_table, METHODS),
-        (lesson06.method_table, METHODS | {"netfs": buffer.BUFFER_MIGRATE_PAGE}),
+        (lesson06.method_table, METHODS | {"netfs": aops.BUFFER_MIGRATE_PAGE}),
         (lesson06.patience, patient),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_is_wrong_is_said():
     assert "copied twice" in check(lesson05.twice, 18).text
     for empty in (..., "MIGRATE_PAGE"):
         assert "where the dots are" in check(lesson06.method_table, dict.fromkeys(METHODS, empty)).text
-    said = check(lesson06.method_table, METHODS | {"blockfs": buffer.MIGRATE_PAGE}).text
+    said = check(lesson06.method_table, METHODS | {"blockfs": aops.MIGRATE_PAGE}).text
     assert "`blockfs`: retries exhausted" in said
     assert "`netfs`" not in said
     assert "The page is gone" in check(lesson06.patience, lambda _, task: task.munmap(None)).text
@@ -145,5 +145,5 @@ def test_what_is_wrong_is_said():
 
 def test_a_readers_methods_are_taken_out_again():
     before = migrate_v1.migrate_page_method
-    assert not check(lesson06.method_table, METHODS | {"netfs": buffer.NO_METHOD})
+    assert not check(lesson06.method_table, METHODS | {"netfs": aops.NO_METHOD})
     assert migrate_v1.migrate_page_method is before

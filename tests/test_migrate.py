@@ -5,7 +5,7 @@ import pytest
 from machines import boot, drain, expect_error, frames_of, free, locked_elsewhere, paths, settle, slots, states, writer
 
 from mmsim import Config, KernelBug, KernelHang, Policy, Topology, scenes
-from mmsim.mm import buffer, structs, trace
+from mmsim.mm import aops, structs, trace
 
 N = 8
 
@@ -227,7 +227,7 @@ def test_pass_0_skips_writeback_and_pass_1_waits_for_it():
     frames = frames_of(task, mapping)
     for pfn in frames[:2]:  # pdflush writes two of them
         kernel.k.mem_map[pfn].flags |= structs.PG_locked
-        kernel.call(buffer.writepage, pfn, kernel.k.mem_map[pfn].mapping)
+        kernel.call(aops.writepage, pfn, kernel.k.mem_map[pfn].mapping)
     assert move(kernel, task) == 0
     assert kernel.last.pages["passes"].tolist() == [2, 2] + [1] * (N - 2)
     assert kernel.vmstat()["file_write"] == 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from machines import Checked, boot, share
 
 from mmsim import Policy, Topology
-from mmsim.mm.mempolicy import node_remap
+from mmsim.mm.nodemask import node_remap
 
 
 def spread(nodes, each=4, **options):

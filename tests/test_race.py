@@ -9,7 +9,7 @@ import pytest
 
 from mmsim import Kernel, Topology, race
 from mmsim.machine.compile_cache import kernel_modules
-from mmsim.mm import memory, mempolicy, structs, swapoff
+from mmsim.mm import fault, mbind, memory, structs, swapfile
 from mmsim.race import SCENES, Fault, Migrate, Swapoff, one_page, points
 from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
 from mmsim.race.actors import unmap_into_swap_cache
@@ -151,9 +151,9 @@ def test_points_stand_before_functions_of_the_kernel():
 @pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("patches", [3, 7, WITHOUT])
 @pytest.mark.parametrize(("actor", "function", "args"), [
-    (Fault("a", write=True), memory.touch, (2, 0x10000, True)),
-    (Migrate("a"), mempolicy.migrate_frames, ([1], [(2, 0x10000)], [0], 1, 1)),
-    (Swapoff(), swapoff.sys_swapoff, ()),
+    (Fault("a", write=True), fault.touch, (2, 0x10000, True)),
+    (Migrate("a"), mbind.migrate_frames, ([1], [(2, 0x10000)], [0], 1, 1)),
+    (Swapoff(), swapfile.sys_swapoff, ()),
 ])  # fmt: skip
 def test_alone_an_actor_does_what_the_function_does(shared, mapped, patches, actor, function, args):
     build = partial(one_page, shared=shared, mapped=mapped)

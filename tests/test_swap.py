@@ -6,7 +6,7 @@ import pytest
 from machines import boot, drain, frames_of, free, slots, states, writer
 
 from mmsim import Config, Faults, OutOfMemory
-from mmsim.mm import buffer, structs, swap_state
+from mmsim.mm import aops, structs, swap_state
 
 
 def entries(task, heap=None):
@@ -268,7 +268,7 @@ def test_swapoff_waits_for_a_write_under_way():
     (pfn,) = frames_of(task, heap)
     kernel.k.mem_map[pfn].flags |= structs.PG_locked
     begin = kernel.clock
-    kernel.call(buffer.writepage, pfn, structs.SWAPPER_SPACE)
+    kernel.call(aops.writepage, pfn, structs.SWAPPER_SPACE)
     kernel.swapoff()
     assert kernel.clock - begin >= kernel.costs.swap_write
     assert "writeback" not in kernel.frames().loc[pfn, "flags"]

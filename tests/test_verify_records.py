@@ -14,7 +14,7 @@ import pytest
 from mmsim import Kernel, cli
 from mmsim.experiments import replay_early, replay_words, verify
 from mmsim.experiments.records import check, read
-from mmsim.mm import mempolicy
+from mmsim.mm import mbind
 
 ROOT = Path(__file__).parents[1]
 ORACLE = ROOT / "tests/oracle"
@@ -110,7 +110,7 @@ def test_a_wrong_model_is_found(wrong, monkeypatch):
 
 
 def test_a_model_that_breaks_down_is_a_finding(monkeypatch):
-    monkeypatch.setattr(mempolicy, "node_remap", lambda *_: 1 // 0)
+    monkeypatch.setattr(mbind, "node_remap", lambda *_: 1 // 0)
     case = next(case for case in read(verify.RECORDS["6.1"]) if case.id == "mp_s0_s2")
     found = verify.judge(case)
     assert found.verdict == "unexplained"

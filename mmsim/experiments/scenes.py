@@ -1,7 +1,7 @@
 """Ready-made machines that lessons, tests and benchmarks share."""
 
 from ..machine.kernel import Kernel
-from ..mm import buffer, structs, timer
+from ..mm import aops, structs, timer
 from ..machine.topology import Topology
 
 
@@ -67,7 +67,7 @@ def journal_commit(patches=(1, 3), trace=True):
         task.touch(task.mmap(1, file, writable=False))
     frames = tasks[0].pages()["pfn"].astype(int).tolist()
     kernel.k.mem_map[frames[0]].flags |= structs.PG_locked
-    kernel.call(buffer.writepage, frames[0], kernel.k.mem_map[frames[0]].mapping)  # pdflush has written it
+    kernel.call(aops.writepage, frames[0], kernel.k.mem_map[frames[0]].mapping)  # pdflush has written it
     (commit,) = (row["time"] for row in kernel._timers() if row["kind"] == timer.COMMIT)
     kernel.wait(commit - len(tasks) * kernel.costs.unmap - kernel.clock)
     return kernel, frames

@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from .teaching import Question
-from ..mm import memory, structs
+from ..mm import filemap, memory, structs, swap
 from ..race import SCENES, WITHOUT_PATCH_2, Fault, Migrate, Race, Schedule, explore
 from ..machine.results import placement
 
@@ -134,8 +134,8 @@ def explore_recheck(recheck):
 
     def with_recheck(k, v, address, write, pfn, entry):
         if recheck(k, pfn, entry):
-            memory.unlock_page(k, pfn)
-            memory.put_page(k, pfn)
+            filemap.unlock_page(k, pfn)
+            swap.put_page(k, pfn)
             return -structs.EAGAIN
         return kernels_own(k, v, address, write, pfn, entry)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import buffer, structs, trace
+from ..mm import aops, structs, trace
 from ..experiments.scenes import move
 from ..machine.topology import Topology
 
@@ -69,7 +69,7 @@ def flush(kernel, task, page):
     """pdflush, the kernel thread that writes dirty file pages out, comes across one: the write begins."""
     pfn = int(task.pages(page)["pfn"].iloc[0])
     kernel.k.mem_map[pfn].flags |= structs.PG_locked
-    kernel.call(buffer.writepage, pfn, kernel.k.mem_map[pfn].mapping)
+    kernel.call(aops.writepage, pfn, kernel.k.mem_map[pfn].mapping)
 
 
 def obstacle_course(patches=(1, 3)):
@@ -122,7 +122,7 @@ def path_of(rng):
         {"direct": "That is the path of a page that is clean, or becomes clean without the help of the migration.",
          "swapped out": "With patch 3 and a list of new pages this is the last resort only."} if 3 in patches else {},
         ("Is the kernel able to move a page directly at all?",
-         "Go through the questions of `unmap_and_move()`: locked? under writeback? swap entry? dirty? buffers? "
+         "Go through the questions of `migrate_one_page()`: locked? under writeback? swap entry? dirty? buffers? "
          "references?"),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from ..machine.errors import MMSimError
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import migrate_v1, rmap, structs
+from ..mm import migrate_v1, rmap, structs, swap_map, swap_state, swapfile
 from ..experiments.scenes import move
 from ..machine.topology import Topology
 
@@ -138,10 +138,10 @@ def restore_with(is_ours):
             vma = k.vma[v]
             at = rmap.rmap_pte(page, vma)
             if at >= 0 and is_ours(k, k.pte[at], entry):
-                rmap.unuse_pte(k, vma, at - vma.pte_base, k.pte[at], pfn)
+                swapfile.unuse_pte(k, vma, at - vma.pte_base, k.pte[at], pfn)
             v = rmap.next_vma(page, vma)
-        if rmap.exclusive_swap_page(k, pfn):
-            rmap.delete_from_swap_cache(k, pfn)
+        if swap_map.exclusive_swap_page(k, pfn):
+            swap_state.delete_from_swap_cache(k, pfn)
 
     return remove_from_swap
 

@@ -5,7 +5,7 @@ import pandas as pd
 from ..machine.errors import ERRNO_NAMES
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import mempolicy
+from ..mm import nodemask
 from ..machine.policy import Policy, parse_nodes
 from ..machine.topology import Topology
 
@@ -150,7 +150,7 @@ def stays(rng):
         f"`mbind` with {'MOVE_ALL' if everyone else 'MOVE'} is to bring the six pages of station 2 to node 1. "
         f"Which path does the page `{name}` take?",
         fates(kernel)["path"][name], f"Rule: {rule}", ("direct", "not collected", "retries exhausted"),
-        hints=("`vma_migratable()` and `file_is_ours()` decide who is collected.",),
+        hints=("`vma_migratable()`, `mapping_writably_mapped()` and `single_mm_mapping()` decide who is collected.",),
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def own_remap(rng):
 
     def judge(goes_to):
         for old, new, node in [(*case, node) for case in cases for node in case[0]]:
-            right = mempolicy.node_remap(node, parse_nodes(old, 8), parse_nodes(new, 8))
+            right = nodemask.node_remap(node, parse_nodes(old, 8), parse_nodes(new, 8))
             if (said := goes_to(node, list(old), list(new))) != right:
                 return f"From {old} to {new}, node {node} goes to node {right}. Your function says {said}."
         return ""

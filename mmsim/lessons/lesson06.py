@@ -5,7 +5,8 @@ import pandas as pd
 from ..machine.file import FS_NAMES as EVERY
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import buffer, migrate_v1
+from ..mm import migrate_v1
+from ..mm.aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE
 from ..machine.topology import Topology
 from . import lesson03
 
@@ -146,9 +147,9 @@ def saved(rng):  # noqa: ARG001
 
 
 NEW = {  # name of an address space: what it is like, its method, the path that its dirty pages are to take
-    "blockfs": ("reiserfs", buffer.BUFFER_MIGRATE_PAGE, "direct with buffers"),
-    "netfs": ("nfs", buffer.MIGRATE_PAGE, "direct"),
-    "blockfs-meta": ("xfs-meta", buffer.FAIL_MIGRATE_PAGE, "failed for good"),
+    "blockfs": ("reiserfs", BUFFER_MIGRATE_PAGE, "direct with buffers"),
+    "netfs": ("nfs", MIGRATE_PAGE, "direct"),
+    "blockfs-meta": ("xfs-meta", FAIL_MIGRATE_PAGE, "failed for good"),
 }
 
 
@@ -169,7 +170,7 @@ def method_table(rng):  # noqa: ARG001
     def judge(methods):
         methods = dict(methods)
         if not set(methods.values()) <= set(range(4)):
-            return "Put a method where the dots are, for example `buffer.NO_METHOD`."
+            return "Put a method where the dots are, for example `aops.NO_METHOD`."
         kernel = moved_with(methods)
         paths = zip(NEW, NEW.values(), kernel.last.pages["path"], strict=True)
         wrong = [f"`{name}`: {path}." for name, (_, _, wanted), path in paths if path != wanted]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from .teaching import Question
 from ..machine.kernel import Kernel
-from ..mm import migrate_v1, mmzone, page_alloc, structs
+from ..mm import migrate_v1, page_alloc, structs
 from ..experiments.scenes import low_memory
 from ..machine.topology import Topology
 
@@ -82,7 +82,7 @@ def allocation(free, mask):
     filler.munmap(cache)
     zone = kernel.k.zone[0]
     while zone.free > free:
-        mmzone.rmqueue(kernel.k, 0)
+        page_alloc.rmqueue(kernel.k, 0)
     pfn = page_alloc.alloc_pages(kernel.k, MASKS[mask], 0, page_alloc.ANY_NODE)
     answer = (RECLAIMED if kernel.vmstat()["direct_reclaim"] else AT_ONCE) if pfn else NO_PAGE
     return answer, zone.pages_min, zone.pages_low

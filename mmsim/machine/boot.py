@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from ..mm import structs, timer
+from ..mm import ll_rw_blk, structs
 
 BLOCK = 1 << 14  # page frames that fit into a cache of the host
 
@@ -32,7 +32,7 @@ def boot_tables(topology, config, release, slots, costs, events):
         "swap_cache": np.zeros(slots + 1, np.int32),
         "swap_data": np.full(slots + 1, s.POISON, np.int32),
         "radix_count": np.zeros(slots // s.RADIX_KEYS + 1, np.int32),
-        "timer": np.zeros(2 * timer.NR_REQUESTS, s.TIMER),
+        "timer": np.zeros(2 * ll_rw_blk.NR_REQUESTS, s.TIMER),
         "event": np.zeros(max(events, 1), s.EVENT),
         "considered": np.zeros(2, s.CONSIDERED),
         "vmstat": np.zeros(len(s.VMSTAT), np.int64),

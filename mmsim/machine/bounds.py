@@ -7,7 +7,7 @@ import numpy as np
 
 from .errors import InvariantError
 from .file import FS_NAMES
-from ..mm import mempolicy, structs, timer, trace
+from ..mm import ll_rw_blk, mbind, structs, timer, trace
 from .verify import demand
 
 MANY = (1 << 31) - 1
@@ -37,7 +37,7 @@ def bounds(kernel):
     rows = {name: (0, len(table) - 1) for name, table in tables.items()}
     node, some_node, sets = (0, nodes - 1), (-1, nodes - 1), (0, (1 << nodes) - 1)
     pid, group, file = (0, len(book["tasks"]) - 1), (0, len(book["cpusets"]) - 1), (0, len(book["files"]) + 1)
-    pfn, entry, address = (0, sum(kernel.topology.frames) - 1), rows["swap_map"], (0, mempolicy.END_OF_MEMORY)
+    pfn, entry, address = (0, sum(kernel.topology.frames) - 1), rows["swap_map"], (0, mbind.END_OF_MEMORY)
     number, time, yes = (0, MANY), (0, 1 << 62), (0, 1)
     policy = {"mode": (0, structs.MPOL_WEIGHTED_INTERLEAVE), "home": some_node, "nodes": sets, "mpol_flags": (0, 2),
               "asked": (0, (1 << structs.MAX_NODES) - 1)}  # fmt: skip
@@ -121,5 +121,5 @@ def check_places(kernel):
     demand(known & (waiting["a"] >= 0) & (waiting["a"] < limits[waiting["kind"] * known]), "it is of nothing", "timer")
     parents = waiting["time"][(np.arange(len(waiting)) + 1) // 2 - 1][1:]
     demand(waiting["time"][1:] >= parents, "it is due before the one that comes first", "timer")
-    if t["zone"]["irq_period"].any() and len(t["timer"]) < 2 * frames + timer.NR_REQUESTS:
+    if t["zone"]["irq_period"].any() and len(t["timer"]) < 2 * frames + ll_rw_blk.NR_REQUESTS:
         raise InvariantError("timer: there is no room for the packets of all interrupts")

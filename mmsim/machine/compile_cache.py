@@ -83,7 +83,7 @@ class Helper:
 def helper():
     """The Helper of this process; None if its work is in the cache, or there is no processor to spare for it."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus < 2 or not sys.executable or not folder() or any(folder().rglob(f"mempolicy.{HELPED[0]}-*")):
+    if cpus < 2 or not sys.executable or not folder() or any(folder().rglob(f"mbind.{HELPED[0]}-*")):
         return None
     try:
         return Helper()

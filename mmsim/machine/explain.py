@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mm import mempolicy, structs, trace
+from ..mm import mbind, structs, trace
 from ..mm.structs import PTE_PRESENT, PTE_SWAP
 from .names import listed, task_labels
 from .results import vma_ptes
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     source: int = 0
     target: int = 0
     start: int = 0
-    end: int = mempolicy.END_OF_MEMORY
+    end: int = mbind.END_OF_MEMORY
     why_not: str = ""
     beside: dict = {}  # noqa: RUF012
 

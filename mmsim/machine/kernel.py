@@ -17,7 +17,7 @@ from .errors import os_error
 from .explain import Asked, sharers
 from .file import FS_NAMES, File
 from .migration import Migration
-from ..mm import memory_failure, mempolicy, structs, timer, vmscan
+from ..mm import mbind, memory_failure, sched, structs, timer, vmscan
 from .obstacles import Obstacles
 from .changes import CHANGES, parse_patches, parse_release
 from .syscalls import capabilities
@@ -200,7 +200,7 @@ class Kernel(Obstacles):
             self._run(vmscan.run_kswapd, PID_KSWAPD)
         sys.current = PID_KERNEL
         if sys.nr_timers:
-            self._run(timer.cond_resched)
+            self._run(sched.cond_resched)
         return result
 
     def _run(self, function, *args):
@@ -335,12 +335,12 @@ class Kernel(Obstacles):
         Migration
         """
         to = one_node(to, self.topology.nodes, "to")
-        most = mempolicy.ALL_PAGES
+        most = mbind.ALL_PAGES
         if new_pages is not None:
             most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
         args = self._frames(pages, yes_no(force, "force"))
         asked = Asked(why_not="no page frame was given" * (not len(args[0])))
-        self._migration("kernel", asked, mempolicy.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
+        self._migration("kernel", asked, mbind.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
         return self.last
 
     @door

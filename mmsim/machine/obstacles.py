@@ -8,7 +8,7 @@ import numpy as np
 from .arguments import END_OF_TIME, one_node, whole
 from .doors import door
 from .handles import own
-from ..mm import memory, structs, swapoff, timer, vmscan
+from ..mm import fault, filemap, ll_rw_blk, sched, structs, swapfile, timer, vmscan
 from ..mm.swap import release_pages
 from .packets import packets
 from .errors import os_error
@@ -40,7 +40,7 @@ class Obstacles:
             raise ValueError(f"times is {times}; of {end - start:,} pages at once it is at most {most}")
         pfns = np.full(end - start, -1)
         self.k.sys.current = task.pid
-        result = self._run(memory.get_user_pages, task.pid, start, end, times, pfns)
+        result = self._run(fault.get_user_pages, task.pid, start, end, times, pfns)
         taken = np.repeat(pfns[pfns >= 0], times)
         if result < 0:
             self._run(release_pages, taken)
@@ -48,7 +48,7 @@ class Obstacles:
             pages, before = self._pins(task)
             pages = np.append(pages, np.repeat(np.arange(start, end, dtype=np.int32), times))
             self._set_pins(task, pages, np.append(before, taken.astype(np.int32)))
-        self.call(timer.cond_resched)
+        self.call(sched.cond_resched)
         task._check_faults(result, "read", start, end)
 
     @door
@@ -89,8 +89,8 @@ class Obstacles:
         pfns = ptes["value"][(ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)].astype(np.int64)
         for pfn in pfns[self.tables["mem_map"]["flags"][pfns] & structs.PG_locked != 0][:1]:
             raise ValueError(f"range: page {pfn} is already locked")
-        self._grow("timer", len(pfns) + self.k.sys.nr_timers + timer.NR_REQUESTS + 8)
-        self._run(timer.hold_locks, pfns, until)
+        self._grow("timer", len(pfns) + self.k.sys.nr_timers + ll_rw_blk.NR_REQUESTS + 8)
+        self._run(filemap.hold_locks, pfns, until)
 
     @door
     def interrupts(self, node, period, hold=0):
@@ -98,7 +98,7 @@ class Obstacles:
         node = one_node(node, self.topology.nodes)
         period = 0 if period is None else whole(period, "period", least=1, most=END_OF_TIME - self.clock, what="ns")
         hold = whole(hold, "hold", least=0, most=END_OF_TIME - self.clock, what="ns") if period else 0
-        self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + timer.NR_REQUESTS)
+        self._grow("timer", 2 * self.k.sys.nr_frames + self.k.sys.nr_timers + ll_rw_blk.NR_REQUESTS)
         zone = self.k.zone[node]
         zone.irq_period = period
         zone.irq_hold = hold
@@ -175,7 +175,7 @@ class Obstacles:
     @door
     def swapoff(self):
         """Take the swap device away: everything on it is read back; OSError (ENOMEM) if memory does not suffice."""
-        if self.call(swapoff.sys_swapoff) < 0:
+        if self.call(swapfile.sys_swapoff) < 0:
             raise os_error("ENOMEM", f"swapoff: no memory left to read the swapped pages into; {free_memory(self)}; "
                                      "swap is on again")
 

@@ -4,8 +4,8 @@ import heapq
 import itertools
 
 from ..mm import structs
-from ..mm.mmzone import zone_list, zone_mark
-from ..mm.page_alloc import ANY_NODE, wakeup_kswapd
+from ..mm.mmzone import zone_list
+from ..mm.page_alloc import ANY_NODE, wakeup_kswapd, zone_mark
 from ..mm.timer import INTERRUPT, PACKET_DONE
 from ..mm.trace import ATOMIC_FAILED, trace
 

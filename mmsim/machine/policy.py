@@ -10,7 +10,7 @@ import numpy as np
 from .arguments import shown, whole, yes_no
 from .errors import os_error
 from ..mm.structs import MAX_NODES
-from ..mm.cpuset import relative_nodes
+from ..mm.mempolicy import relative_nodes
 from ..mm.structs import (
     MPOL_BIND, MPOL_DEFAULT, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_PREFERRED,
     MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE,

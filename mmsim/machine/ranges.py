@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from .arguments import shown, whole
 from .errors import os_error
-from ..mm.mempolicy import END_OF_MEMORY
+from ..mm.mbind import END_OF_MEMORY
 from .results import counted
 
 builtin_range = range  # `range` is the name of an argument elsewhere

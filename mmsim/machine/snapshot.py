@@ -14,7 +14,7 @@ from .bounds import check_bounds
 from .config import Config, Costs
 from .errors import InvariantError, MMSimError
 from .migration import Migration
-from ..mm import page_alloc, structs, timer, trace
+from ..mm import mempolicy, structs, timer, trace
 from .changes import V1, parse_patches
 from .topology import Topology
 from .writing import replacing
@@ -29,7 +29,7 @@ def file_format():
     """What tells a file of this mmsim from those of others: it depends on all that numbers in the tables mean."""
     meant = [
         (name, value.descr if isinstance(value, np.dtype) else value)
-        for module in (structs, trace, timer, page_alloc)
+        for module in (structs, trace, timer, mempolicy)
         for name, value in sorted(vars(module).items())
         if isinstance(value, (int, tuple, np.dtype))
     ]

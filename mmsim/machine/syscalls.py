@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..mm import mempolicy, structs
+from ..mm import mbind, mempolicy, nodemask, structs
 from ..mm.move_pages import NOT_WRITTEN, sys_move_pages
 from . import results
 from .arguments import shown, whole, words, yes_no
@@ -127,7 +127,7 @@ class NumaCalls(Handle):
         kernel._reserve_vmas(4)
         kernel._reserve_policies(self)
         kernel._set_weights(policy)
-        call = (mempolicy.do_mbind, self.pid, start, end, *new, flags)
+        call = (mbind.do_mbind, self.pid, start, end, *new, flags)
         elsewhere = ((1 << kernel.topology.nodes) - 1) & ~new.given
         why_not = "" if move or move_all else "neither MPOL_MF_MOVE nor MPOL_MF_MOVE_ALL was given"
         asked = Asked((self.pid,), 0 if why_not else elsewhere, new.given, start, end, why_not)
@@ -175,7 +175,7 @@ class NumaCalls(Handle):
             self._check_has_memory(other)
         all_pages = change.root_moves_all and self._has("CAP_SYS_ADMIN")
         flags = mempolicy.MPOL_MF_MOVE_ALL if all_pages else mempolicy.MPOL_MF_MOVE
-        call = (mempolicy.do_migrate_pages, other.pid, source, target, flags)
+        call = (mbind.do_migrate_pages, other.pid, source, target, flags)
         result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
         if result < 0:
             behind = "" if change.this_node_only else ", nor behind them in the zonelist"
@@ -274,7 +274,7 @@ class NumaCalls(Handle):
         every = (1 << self._kernel.topology.nodes) - 1
         if 5 in self._kernel.patches:
             for node in mask_nodes(source & every):
-                to = mempolicy.node_remap(node, source, target)
+                to = nodemask.node_remap(node, source, target)
                 if not every >> to & 1:
                     raise os_error("EINVAL", f"new: memory of node {node} would go to node {to}; "
                                              f"this machine has the nodes {format_nodes(every)}")  # fmt: skip

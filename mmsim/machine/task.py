@@ -11,7 +11,7 @@ from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File
 from .handles import own
-from ..mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from ..mm import fault, filemap, fork, ll_rw_blk, mbind, mmap, shmem, structs, timer
 from .names import task_labels
 from .ranges import Range, areas, task_range
 from .syscalls import NumaCalls
@@ -19,7 +19,7 @@ from .trouble import out_of_memory, shortage
 
 _VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
-SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
+SPARE_TIMERS = ll_rw_blk.NR_REQUESTS + 8  # timers that a call may need on top of those pending
 
 
 class Faults(NamedTuple):
@@ -134,7 +134,7 @@ class Task(NumaCalls):
         row = {"vm_mm": self.pid, "vm_start": start, "vm_end": start + pages, "vm_flags": bits, "mapping": mapping,
                "vm_pgoff": offset if mapping else start, "pte_base": base, "home": -1}  # fmt: skip
         kernel.tables["vma"][v] = tuple(row.get(name, 0) for name in structs.VMA.names)
-        kernel.call(mmap.insert_vma, v)
+        kernel.call(mmap.insert_vm_struct, v)
         kernel._book["ranges"][f"{self.pid}:{start}"] = name
         if locked:
             try:
@@ -148,13 +148,13 @@ class Task(NumaCalls):
         vmas = self._vmas()
         if at is None:
             start = max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
-            if start + pages >= mempolicy.END_OF_MEMORY:
-                room = mempolicy.END_OF_MEMORY - start - 1
+            if start + pages >= mbind.END_OF_MEMORY:
+                room = mbind.END_OF_MEMORY - start - 1
                 raise os_error("ENOMEM", f"pages is {pages:,}; the address space of {self.name} has room for {room:,}")
             return start
         at = whole(at, "at", what="a virtual page")
-        if at < 0 or at + pages >= mempolicy.END_OF_MEMORY:
-            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mempolicy.END_OF_MEMORY - 1}")
+        if at < 0 or at + pages >= mbind.END_OF_MEMORY:
+            raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mbind.END_OF_MEMORY - 1}")
         if ((vmas["vm_start"] < at + pages) & (at < vmas["vm_end"])).any():
             raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
         return at
@@ -189,7 +189,7 @@ class Task(NumaCalls):
 
     def _populate(self, start, end):
         """Fault the pages of [start, end) in without using them, as mlock() does."""
-        self._check_faults(self._call(memory.make_pages_present, self.pid, start, end), "fault in", start, end)
+        self._check_faults(self._call(fault.make_pages_present, self.pid, start, end), "fault in", start, end)
 
     def _set_locked(self, range, flag):
         """Set or clear VM_LOCKED in a range: (start, end)."""
@@ -220,7 +220,7 @@ class Task(NumaCalls):
         """
         start, end = task_range(self, range, mapped=False)
         write, faults = yes_no(write, "write"), np.zeros(4, np.int64)
-        result = self._call(memory.touch_range, self.pid, start, end, int(write), faults)
+        result = self._call(fault.touch_range, self.pid, start, end, int(write), faults)
         self._check_faults(result, "write" if write else "read", start, end)
         return Faults(*map(int, faults))
 
@@ -259,7 +259,7 @@ class Task(NumaCalls):
         vmas = self._vmas()
         kernel._reserve_vmas(len(vmas) + 4)
         base = kernel._reserve_ptes(int((vmas["vm_end"] - vmas["vm_start"]).sum()))
-        self._call(memory.dup_mmap, self.pid, child.pid, base)
+        self._call(fork.dup_mmap, self.pid, child.pid, base)
         kernel._book["forked"][child.pid] = self.pid, areas(vmas)
         names = kernel._book["ranges"]
         names |= {f"{child.pid}:{start}": names.get(f"{self.pid}:{start}", "") for start in vmas["vm_start"].tolist()}
@@ -268,7 +268,7 @@ class Task(NumaCalls):
     @door
     def exit(self):
         """End the task: its memory is unmapped."""
-        self._call(mmap.do_munmap, self.pid, 0, mempolicy.END_OF_MEMORY)
+        self._call(mmap.do_munmap, self.pid, 0, mbind.END_OF_MEMORY)
         self._row["flags"] |= structs.PF_DEAD
 
     @door

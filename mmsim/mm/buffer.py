@@ -1,33 +1,61 @@
-"""What the file systems do with their pages (fs/buffer.c, address_space_operations of include/linux/fs.h)."""
+"""File pages with buffers (fs/buffer.c): reading and writing them, giving their buffers up or carrying them over."""
 
-from .pagemap import file_page
+from .ll_rw_blk import submit_bio
+from .migrate_page import migrate_page_copy, migrate_page_remove_references
+from .radix_tree import file_page
 from .structs import (
-    FS_EXT2, FS_EXT3, FS_RAMFS, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META, PG_dirty, PG_private, BH_Dirty,
-    VM_FILE_WRITE,
+    BH_Dirty, BH_JBD, FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_REISERFS, FS_XFS, FS_XFS_META, PG_dirty,
+    PG_mappedtodisk, PG_private, PG_uptodate, VM_FILE_READ, VM_FILE_WRITE,
 )
-from .page_io import swap_writepage
-from .rmap import SWAP_SUCCESS, try_to_unmap
-from .shmem import shmem_writepage
-from .swap import put_page
-from .timer import start_writeback, unlock_page
-from .trace import BUFFERS_BUSY, PAGEOUT_DECLINED, PAGEOUT_START, R_BUFFERS, R_NOWHERE, because, trace
+from .swap import get_page, put_page
+from .timer import COMMIT, add_timer, wait_until
+from .trace import BUFFERS_BUSY, BUFFERS_MOVED, PAGEOUT_START, PATH_BUFFERS, R_BUFFERS, because, trace
 
-# What pageout() and the writepage methods answer.
-PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)
-
-# The migrate_page method of an address_space (patch 6).
-NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
+JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file system commits it
 
 
-def migrate_page_method(k, fs):
-    """How the pages of a file system migrate: one of the methods above; tmpfs has one since shmem-method."""
-    if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
-        return MIGRATE_PAGE
-    if fs in (FS_EXT2, FS_EXT3, FS_XFS):
-        return BUFFER_MIGRATE_PAGE
-    if fs == FS_XFS_META:
-        return FAIL_MIGRATE_PAGE
-    return NO_METHOD
+def has_buffers(fs):
+    """True for the file systems that keep buffers with their pages (no kernel function)."""
+    return fs in (FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_REISERFS)
+
+
+def block_commit_write(k, pfn, fs):
+    """Attach buffers to a page that write(2) has filled, and mark them dirty; a journal holds its own."""
+    page = k.mem_map[pfn]
+    if not page.flags & PG_private:
+        page.flags |= PG_private
+        page.private = 0
+        get_page(k, pfn)
+    page.private |= BH_Dirty
+    if fs == FS_EXT3_JOURNALLED:
+        if not page.private & BH_JBD:
+            add_timer(k, k.sys.clock + JOURNAL_COMMIT, COMMIT, pfn, 0, 0)
+        page.private |= BH_JBD
+
+
+def block_read_full_page(k, pfn):
+    """Read a page from its file, and sleep until it is there (readpage)."""
+    page = k.mem_map[pfn]
+    done = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_read
+    k.sys.disk_free_at = done
+    k.vmstat[VM_FILE_READ] += 1
+    wait_until(k, done)
+    page.data = k.file_page[file_page(k, page.mapping, page.index)].disk
+    page.flags |= PG_uptodate | PG_mappedtodisk
+
+
+def block_write_full_page(k, pfn):
+    """Start writing a file page; its buffers are clean from now on, as far as a journal lets them go."""
+    page = k.mem_map[pfn]
+    page.flags &= ~PG_dirty
+    if page.flags & PG_private:
+        page.private &= ~BH_Dirty
+    k.file_page[file_page(k, page.mapping, page.index)].disk = page.data
+    done = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_write
+    k.sys.disk_free_at = done
+    k.vmstat[VM_FILE_WRITE] += 1
+    submit_bio(k, pfn, done)
+    trace(k, PAGEOUT_START, pfn, 0, 0)
 
 
 def try_to_release_page(k, pfn):
@@ -42,40 +70,25 @@ def try_to_release_page(k, pfn):
     return 1
 
 
-def block_write_full_page(k, pfn):
-    """Start writing a file page; its buffers are clean from now on, as far as a journal lets them go."""
+def buffer_migrate_page(k, new, pfn):
+    """Move a page together with its buffers (fs/buffer.c, patch 6): 0, or -EAGAIN."""
+    result = migrate_page_remove_references(k, new, pfn, 3)
+    if result == 0:
+        move_buffers(k, new, pfn)
+        migrate_page_copy(k, new, pfn)
+    return result
+
+
+def move_buffers(k, new, pfn):
+    """Hand the buffers of a page to the one that has its place now, dirty or not, with the reference they hold."""
     page = k.mem_map[pfn]
-    page.flags &= ~PG_dirty
-    if page.flags & PG_private:
-        page.private &= ~BH_Dirty
-    k.file_page[file_page(k, page.mapping, page.index)].disk = page.data
-    done = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_write
-    k.sys.disk_free_at = done
-    k.vmstat[VM_FILE_WRITE] += 1
-    start_writeback(k, pfn, done)
-    trace(k, PAGEOUT_START, pfn, 0, 0)
-
-
-def writepage(k, pfn, mapping):
-    """The writepage method of a locked, dirty page's address_space.
-
-    PAGE_SUCCESS: the page is unlocked and on its way (tmpfs: in the swap cache now).
-    PAGE_KEEP, PAGE_ACTIVATE: it is still locked.
-    """
-    fs = k.mapping[mapping].fs
-    if fs == FS_TMPFS:
-        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
-            return PAGE_KEEP
-        if not shmem_writepage(k, pfn):
-            trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
-            return PAGE_ACTIVATE
-    elif fs == FS_RAMFS:
-        because(k, pfn, R_NOWHERE)
-        trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
-        return PAGE_ACTIVATE
-    elif fs == FS_SWAP:
-        swap_writepage(k, pfn)
-    else:
-        block_write_full_page(k, pfn)
-    unlock_page(k, pfn)
-    return PAGE_SUCCESS
+    target = k.mem_map[new]
+    target.private = page.private
+    target.flags |= PG_private
+    get_page(k, new)
+    page.private = 0
+    page.flags &= ~PG_private
+    put_page(k, pfn)
+    trace(k, BUFFERS_MOVED, pfn, new, 0)
+    if page.row:
+        k.considered[page.row].path = PATH_BUFFERS

@@ -1,27 +1,20 @@
-"""Faults and fork (mm/memory.c): what a touch of a virtual page does."""
+"""Page tables (mm/memory.c): what a fault does, what fork copies, what an munmap clears."""
 
-from .filemap import filemap_nopage
-from .pagemap import file_page
-from .mmap import anon_vma_prepare, copy_vma, find_vma, insert_vma
-from .page_alloc import alloc_page_vma
-from .rmap import page_add_anon_rmap, page_remove_rmap
+from .filemap import filemap_nopage, lock_page, unlock_page
+from .mempolicy import alloc_page_vma
+from .rmap import anon_vma_prepare, page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
-    EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_dirty, PG_locked, PG_reserved, PG_swapcache,
-    PG_uptodate,
-    PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
-    VM_WRITE,
+    EAGAIN, ENOMEM, FS_TMPFS, GFP_KERNEL, PG_dirty, PG_locked, PG_reserved, PG_swapcache, PG_uptodate, PTE_DIRTY,
+    PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_SHARED, VM_WRITE,
 )
 from .swap import get_page, lru_add_drain, lru_cache_add_active, put_page
+from .swap_map import swap_duplicate, swap_free, vm_swap_full
 from .swap_state import lookup_swap_cache, read_swap_cache
-from .swapfile import (
-    free_swap_cache, exclusive_swap_page, remove_exclusive_swap_page, swap_duplicate, swap_free,
-    vm_swap_full,
-)
-from .timer import cond_resched, lock_page, unlock_page
+from .swapfile import can_share_swap_page, free_swap_and_cache, free_swap_cache, remove_exclusive_swap_page
 from .trace import (
-    FAULT_ANON, FAULT_ZERO, FORKED, SWAP_BACK_OUT, SWAP_HIT, SWAP_MAPPED, SWAP_MISS, SWAP_RECHECK,
-    WP_COPY, WP_REUSE, trace,
+    FAULT_ANON, FAULT_ZERO, PAGE_GONE, SWAP_BACK_OUT, SWAP_HIT, SWAP_MAPPED, SWAP_MISS, SWAP_RECHECK, WP_COPY,
+    WP_REUSE, trace,
 )
 
 # What a touch was; negative: an errno.  The four kinds of fault are counted by kind - 1.
@@ -30,117 +23,34 @@ PTE_TOUCHED = PTE_PRESENT | PTE_YOUNG
 ZERO_PAGE = 0
 
 
-def touch_range(k, mm, start, end, write, faults):
-    """Let a task read or write every page of [start, end): 0, -EFAULT or -ENOMEM; `faults[kind - 1]` counts."""
-    for address in range(start, end):
-        kind = touch(k, mm, address, write)
-        if kind < 0:
-            return kind
-        if kind:
-            faults[kind - 1] += 1
-        cond_resched(k)
-    return 0
+def zap_pte(k, pte):
+    """Clear one pte (an inline of zap_pte_range); its page loses a mapping and a reference, its swap entry a user."""
+    flags = pte.flags
+    value = pte.value
+    pte.flags = 0
+    pte.value = 0
+    if flags & PTE_SWAP:
+        free_swap_and_cache(k, value)
+        return
+    page = k.mem_map[value]
+    if page.flags & PG_reserved:
+        return
+    if flags & PTE_DIRTY and page.mapping > 0:
+        page.flags |= PG_dirty
+    trace(k, PAGE_GONE, value, 0, 0)
+    page_remove_rmap(k, value)
+    free_swap_cache(k, value)
+    put_page(k, value)
 
 
-def make_pages_present(k, mm, start, end):
-    """mlock: fault every page of [start, end) in, for writing where the vma allows it: 0, -EFAULT or -ENOMEM.
-
-    Nothing is accessed: a pte that is fit already stays old.
-    """
-    for address in range(start, end):
-        v = find_vma(k, mm, address)
-        if not v or k.vma[v].vm_start > address:
-            return -EFAULT
-        vma = k.vma[v]
-        kind = fault_in(k, v, address, vma.vm_flags & VM_WRITE)
-        if kind < 0:
-            return kind
-        pte = k.pte[vma.pte_base + address]
-        if pte.flags & PTE_RW and not pte.flags & PTE_DIRTY:  # follow_page() expects a write, and says so to the page
-            k.mem_map[pte.value].flags |= PG_dirty
-        cond_resched(k)
-    return 0
-
-
-def get_user_pages(k, mm, start, end, times, pfns):
-    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page."""
-    for address in range(start, end):
-        pfn = follow_page(k, mm, address)
-        while pfn < 0:
-            result = make_pages_present(k, mm, address, address + 1)
-            if result < 0:
-                return result
-            pfn = follow_page(k, mm, address)
-        k.mem_map[pfn].count += times
-        pfns[address - start] = pfn
-    return 0
-
-
-def follow_page(k, mm, address):
-    """The frame that a page of a task is in; below 0: it is not present."""
-    v = find_vma(k, mm, address)
-    if not v or k.vma[v].vm_start > address:
-        return -1
-    pte = k.pte[k.vma[v].pte_base + address]
-    return pte.value if pte.flags & PTE_PRESENT else -1
-
-
-def touch(k, mm, address, write):
-    """One access: fault until the pte allows it, then do what the hardware and the program do.  The kind of fault."""
-    v = find_vma(k, mm, address)
-    if not v or k.vma[v].vm_start > address or (write and not k.vma[v].vm_flags & VM_WRITE):
-        return -EFAULT
-    kind = fault_in(k, v, address, write)
-    if kind >= 0:
-        vma = k.vma[v]
-        access(k, vma, address, k.pte[vma.pte_base + address], write)
-    return kind
-
-
-def fault_in(k, v, address, write):
-    """Fault until the pte allows an access: the kind of fault, or an errno."""
+def unmap_page_range(k, v):
+    """Clear every pte of a vma (unmap_vmas calls this for each)."""
     vma = k.vma[v]
-    pte = k.pte[vma.pte_base + address]
-    kind = 0
-    task = k.task[vma.vm_mm]
-    while not pte.flags & PTE_PRESENT or (write and not pte.flags & PTE_RW):
-        task.mmap_cache = v
-        task.flags |= PF_MMAP_SEM
-        result = handle_mm_fault(k, v, address, write)
-        task.flags &= ~PF_MMAP_SEM
-        if result < 0 and result != -EAGAIN:
-            k.sys.fault_address = address
-            return result
-        kind = max(kind, result) if result > 0 else kind
-    if kind:
-        k.sys.clock += k.costs.minor
-        k.vmstat[VM_MINOR + kind - 1] += 1
-    return kind
-
-
-def access(k, vma, address, pte, write):
-    """A load or store through a pte: its bits, the contents, and the check that a read sees the last write."""
-    node = k.task[vma.vm_mm].node
-    page = k.mem_map[pte.value]
-    k.sys.clock += k.costs.access * k.distance[node][page.node] // 10
-    pte.flags |= PTE_YOUNG
-    if page.data != expected_data(k, vma, address, pte, page):
-        k.vmstat[VM_STALE_READS] += 1
-    if write:
-        pte.flags |= PTE_DIRTY
-        k.sys.writes += 1
-        page.data = k.sys.writes
-        if vma.mapping and vma.vm_flags & VM_SHARED:
-            k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote = page.data
-        else:
-            pte.wrote = page.data
-
-
-def expected_data(k, vma, address, pte, page):
-    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
-    if page.mapping < 0 or not vma.mapping:
-        return pte.wrote
-    return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
+    for address in range(vma.vm_start, vma.vm_end):
+        pte = k.pte[vma.pte_base + address]
+        if pte.flags & (PTE_PRESENT | PTE_SWAP):
+            zap_pte(k, pte)
+        pte.wrote = 0
 
 
 def handle_mm_fault(k, v, address, write):
@@ -154,7 +64,7 @@ def handle_mm_fault(k, v, address, write):
     if pte.flags & PTE_MIGRATION:
         return migration_entry_wait(k, pte.value)
     if vma.mapping:
-        return do_file_page(k, v, address, write)
+        return do_no_page(k, v, address, write)
     return do_anonymous_page(k, v, address, write)
 
 
@@ -186,7 +96,7 @@ def do_anonymous_page(k, v, address, write):
 
 
 def map_new_anon_page(k, v, address, pfn):
-    """Map a fresh page of the task's own, writable, and let it enter the active list."""
+    """Map a fresh page of the task's own, writable, and let it enter the active list (a part of each fault)."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     k.mem_map[pfn].flags |= PG_uptodate
@@ -196,8 +106,8 @@ def map_new_anon_page(k, v, address, pfn):
     pte.flags = PTE_TOUCHED | PTE_RW | PTE_DIRTY
 
 
-def do_file_page(k, v, address, write):
-    """First touch of a file page (do_no_page): map the page cache page; a private write gets a copy at once."""
+def do_no_page(k, v, address, write):
+    """First touch of a file page: map the page cache page; a private write gets a copy at once."""
     vma = k.vma[v]
     index = vma.vm_pgoff + address - vma.vm_start
     if k.mapping[vma.mapping].fs == FS_TMPFS:
@@ -251,7 +161,7 @@ def do_swap_page(k, v, address, write):
 
 
 def do_swap_page_locked(k, v, address, write, pfn, entry):
-    """With the lock of the page that a look-up of `entry` gave: map it, or back out with -EAGAIN.
+    """The rest of do_swap_page(), with the lock of the page that a look-up of `entry` gave: map it, or -EAGAIN.
 
     Patch 2: the page may have left the swap cache while we slept in lock_page(); look up again then.
     """
@@ -286,7 +196,8 @@ def do_wp_page(k, v, address):
     pte = k.pte[vma.pte_base + address]
     old = pte.value
     page = k.mem_map[old]
-    if vma.vm_flags & VM_SHARED or page_is_exclusive(k, page, old):
+    ours = page.mapping < 0 and not page.flags & PG_locked and can_share_swap_page(k, old)  # no wait for a lock
+    if vma.vm_flags & VM_SHARED or ours:
         pte.flags |= PTE_RW | PTE_DIRTY | PTE_YOUNG
         trace(k, WP_REUSE, old, 0, 0)
         return PROTECTION
@@ -316,34 +227,11 @@ def do_wp_page(k, v, address):
     return COPIED
 
 
-def page_is_exclusive(k, page, pfn):
-    """True if a page is anonymous, and no other pte, present or swapped out, refers to it (can_share_swap_page).
-
-    A page whose lock is held is not waited for: it counts as shared.
-    """
-    if page.mapping >= 0 or page.mapcount != 1 or page.flags & PG_locked:
-        return False
-    return not page.flags & PG_swapcache or exclusive_swap_page(k, pfn)
-
-
-def dup_mmap(k, parent, child, pte_base):
-    """fork: copy all vmas of a task, and the ptes of those with an anon_vma; the child's begin at row `pte_base`."""
-    k.task[child].mmap = k.task[child].mmap_cache = 0
-    v = k.task[parent].mmap
-    while v:
-        vma = k.vma[v]
-        new = copy_vma(k, v)
-        copy = k.vma[new]
-        copy.vm_mm = child
-        copy.vm_flags &= ~VM_LOCKED
-        copy.pte_base = pte_base - vma.vm_start
-        pte_base += vma.vm_end - vma.vm_start
-        insert_vma(k, new)
-        if vma.anon_vma:  # else faults will fill the child's ptes as well
-            for address in range(vma.vm_start, vma.vm_end):
-                copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
-        v = vma.vm_next
-    trace(k, FORKED, 0, 0, child)
+def copy_page_range(k, vma, copy):
+    """Copy the ptes of a vma with an anon_vma to that of a child; faults will fill the others' as well."""
+    if vma.anon_vma:
+        for address in range(vma.vm_start, vma.vm_end):
+            copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
 
 
 def copy_one_pte(k, vma, source, target):

@@ -4,7 +4,8 @@ In 2005 this was a plan: the text of V1 names it as something that may be built 
 since 2.6.33 (soft_offline_page), and taken whole ranges away since 2.6.24 (offline_pages).  Here it stands on V1.
 """
 
-from .mempolicy import ALL_PAGES, collect, migrate_pages_to, skip
+from .check_range import collect, skip
+from .mbind import ALL_PAGES, migrate_pages_to
 from .mmzone import list_del, list_empty, work_list
 from .structs import PAGELIST, PG_free, PG_hwpoison
 from .trace import (

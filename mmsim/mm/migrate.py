@@ -7,24 +7,25 @@ its new frame when its turn comes.  How pages moved before, through the swap cac
 Changes that act here: one-by-one, ten-passes, shmem-method, address-of-the-page, this-node-only, move-pages-reclaims.
 """
 
-from .buffer import (
-    BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE, NO_METHOD, block_write_full_page, migrate_page_method,
-    try_to_release_page,
-)
-from .migrate_v1 import give_up, lock_for_migration, migrate_page_copy, move_buffers, note_moved, take_slot
+from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .buffer import block_write_full_page, move_buffers, try_to_release_page
+from .filemap import lock_page, unlock_page
+from .mempolicy import alloc_page_vma
+from .migrate_page import fail_migrate_page, give_up, migrate_page_copy, note_moved, take_slot
+from .migrate_v1 import lock_for_migration
 from .mmzone import list_del, list_empty
-from .page_alloc import alloc_page_vma, alloc_pages
-from .rmap import page_address_in_vma, page_mapping, remove_migration_ptes, unmap_for_migration
+from .page_alloc import alloc_pages
+from .rmap import first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, unmap_for_migration
+from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
-    EAGAIN, EINVAL, EIO, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
-    VM_MIGRATED,
+    EAGAIN, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
+    PTE_MIGRATION, PTE_PRESENT, PTE_RW, VM_MIGRATED, VM_RESTORED,
 )
-from .swap import put_page
-from .timer import cond_resched, lock_page, unlock_page
+from .swap import get_page, put_page
 from .trace import (
-    FREED, FS_REFUSES, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_NOWHERE, R_PINNED,
-    R_REFUSED, R_WRITTEN, REFERENCES, because, conclude, trace,
+    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_NOWHERE, R_PINNED,
+    R_WRITTEN, REFERENCES, because, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -158,9 +159,7 @@ def move_to_new_page(k, new, pfn):
     mapping = page_mapping(page)
     method = migrate_page_method(k, k.mapping[mapping].fs) if mapping else MIGRATE_PAGE
     if method == FAIL_MIGRATE_PAGE:
-        because(k, pfn, R_REFUSED)
-        trace(k, FS_REFUSES, pfn, 0, 0)
-        result = -EIO
+        result = fail_migrate_page(k, new, pfn)
     elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
         result = buffer_migrate_page(k, mapping, new, pfn)
     elif method == NO_METHOD:
@@ -174,6 +173,25 @@ def move_to_new_page(k, new, pfn):
         target.index = 0
     unlock_page(k, new)
     return result
+
+
+def remove_migration_ptes(k, old, new):
+    """Make real ptes of all migration entries of page `old`: they map `new`, writable as before."""
+    page = k.mem_map[new]
+    v = first_vma(k, page) if page.mapping else 0
+    while v:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_MIGRATION and pte.value == old:
+                get_page(k, new)
+                page.mapcount += 1
+                pte.value = new
+                pte.flags = PTE_PRESENT | (pte.flags & PTE_RW)
+                k.vmstat[VM_RESTORED] += 1
+                trace(k, ENTRY_REMOVED, new, 0, vma.vm_mm)
+        v = next_vma(page, vma)
 
 
 def migrate_page(k, mapping, new, pfn):

@@ -1,32 +1,28 @@
-"""Page migration as V1 has it: the passes, and moving one page through the swap cache.
+"""Page migration as V1 has it: the passes, and moving one page.
 
-In V1 this is the last part of mm/vmscan.c; it became mm/migrate.c with 2.6.17.  What moves pages since 2.6.18 is in
-migrate.py.  Without patch 3 migration is eviction.  With it, and with a list of new pages, a page gets a new frame
-while everything that refers to it is carried over.
-
-Change that acts here: locked-elsewhere.
+In V1 this is the last part of mm/vmscan.c; it became mm/migrate.c with 2.6.17.  migrate_pages() is one long function
+there; its pieces here have names of their own, as unmap_and_move() and move_to_new_page() belong to the later kernel.
+Without patch 3 migration is eviction.  With it, and with a list of new pages, a page gets a new frame while everything
+that refers to it is carried over (migrate_page.py).
 """
 
-from .buffer import (
-    BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_SUCCESS, migrate_page_method,
-    try_to_release_page,
-)
-from .pagemap import file_page
+from .buffer import buffer_migrate_page, try_to_release_page
+from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
+from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_SUCCESS, migrate_page_method
+from .migrate_page import fail_migrate_page, give_up, migrate_page, note_moved
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
-from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, remove_from_swap, try_to_unmap
+from .rmap import page_mapping
+from .sched import cond_resched
 from .structs import (
-    BUG_NO_MAPPING, BUG_NO_SWAP, EAGAIN, EIO, ENOMEM, EPERM, FAILED, GFP_KERNEL, HANG_UNMAP, MOVED, PF_SWAPWRITE,
-    PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk, PG_private, PG_referenced, PG_swapcache,
-    PG_uptodate, PG_writeback, SWAPPER_SPACE, VM_MIGRATED,
+    BUG_NO_SWAP, EAGAIN, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_dirty, PG_private, PG_swapcache,
+    PG_writeback, VM_MIGRATED,
 )
-from .swap import get_page, put_page
 from .swap_state import add_to_swap
-from .timer import cond_resched, lock_page, schedule, trylock_page, unlock_page, wait_on_page
+from .swapfile import remove_from_swap
 from .trace import (
-    BUFFERS_MOVED, COPIED, FALL_BACK, FREED, FS_REFUSES, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED,
-    NEW_PAGE, PASS, PATH_BUFFERS, PATH_DIRECT, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SWAPPED,
-    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_NO_MEMORY, R_PINNED, R_REFUSED, R_WRITEBACK,
-    R_WRITTEN, REFERENCES, REPLACED, WRITEBACK_BUSY, WRITEBACK_WAIT, because, bug, conclude, trace,
+    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_SWAPPED,
+    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_WRITEBACK, R_WRITTEN, WRITEBACK_BUSY,
+    WRITEBACK_WAIT, because, bug, conclude, trace,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
@@ -35,7 +31,6 @@ from .vmscan import move_to_lru, pageout, putback_lru_pages, swap_page
 PASSES = 11  # pass 0 to pass 10
 PASS_LOCK = 3  # the first pass that waits for a page's lock
 PASS_FALL_BACK = 3  # the first pass that swaps out what cannot be moved
-COPIED_FLAGS = PG_error | PG_referenced | PG_uptodate | PG_active | PG_checked | PG_mappedtodisk | PG_dirty
 
 
 def migrate_pages(k, pages, to):
@@ -69,7 +64,10 @@ def migrate_pages(k, pages, to):
 
 
 def migrate_pass(k, pages, to, failed, moved, pass_):
-    """One pass over the list: (pages that ask for a retry, pages that failed for good)."""
+    """One pass over the list: (pages that ask for a retry, pages that failed for good).
+
+    In the kernel: a part of migrate_pages.
+    """
     retry = 0
     failures = 0
     pfn = k.mem_map[pages].next
@@ -82,7 +80,7 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
                 because(k, pfn, R_LIST_EMPTY)
                 pfn = k.mem_map[pfn].next
             break
-        result = unmap_and_move(k, pfn, to, moved, pass_)
+        result = migrate_one_page(k, pfn, to, moved, pass_)
         if result == -EAGAIN:
             retry += 1
         elif result < 0:
@@ -101,18 +99,11 @@ def finish_lists(k, pages, failed, moved):
     putback_lru_pages(k, moved)
 
 
-def give_up(k, pages, error):
-    """Write down of the pages on a list that they stay: EAGAIN: their retries are exhausted; ENOMEM: no new pages."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        if error == ENOMEM:
-            because(k, pfn, R_NO_MEMORY)
-        conclude(k, k.mem_map[pfn].row, PATH_FAILED if error == ENOMEM else PATH_RETRIED, error)
-        pfn = k.mem_map[pfn].next
+def migrate_one_page(k, pfn, to, moved, pass_):
+    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good.
 
-
-def unmap_and_move(k, pfn, to, moved, pass_):
-    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good."""
+    In the kernel: a part of migrate_pages.
+    """
     page = k.mem_map[pfn]
     if k.patch[3] and page.count == 1:
         trace(k, FREED, pfn, 0, 0)
@@ -132,7 +123,7 @@ def unmap_and_move(k, pfn, to, moved, pass_):
     new = k.mem_map[to].next
     trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
     lock_page(k, new)
-    result, locked = move_to_new_page(k, new, pfn)
+    result, locked = move_locked_page(k, new, pfn)
     if k.sys.bug:
         return 0
     if result == 0:
@@ -150,7 +141,10 @@ def unmap_and_move(k, pfn, to, moved, pass_):
 
 
 def lock_for_migration(k, pfn, wait_lock, wait_io):
-    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not."""
+    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not.
+
+    In the kernel: a part of migrate_pages.
+    """
     page = k.mem_map[pfn]
     if not trylock_page(k, pfn):
         if not wait_lock:
@@ -168,7 +162,7 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
             unlock_page(k, pfn)
             return 0
         trace(k, WRITEBACK_WAIT, pfn, 0, 0)
-        if not wait_on_page(k, pfn, PG_writeback):
+        if not wait_on_page_bit(k, pfn, PG_writeback):
             return 0
     trace(k, LOCKED, pfn, 0, 0)
     return 1
@@ -212,9 +206,10 @@ def fall_back(k, pfn, pass_):
     return pass_ >= PASS_FALL_BACK and page.flags & PG_private and not page.flags & PG_dirty
 
 
-def move_to_new_page(k, new, pfn):
+def move_locked_page(k, new, pfn):
     """Move a locked page into a locked new one, by the method of its address_space (patch 6) or the default way.
 
+    In the kernel: a part of migrate_pages.
     Returns (0, -EAGAIN or an errno; 1 if the old page is still locked).
     """
     page = k.mem_map[pfn]
@@ -227,9 +222,7 @@ def move_to_new_page(k, new, pfn):
         return -EAGAIN, 1
     method = migrate_page_method(k, k.mapping[mapping].fs) if k.patch[6] else NO_METHOD
     if method == FAIL_MIGRATE_PAGE:
-        because(k, pfn, R_REFUSED)
-        trace(k, FS_REFUSES, pfn, 0, 0)
-        return -EIO, 1
+        return fail_migrate_page(k, new, pfn), 1
     if method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
         return buffer_migrate_page(k, new, pfn), 1
     if method == NO_METHOD:
@@ -258,14 +251,6 @@ def release_old_page(k, new, pfn, moved):
     list_move_tail(k, pfn, moved)
 
 
-def note_moved(k, new, pfn):
-    """Write down that a page is in frame `new` now, by the path that was noted for it, or directly."""
-    row = k.mem_map[pfn].row
-    c = k.considered[row]
-    c.new_pfn = new
-    conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
-
-
 def release_new_page(k, new, pfn):
     """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU."""
     if k.patch[4]:
@@ -275,132 +260,3 @@ def release_new_page(k, new, pfn):
     trace(k, EVENT_MOVED, pfn, new, 0)
     list_del(k, new)
     move_to_lru(k, new)
-
-
-def migrate_page(k, new, pfn):
-    """Move a page without buffers: 0, or -EAGAIN."""
-    result = migrate_page_remove_references(k, new, pfn, 2)
-    if result == 0:
-        migrate_page_copy(k, new, pfn)
-    return result
-
-
-def buffer_migrate_page(k, new, pfn):
-    """Move a page together with its buffers (fs/buffer.c, patch 6): 0, or -EAGAIN."""
-    result = migrate_page_remove_references(k, new, pfn, 3)
-    if result:
-        return result
-    move_buffers(k, new, pfn)
-    migrate_page_copy(k, new, pfn)
-    return 0
-
-
-def move_buffers(k, new, pfn):
-    """Hand the buffers of a page to the one that has its place now, dirty or not, with the reference they hold."""
-    page = k.mem_map[pfn]
-    target = k.mem_map[new]
-    target.private = page.private
-    target.flags |= PG_private
-    get_page(k, new)
-    page.private = 0
-    page.flags &= ~PG_private
-    put_page(k, pfn)
-    trace(k, BUFFERS_MOVED, pfn, new, 0)
-    if page.row:
-        k.considered[page.row].path = PATH_BUFFERS
-
-
-def migrate_page_remove_references(k, new, pfn, nr_refs):
-    """Let the new page take the old one's place in its mapping, and unmap the old one everywhere: 0, or -EAGAIN.
-
-    `nr_refs`: references that cache, isolation and buffers hold.  V1 tests them before it takes the
-    tree lock; patch 2 exists for what happens between this test and the replacement.
-    """
-    if unexpected_references(k, pfn, nr_refs):
-        return -EAGAIN
-    if k.change.locked_elsewhere:
-        return unmap_and_replace(k, new, pfn, nr_refs)
-    return replace_page(k, new, pfn)
-
-
-def unexpected_references(k, pfn, nr_refs):
-    """How many references of a page belong neither to ptes nor to the `nr_refs` known holders."""
-    page = k.mem_map[pfn]
-    if not page_mapping(page):
-        bug(k, BUG_NO_MAPPING, pfn)
-    extra = page.count - page.mapcount - nr_refs
-    if extra:
-        because(k, pfn, R_PINNED)
-        trace(k, REFERENCES, pfn, 0, extra)
-    return extra
-
-
-def replace_page(k, new, pfn):
-    """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
-
-    The old page is unmapped again and again until no pte is left: a young pte costs one round
-    more; while a locked vma of another process maps the page the loop goes on, for ever if that one stays.
-    """
-    page = k.mem_map[pfn]
-    if not take_slot(k, new, pfn):
-        return -EAGAIN
-    young = page.mapcount  # each pte costs one round at most for being young
-    while page.mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
-        young -= 1
-        if young < 0:
-            if not schedule(k):
-                bug(k, HANG_UNMAP, pfn)
-                return -EAGAIN
-            young = page.mapcount
-    put_page(k, pfn)
-    return 0
-
-
-def unmap_and_replace(k, new, pfn, nr_refs):
-    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno.
-
-    -EPERM where a vma that maps the page is locked; ptes that are gone by then stay gone.
-    """
-    page = k.mem_map[pfn]
-    if page.mapcount and try_to_unmap(k, pfn, True) == SWAP_FAIL:
-        return -EPERM
-    if page.mapcount or page.count != nr_refs or not take_slot(k, new, pfn):
-        return -EAGAIN
-    put_page(k, pfn)
-    return 0
-
-
-def take_slot(k, new, pfn):
-    """Put the new page into the old one's slot of the radix tree, with a reference: 1; 0 if another page is there."""
-    page = k.mem_map[pfn]
-    target = k.mem_map[new]
-    mapping = page_mapping(page)
-    if mapping == SWAPPER_SPACE:
-        if k.swap_cache[page.private] != pfn:
-            return 0
-        k.swap_cache[page.private] = new
-        target.private = page.private
-        target.flags |= PG_swapcache
-    else:
-        slot = k.file_page[file_page(k, mapping, page.index)]
-        if slot.pfn != pfn:
-            return 0
-        slot.pfn = new
-    target.index = page.index
-    target.mapping = page.mapping
-    get_page(k, new)
-    trace(k, REPLACED, pfn, new, page.private)
-    return 1
-
-
-def migrate_page_copy(k, new, pfn):
-    """Copy contents and flags to the new page; what is left of the old one is a zombie that waits to be freed."""
-    page = k.mem_map[pfn]
-    target = k.mem_map[new]
-    k.sys.clock += k.costs.copy * k.distance[page.node][target.node] // 10
-    target.data = page.data
-    target.flags |= page.flags & COPIED_FLAGS
-    page.flags &= ~(PG_dirty | PG_swapcache | PG_active | PG_private)
-    page.private = 0
-    page.mapping = 0
-    trace(k, COPIED, pfn, new, 0)

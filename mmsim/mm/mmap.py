@@ -1,11 +1,9 @@
-"""Address spaces (mm/mmap.c): the vmas of a task, and unmapping their pages (unmap_vmas of mm/memory.c)."""
+"""Address spaces (mm/mmap.c): the vmas of a task."""
 
-from .structs import PG_dirty, PG_reserved, PTE_DIRTY, PTE_PRESENT, PTE_SWAP
-from .pagemap import truncate
-from .swap import lru_add_drain, put_page
-from .swapfile import free_swap_cache, free_swap_and_cache
-from .rmap import page_remove_rmap
-from .trace import PAGE_GONE, trace
+from .memory import unmap_page_range
+from .rmap import anon_vma_link, anon_vma_unlink
+from .shmem import shmem_delete_inode
+from .swap import lru_add_drain
 
 
 def find_vma(k, mm, address):
@@ -18,7 +16,7 @@ def find_vma(k, mm, address):
     return v
 
 
-def insert_vma(k, v):
+def insert_vm_struct(k, v):
     """Link a vma into its mm, in the order of addresses, and into the lists of its object."""
     vma = k.vma[v]
     task = k.task[vma.vm_mm]
@@ -47,24 +45,6 @@ def insert_vma(k, v):
         anon_vma_link(k, v, vma.anon_vma)
 
 
-def anon_vma_link(k, v, anon):
-    """Put a vma on the list of an anon_vma: its pages may be mapped there."""
-    vma = k.vma[v]
-    vma.anon_vma = anon
-    vma.anon_next = k.anon_vma[anon]
-    k.anon_vma[anon] = v
-
-
-def anon_vma_prepare(k, v):
-    """Give a vma an anon_vma before its first anonymous page is mapped (mm/rmap.c)."""
-    if not k.vma[v].anon_vma:
-        anon = k.sys.anon_vma_cursor
-        while k.anon_vma[anon]:
-            anon += 1
-        k.sys.anon_vma_cursor = anon
-        anon_vma_link(k, v, anon)
-
-
 def remove_vma(k, v):
     """Unlink a vma from its mm and from the lists of its object; the row is free then."""
     vma = k.vma[v]
@@ -86,23 +66,15 @@ def remove_vma(k, v):
                 at = k.vma[at].shared_next
             k.vma[at].shared_next = vma.shared_next
         if k.mapping[vma.mapping].nameless and not k.mapping[vma.mapping].i_mmap:
-            truncate(k, vma.mapping)
+            shmem_delete_inode(k, vma.mapping)
     if vma.anon_vma:
-        at = k.anon_vma[vma.anon_vma]
-        if at == v:
-            k.anon_vma[vma.anon_vma] = vma.anon_next
-        else:
-            while k.vma[at].anon_next != v:
-                at = k.vma[at].anon_next
-            k.vma[at].anon_next = vma.anon_next
-        if not k.anon_vma[vma.anon_vma]:
-            k.sys.anon_vma_cursor = min(k.sys.anon_vma_cursor, vma.anon_vma)
+        anon_vma_unlink(k, v)
     vma.vm_mm = 0
     k.sys.vma_cursor = min(k.sys.vma_cursor, v)
 
 
 def new_vma(k):
-    """The first free row of k.vma; the machine keeps enough of them."""
+    """The first free row of k.vma, as from vm_area_cachep; the machine keeps enough of them."""
     v = k.sys.vma_cursor
     while k.vma[v].vm_mm:
         v += 1
@@ -110,8 +82,8 @@ def new_vma(k):
     return v
 
 
-def copy_vma(k, v):
-    """A free row with the contents of vma `v`, linked nowhere yet."""
+def vma_copy(k, v):
+    """A free row with the contents of vma `v`, linked nowhere yet (copy_vma() of the kernel is mremap's)."""
     target = new_vma(k)
     k.vma[target] = k.vma[v]
     return target
@@ -119,17 +91,17 @@ def copy_vma(k, v):
 
 def split_vma(k, v, address):
     """Cut a vma in two at `address`; both keep their ptes, object and policy.  The second one's row."""
-    second = copy_vma(k, v)
+    second = vma_copy(k, v)
     new = k.vma[second]
     new.vm_pgoff += address - new.vm_start
     new.vm_start = address
     k.vma[v].vm_end = address
-    insert_vma(k, second)
+    insert_vm_struct(k, second)
     return second
 
 
 def split_at(k, mm, address):
-    """Make `address` a border between vmas, if one of them lies across it."""
+    """What do_munmap() and its like do first: make `address` a border between vmas, if one of them lies across it."""
     v = find_vma(k, mm, address)
     if v and k.vma[v].vm_start < address:
         split_vma(k, v, address)
@@ -143,36 +115,6 @@ def do_munmap(k, mm, start, end):
     v = find_vma(k, mm, start)
     while v and k.vma[v].vm_start < end:
         following = k.vma[v].vm_next
-        unmap_vma(k, v)
+        unmap_page_range(k, v)
         remove_vma(k, v)
         v = following
-
-
-def unmap_vma(k, v):
-    """Clear every pte of a vma."""
-    vma = k.vma[v]
-    for address in range(vma.vm_start, vma.vm_end):
-        pte = k.pte[vma.pte_base + address]
-        if pte.flags & (PTE_PRESENT | PTE_SWAP):
-            zap_pte(k, pte)
-        pte.wrote = 0
-
-
-def zap_pte(k, pte):
-    """Clear one pte; its page loses a mapping and a reference, its swap entry a user."""
-    flags = pte.flags
-    value = pte.value
-    pte.flags = 0
-    pte.value = 0
-    if flags & PTE_SWAP:
-        free_swap_and_cache(k, value)
-        return
-    page = k.mem_map[value]
-    if page.flags & PG_reserved:
-        return
-    if flags & PTE_DIRTY and page.mapping > 0:
-        page.flags |= PG_dirty
-    trace(k, PAGE_GONE, value, 0, 0)
-    page_remove_rmap(k, value)
-    free_swap_cache(k, value)
-    put_page(k, value)

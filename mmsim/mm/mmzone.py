@@ -1,11 +1,10 @@
-"""Zones: list handling, watermarks and free lists (include/linux/list.h, mmzone.h).
+"""Zones and their lists (include/linux/list.h, mmzone.h).
 
 The lists are linked through `next` and `prev` of struct page, with list heads that stand
 behind the last page frame of mem_map, so that taking a page out is O(1).
 """
 
-from .structs import FREE, GFP_HIGH, GFP_WAIT, PG_free, PG_hwpoison, POISON, VM_ALLOC, VM_FREE, BUG_PAGE_STATE
-from .trace import bug
+
 
 
 def zone_list(k, node, which):
@@ -61,7 +60,10 @@ def list_splice_tail(k, source, head):
 
 
 def walk_list(k, head, on):
-    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together."""
+    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together.
+
+    No kernel function: for kernel.verify().
+    """
     n = 0
     at = head
     following = k.mem_map[head].next
@@ -74,54 +76,3 @@ def walk_list(k, head, on):
         following = page.next
         n += 1
     return n if k.mem_map[head].prev == at else -1 - at
-
-
-def zone_mark(zone, gfp):
-    """How many pages must be more than free before an allocation with this mask (zone_watermark_ok)."""
-    mark = zone.pages_min
-    if gfp & GFP_HIGH:
-        mark -= mark // 2
-    if not gfp & GFP_WAIT:
-        mark -= mark // 4
-    return mark
-
-
-def rmqueue(k, node):
-    """Take the first free page of a zone that has one: count 1, nothing else set."""
-    zone = k.zone[node]
-    pfn = k.mem_map[zone_list(k, node, FREE)].next
-    list_del(k, pfn)
-    page = k.mem_map[pfn]
-    if page.flags != PG_free or page.count != 0:
-        bug(k, BUG_PAGE_STATE, pfn)
-    page.flags = 0
-    page.count = 1
-    page.data = 0
-    zone.free -= 1
-    if zone.free < zone.lowest_free:
-        zone.lowest_free = zone.free
-    k.vmstat[VM_ALLOC] += 1
-    return pfn
-
-
-def free_page(k, pfn):
-    """Give a page without references back to its zone, its contents poisoned so that stale use shows.
-
-    A frame that is marked as bad memory goes to no list: it is out of use now.
-    """
-    page = k.mem_map[pfn]
-    if page.count != 0 or page.mapcount != 0 or page.flags & PG_free:
-        bug(k, BUG_PAGE_STATE, pfn)
-        return
-    bad = page.flags & PG_hwpoison
-    page.flags = bad if bad else PG_free
-    page.mapping = 0
-    page.index = 0
-    page.private = 0
-    page.row = 0
-    page.data = POISON
-    if bad:
-        return
-    list_add(k, pfn, zone_list(k, page.node, FREE))
-    k.zone[page.node].free += 1
-    k.vmstat[VM_FREE] += 1

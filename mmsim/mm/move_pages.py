@@ -4,7 +4,7 @@ Changes that act here: move-pages-node-only, move-pages-reclaims, move-pages-zer
 move-pages-in-order, present-has-status, never-tried-counted.
 """
 
-from .mempolicy import collect
+from .check_range import collect
 from .migrate import ASKED, RECLAIM, THIS_NODE, migrate_pages
 from .mmap import find_vma
 from .mmzone import list_empty, work_list

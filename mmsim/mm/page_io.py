@@ -1,7 +1,8 @@
 """Reading and writing the swap device (mm/page_io.c): one device, first come first served."""
 
+from .ll_rw_blk import submit_bio
 from .structs import PG_dirty, PG_uptodate, VM_SWAP_READ, VM_SWAP_WRITE
-from .timer import start_writeback, wait_until
+from .timer import wait_until
 from .trace import PAGEOUT_START, trace
 
 
@@ -13,7 +14,7 @@ def swap_writepage(k, pfn):
     done = max(k.sys.clock, k.sys.swap_free_at) + k.costs.swap_write
     k.sys.swap_free_at = done
     k.vmstat[VM_SWAP_WRITE] += 1
-    start_writeback(k, pfn, done)
+    submit_bio(k, pfn, done)
     trace(k, PAGEOUT_START, pfn, 0, page.private)
 
 

@@ -5,18 +5,48 @@ either lists the vmas that may map the page, at `index - vm_pgoff`.
 """
 
 from .structs import (
-    BUG_NO_SWAP, BUG_OTHER_VMA, EFAULT, PG_dirty, PG_referenced, PG_swapcache, PG_writeback, PTE_DIRTY, PTE_MIGRATION,
-    PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, SWAPPER_SPACE, VM_LOCKED, VM_RESERVED, VM_RESTORED, VM_UNMAPPED,
+    BUG_NO_SWAP, BUG_OTHER_VMA, EFAULT, PG_dirty, PG_referenced, PG_swapcache, PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT,
+    PTE_RW, PTE_SWAP, PTE_YOUNG, SWAPPER_SPACE, VM_LOCKED, VM_RESERVED, VM_UNMAPPED,
 )
-from .swap import get_page, put_page
-from .swapfile import delete_from_swap_cache, exclusive_swap_page, swap_duplicate, swap_free
+from .swap import put_page
+from .swap_map import swap_duplicate
 from .trace import (
-    ENTRY_REMOVED, LEFT_SWAP, MIGRATION_ENTRY,
-    R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, RESTORED, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug,
-    trace,
+    MIGRATION_ENTRY, R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug, trace,
 )
 
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
+
+
+def anon_vma_prepare(k, v):
+    """Give a vma an anon_vma before its first anonymous page is mapped."""
+    if not k.vma[v].anon_vma:
+        anon = k.sys.anon_vma_cursor
+        while k.anon_vma[anon]:
+            anon += 1
+        k.sys.anon_vma_cursor = anon
+        anon_vma_link(k, v, anon)
+
+
+def anon_vma_link(k, v, anon):
+    """Put a vma on the list of an anon_vma: its pages may be mapped there."""
+    vma = k.vma[v]
+    vma.anon_vma = anon
+    vma.anon_next = k.anon_vma[anon]
+    k.anon_vma[anon] = v
+
+
+def anon_vma_unlink(k, v):
+    """Take a vma off the list of its anon_vma; the row of one that nobody is on is free."""
+    vma = k.vma[v]
+    at = k.anon_vma[vma.anon_vma]
+    if at == v:
+        k.anon_vma[vma.anon_vma] = vma.anon_next
+    else:
+        while k.vma[at].anon_next != v:
+            at = k.vma[at].anon_next
+        k.vma[at].anon_next = vma.anon_next
+    if not k.anon_vma[vma.anon_vma]:
+        k.sys.anon_vma_cursor = min(k.sys.anon_vma_cursor, vma.anon_vma)
 
 
 def page_mapping(page):
@@ -144,40 +174,6 @@ def unmap_pte(k, pfn, vma, pte, migration):
     put_page(k, pfn)
 
 
-def remove_from_swap(k, pfn):
-    """Make real ptes of all swap ptes that name this locked page (patch 4), and free the swap entry.
-
-    The new ptes are old and write-protected: the next write is one cheap protection fault.
-    """
-    page = k.mem_map[pfn]
-    if page.mapping >= 0 or not page.flags & PG_swapcache:
-        return
-    entry = page.private
-    v = first_vma(k, page)
-    while v and k.swap_map[entry] > 1:
-        vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
-            if pte.flags & PTE_SWAP and pte.value == entry:
-                unuse_pte(k, vma, at - vma.pte_base, pte, pfn)
-                trace(k, RESTORED, pfn, 0, entry)
-        v = next_vma(page, vma)
-    if exclusive_swap_page(k, pfn) and not page.flags & PG_writeback:
-        delete_from_swap_cache(k, pfn)
-        trace(k, LEFT_SWAP, pfn, 0, entry)
-
-
-def unuse_pte(k, vma, address, pte, pfn):
-    """Turn one swap pte into a real one (unuse_pte of mm/swapfile.c, which patch 4 made public)."""
-    swap_free(k, pte.value)
-    get_page(k, pfn)
-    page_add_anon_rmap(k, pfn, vma, address)
-    pte.value = pfn
-    pte.flags = PTE_PRESENT
-    k.vmstat[VM_RESTORED] += 1
-
-
 def page_address_in_vma(k, pfn, v):
     """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere.
 
@@ -210,23 +206,4 @@ def unmap_for_migration(k, pfn):
             pte = k.pte[at]
             if pte.flags & PTE_PRESENT and pte.value == pfn:
                 unmap_pte(k, pfn, vma, pte, True)
-        v = next_vma(page, vma)
-
-
-def remove_migration_ptes(k, old, new):
-    """Make real ptes of all migration entries of page `old` (mm/migrate.c): they map `new`, writable as before."""
-    page = k.mem_map[new]
-    v = first_vma(k, page) if page.mapping else 0
-    while v:
-        vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
-            if pte.flags & PTE_MIGRATION and pte.value == old:
-                get_page(k, new)
-                page.mapcount += 1
-                pte.value = new
-                pte.flags = PTE_PRESENT | (pte.flags & PTE_RW)
-                k.vmstat[VM_RESTORED] += 1
-                trace(k, ENTRY_REMOVED, new, 0, vma.vm_mm)
         v = next_vma(page, vma)

@@ -1,16 +1,26 @@
 """tmpfs and shared anonymous memory (mm/shmem.c): file pages that live in the page cache or in swap."""
 
-from .filemap import write_file_page
-from .page_alloc import shmem_alloc_page
-from .structs import (
-    EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, PG_writeback,
+from .filemap import (
+    add_to_page_cache, find_get_page, lock_page, remove_from_page_cache, unlock_page, wait_on_page_bit,
+    write_file_page,
 )
-from .pagemap import add_to_page_cache, file_page, find_get_page, remove_from_page_cache
+from .mempolicy import alloc_page_policy, get_shared_policy, mpol_set_shared_policy
+from .radix_tree import file_page, radix_tree_insert
+from .structs import (
+    EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, MPOL_DEFAULT, PG_dirty, PG_swapcache, PG_uptodate,
+    PG_writeback,
+)
 from .swap import lru_cache_add, put_page
-from .swapfile import clear_swap_cache_slot, delete_from_swap_cache, get_swap_page, swap_duplicate, swap_free
-from .swap_state import enter_swap_cache, lookup_swap_cache, radix_tree_insert, read_swap_cache
-from .timer import lock_page, unlock_page, wait_on_page
-from .trace import FAULT_SHMEM, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, SHMEM_RECHECK, because, trace
+from .swap_map import get_swap_page, swap_duplicate, swap_free
+from .swap_state import enter_swap_cache, lookup_swap_cache, move_from_swap_cache, read_swap_cache
+from .swapfile import free_swap_and_cache
+from .trace import FAULT_SHMEM, R_NO_NODE, R_NO_SLOT, SHMEM_RECHECK, because, trace
+
+
+def shmem_alloc_page(k, m, index):
+    """Allocate page `index` of a tmpfs file, by the policy that governs it."""
+    mode, home, nodes = get_shared_policy(k, m, index)
+    return alloc_page_policy(k, mode, home, nodes, index)
 
 
 def shmem_writepage(k, pfn):
@@ -71,6 +81,7 @@ def shmem_getpage(k, m, index):
 def shmem_take_back(k, m, index, pfn, entry):
     """With the lock of a page that a look-up of `entry` gave: move it back to the page cache, free the entry.
 
+    In the kernel: a part of shmem_getpage.
     -EAGAIN, lock and reference dropped: the page or the note has changed meanwhile, look again.
     """
     page = k.mem_map[pfn]
@@ -78,7 +89,7 @@ def shmem_take_back(k, m, index, pfn, entry):
     if k.patch[2] and not page.flags & PG_swapcache:
         trace(k, SHMEM_RECHECK, pfn, 0, entry)
     elif note.entry == entry and not note.pfn:
-        wait_on_page(k, pfn, PG_writeback)
+        wait_on_page_bit(k, pfn, PG_writeback)
         move_from_swap_cache(k, m, index, pfn, entry)
         unlock_page(k, pfn)
         return 0
@@ -87,27 +98,8 @@ def shmem_take_back(k, m, index, pfn, entry):
     return -EAGAIN
 
 
-def move_from_swap_cache(k, m, index, pfn, entry):
-    """Page `pfn` takes its place in the page cache, and the slot of `entry` in the swap cache is emptied.
-
-    Without patch 2 the page may be stale: the slot then holds another one, and is emptied all the same.
-    """
-    page = k.mem_map[pfn]
-    k.file_page[file_page(k, m, index)].entry = 0
-    holder = k.swap_cache[entry]
-    add_to_page_cache(k, pfn, m, index)
-    if holder == pfn:
-        delete_from_swap_cache(k, pfn)
-    elif holder:
-        clear_swap_cache_slot(k, entry)
-        swap_free(k, entry)
-    page.flags |= PG_dirty
-    swap_free(k, entry)
-    trace(k, SHMEM_MOVED_BACK, pfn, 0, entry)
-
-
 def shmem_fill_hole(k, m, index):
-    """A new page of zeroes for a page that nobody wrote yet; 0 without memory."""
+    """A new page of zeroes for a page that nobody wrote yet; 0 without memory (a part of shmem_getpage)."""
     pfn = shmem_alloc_page(k, m, index)
     if pfn:
         k.mem_map[pfn].flags |= PG_uptodate
@@ -128,3 +120,17 @@ def shmem_file_write(k, m, first, pages):
         unlock_page(k, pfn)
         put_page(k, pfn)
     return 0
+
+
+def shmem_delete_inode(k, m):
+    """Give up pages, noted swap entries and policy of a file that nobody maps any more."""
+    mpol_set_shared_policy(k, m, 0, k.mapping[m].pages, MPOL_DEFAULT, -1, 0, 0, 0)
+    for index in range(k.mapping[m].pages):
+        note = k.file_page[file_page(k, m, index)]
+        if note.pfn:
+            remove_from_page_cache(k, note.pfn)
+        if note.entry:
+            entry = note.entry
+            note.entry = 0
+            free_swap_and_cache(k, entry)
+        note.wrote = 0

@@ -4,7 +4,8 @@ A new page waits in a small per-CPU pagevec, which holds a reference, until four
 gathered or somebody drains it; only then is it on an LRU list.
 """
 
-from .mmzone import free_page, list_add, list_del, zone_list
+from .mmzone import list_add, list_del, zone_list
+from .page_alloc import free_page
 from .structs import ACTIVE, BUG_COUNT, INACTIVE, PAGEVEC_SIZE, PG_active, PG_lru
 from .trace import bug
 

@@ -1,29 +1,19 @@
 """The swap cache (mm/swap_state.c): swapper space, where a page and a swap entry meet."""
 
-from .page_alloc import radix_node_alloc
+from .filemap import add_to_page_cache, unlock_page
 from .page_io import swap_readpage
-from .structs import ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate, RADIX_KEYS
+from .radix_tree import file_page, radix_tree_delete, radix_tree_insert
+from .structs import ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
 from .swap import get_page, lru_cache_add_active, put_page
-from .swapfile import get_swap_page, swap_duplicate, swap_free
-from .timer import unlock_page
-from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, because, trace
-
-
-def radix_tree_insert(k, entry, pfn, gfp):
-    """Put a page into the slot of `entry`; the first key of a group of 64 needs a node: 0 without memory."""
-    group = entry // RADIX_KEYS
-    if k.radix_count[group] == 0:
-        if not radix_node_alloc(k, gfp):
-            return 0
-        if k.radix_count[group]:  # reclaim has made this node while we waited for memory: give ours back
-            k.sys.slab_nodes += 1
-    k.radix_count[group] += 1
-    k.swap_cache[entry] = pfn
-    return 1
+from .swap_map import get_swap_page, swap_duplicate, swap_free
+from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, because, trace
 
 
 def enter_swap_cache(k, pfn, entry):
-    """Flag a page that already stands in the tree as swap cache page; the cache holds a reference."""
+    """Flag a page that already stands in the tree as swap cache page; the cache holds a reference.
+
+    In the kernel: a part of __add_to_swap_cache.
+    """
     page = k.mem_map[pfn]
     page.flags |= PG_swapcache
     page.private = entry
@@ -51,6 +41,36 @@ def add_to_swap(k, pfn, gfp):
     k.mem_map[pfn].flags |= PG_uptodate | PG_dirty
     trace(k, ADD_TO_SWAP, pfn, 0, entry)
     return 1
+
+
+def delete_from_swap_cache(k, pfn):
+    """Take a locked page out of the swap cache; the slot loses that use, the page must be kept or written again."""
+    page = k.mem_map[pfn]
+    entry = page.private
+    radix_tree_delete(k, entry)
+    page.flags = (page.flags & ~PG_swapcache) | PG_dirty
+    page.private = 0
+    swap_free(k, entry)
+    put_page(k, pfn)
+
+
+def move_from_swap_cache(k, m, index, pfn, entry):
+    """Page `pfn` takes its place in the page cache, and the slot of `entry` in the swap cache is emptied.
+
+    Without patch 2 the page may be stale: the slot then holds another one, and is emptied all the same.
+    """
+    page = k.mem_map[pfn]
+    k.file_page[file_page(k, m, index)].entry = 0
+    holder = k.swap_cache[entry]
+    add_to_page_cache(k, pfn, m, index)
+    if holder == pfn:
+        delete_from_swap_cache(k, pfn)
+    elif holder:
+        radix_tree_delete(k, entry)
+        swap_free(k, entry)
+    page.flags |= PG_dirty
+    swap_free(k, entry)
+    trace(k, SHMEM_MOVED_BACK, pfn, 0, entry)
 
 
 def lookup_swap_cache(k, entry):

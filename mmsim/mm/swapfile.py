@@ -1,76 +1,17 @@
-"""Swap slots (mm/swapfile.c): who uses which, and giving them back.
+"""Giving swap slots back (mm/swapfile.c, the half that knows pages and ptes): one by one, or all of them (swapoff)."""
 
-swap_map[entry] counts the swap ptes with that entry, plus one for the swap cache, plus one
-for a note in a tmpfs file.  Entry 0 is the header of the device.
-"""
-
-from .structs import BUG_COUNT, PG_dirty, PG_locked, PG_swapcache, PG_writeback, POISON, RADIX_KEYS, VM_SWAP_PEAK
-from .swap import put_page
-from .trace import bug
-
-
-def get_swap_page(k):
-    """Take the next free slot of the rotating cursor, for the swap cache: its entry, or 0."""
-    slots = k.sys.swap_slots
-    if not k.sys.swap_on or k.sys.swap_inuse >= slots:
-        return 0
-    entry = k.sys.swap_cursor
-    while k.swap_map[entry]:
-        entry = entry % slots + 1
-    k.swap_map[entry] = 1
-    k.sys.swap_cursor = entry % slots + 1
-    k.sys.swap_inuse += 1
-    if k.sys.swap_inuse > k.vmstat[VM_SWAP_PEAK]:
-        k.vmstat[VM_SWAP_PEAK] = k.sys.swap_inuse
-    return entry
-
-
-def swap_duplicate(k, entry):
-    """One more user of an entry; 0 if nobody uses it any more."""
-    if k.swap_map[entry] == 0:
-        return 0
-    k.swap_map[entry] += 1
-    return 1
-
-
-def swap_free(k, entry):
-    """One user less; the last one frees the slot."""
-    k.swap_map[entry] -= 1
-    if k.swap_map[entry] == 0:
-        k.sys.swap_inuse -= 1
-        k.swap_data[entry] = POISON
-    elif k.swap_map[entry] < 0:
-        bug(k, BUG_COUNT, k.swap_cache[entry])
-
-
-def vm_swap_full(k):
-    """More than half of swap is in use: be eager to give slots back."""
-    return k.sys.swap_inuse * 2 > k.sys.swap_slots
-
-
-def delete_from_swap_cache(k, pfn):
-    """Take a locked page out of the swap cache; the slot loses that use, the page must be kept or written again."""
-    page = k.mem_map[pfn]
-    entry = page.private
-    clear_swap_cache_slot(k, entry)
-    page.flags = (page.flags & ~PG_swapcache) | PG_dirty
-    page.private = 0
-    swap_free(k, entry)
-    put_page(k, pfn)
-
-
-def clear_swap_cache_slot(k, entry):
-    """Empty one slot of the swap cache's radix tree; its node goes back to the slab with the last key."""
-    k.swap_cache[entry] = 0
-    group = entry // RADIX_KEYS
-    k.radix_count[group] -= 1
-    if k.radix_count[group] == 0:
-        k.sys.slab_nodes += 1
-
-
-def exclusive_swap_page(k, pfn):
-    """True if nobody but the swap cache uses the entry of this page."""
-    return k.swap_map[k.mem_map[pfn].private] == 1
+from .filemap import lock_page, unlock_page, wait_on_page_bit
+from .mempolicy import alloc_page_vma
+from .rmap import first_vma, next_vma, page_add_anon_rmap, rmap_pte
+from .sched import cond_resched
+from .structs import (
+    EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP,
+    VM_RESTORED,
+)
+from .swap import get_page, put_page
+from .swap_map import exclusive_swap_page, swap_free, vm_swap_full
+from .swap_state import delete_from_swap_cache, lookup_swap_cache, move_from_swap_cache, read_swap_cache
+from .trace import LEFT_SWAP, RESTORED, UNUSE_RECHECK, trace
 
 
 def remove_exclusive_swap_page(k, pfn):
@@ -84,6 +25,15 @@ def remove_exclusive_swap_page(k, pfn):
     return 1
 
 
+def free_swap_cache(k, pfn):
+    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller.
+
+    In mm/swap_state.c; here, as this file rests on that one.
+    """
+    if not k.mem_map[pfn].flags & PG_locked:
+        remove_exclusive_swap_page(k, pfn)
+
+
 def free_swap_and_cache(k, entry):
     """A pte gives up its swap entry; a page that nobody but the swap cache holds then goes too, if it is unlocked."""
     swap_free(k, entry)
@@ -93,7 +43,116 @@ def free_swap_and_cache(k, entry):
             delete_from_swap_cache(k, pfn)
 
 
-def free_swap_cache(k, pfn):
-    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller (mm/swap_state.c)."""
-    if not k.mem_map[pfn].flags & PG_locked:
-        remove_exclusive_swap_page(k, pfn)
+def can_share_swap_page(k, pfn):
+    """True if one pte alone, present or swapped out, refers to an anonymous page."""
+    page = k.mem_map[pfn]
+    return page.mapcount == 1 and (not page.flags & PG_swapcache or exclusive_swap_page(k, pfn))
+
+
+def unuse_pte(k, vma, address, pte, pfn):
+    """Turn one swap pte into a real one (patch 4 made it public)."""
+    swap_free(k, pte.value)
+    get_page(k, pfn)
+    page_add_anon_rmap(k, pfn, vma, address)
+    pte.value = pfn
+    pte.flags = PTE_PRESENT
+    k.vmstat[VM_RESTORED] += 1
+
+
+def remove_from_swap(k, pfn):
+    """Make real ptes of all swap ptes that name this locked page (patch 4), and free the swap entry.
+
+    In mm/rmap.c; here, as it rests on unuse_pte(), and that on the reverse map.
+    The new ptes are old and write-protected: the next write is one cheap protection fault.
+    """
+    page = k.mem_map[pfn]
+    if page.mapping >= 0 or not page.flags & PG_swapcache:
+        return
+    entry = page.private
+    v = first_vma(k, page)
+    while v and k.swap_map[entry] > 1:
+        vma = k.vma[v]
+        at = rmap_pte(page, vma)
+        if at >= 0:
+            pte = k.pte[at]
+            if pte.flags & PTE_SWAP and pte.value == entry:
+                unuse_pte(k, vma, at - vma.pte_base, pte, pfn)
+                trace(k, RESTORED, pfn, 0, entry)
+        v = next_vma(page, vma)
+    if exclusive_swap_page(k, pfn) and not page.flags & PG_writeback:
+        delete_from_swap_cache(k, pfn)
+        trace(k, LEFT_SWAP, pfn, 0, entry)
+
+
+def sys_swapoff(k):
+    """Give no more slots out, and empty all that are in use: 0; -ENOMEM where memory ran out, swap is on again then."""
+    k.sys.swap_on = 0
+    for entry in range(1, k.sys.swap_slots + 1):
+        while k.swap_map[entry]:
+            result = try_to_unuse(k, entry)
+            if result < 0 and result != -EAGAIN:
+                k.sys.swap_on = 1
+                return result
+            cond_resched(k)
+    return 0
+
+
+def try_to_unuse(k, entry):
+    """Bring one swap entry back: find or read its page, lock it, and let everyone who names the entry have the page."""
+    pfn = lookup_swap_cache(k, entry)
+    if pfn:
+        lock_page(k, pfn)
+    else:
+        pfn = alloc_page_vma(k, 0, 0)
+        if not pfn:
+            return -ENOMEM
+        lock_page(k, pfn)
+        result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
+        if result <= 0:
+            return result if result else -EAGAIN
+    return unuse_locked(k, pfn, entry)
+
+
+def unuse_locked(k, pfn, entry):
+    """The rest of try_to_unuse(), with the lock of the page that a look-up of `entry` gave: replace all its users.
+
+    Patch 2: -EAGAIN if the page has left the swap cache while we slept in lock_page().
+    """
+    page = k.mem_map[pfn]
+    if k.patch[2] and not page.flags & PG_swapcache:
+        trace(k, UNUSE_RECHECK, pfn, 0, entry)
+        unlock_page(k, pfn)
+        put_page(k, pfn)
+        return -EAGAIN
+    wait_on_page_bit(k, pfn, PG_writeback)
+    unuse_ptes(k, pfn, entry)
+    shmem_unuse(k, pfn, entry)
+    if page.flags & PG_swapcache and k.swap_cache[page.private] == pfn:
+        delete_from_swap_cache(k, pfn)
+    page.flags |= PG_dirty
+    unlock_page(k, pfn)
+    put_page(k, pfn)
+    return 0
+
+
+def unuse_ptes(k, pfn, entry):
+    """Walk all page tables for swap ptes with this entry, and map the page there (unuse_mm, for all at once)."""
+    for v in range(1, len(k.vma)):
+        vma = k.vma[v]
+        if vma.vm_mm and vma.anon_vma:
+            for address in range(vma.vm_start, vma.vm_end):
+                pte = k.pte[vma.pte_base + address]
+                if pte.flags & PTE_SWAP and pte.value == entry:
+                    unuse_pte(k, vma, address, pte, pfn)
+
+
+def shmem_unuse(k, pfn, entry):
+    """Look through the notes of all tmpfs files for this entry, and give the page back to its file.
+
+    In mm/shmem.c; here, as that file rests on this one.
+    """
+    for m in range(2, len(k.mapping)):
+        for index in range(k.mapping[m].pages):
+            note = k.file_page[k.mapping[m].base + index]
+            if note.entry == entry:
+                move_from_swap_cache(k, m, index, pfn, entry)

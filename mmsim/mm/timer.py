@@ -1,20 +1,15 @@
-"""Simulated time (kernel/timer.c): what happens later, and sleeping until it has; page locks (mm/filemap.c).
+"""Simulated time (kernel/timer.c): what happens later, and sleeping until it has.
 
 Time passes as work is done (`k.sys.clock += cost`); what is due happens where the kernel may
 sleep: in `cond_resched`, and in every wait.  Timers are a binary heap by time.
 """
 
-from .mmap import do_munmap
-from .page_alloc import ANY_NODE, get_page_from_freelist, wakeup_kswapd
 from .structs import (
-    BH_JBD, GFP_ATOMIC, HANG_LOCK, PF_MMAP_SEM, PG_locked, PG_private, PG_slab, PG_writeback,
-    VM_ATOMIC_FAILURES, VM_INTERRUPTS,
+    BH_JBD, GFP_ATOMIC, PF_MMAP_SEM, PG_private, PG_slab, PG_writeback, VM_ATOMIC_FAILURES, VM_INTERRUPTS,
 )
-from .swap import get_page, put_page
-from .trace import ATOMIC_FAILED, bug, trace
+from .trace import ATOMIC_FAILED, trace
 
 IO_DONE, UNLOCK, INTERRUPT, PACKET_DONE, COMMIT, MUNMAP = range(6)
-NR_REQUESTS = 128  # writes that a device queues before the writer must wait
 MMAP_SEM_WAIT = 10_000  # ns until an munmap that found the mmap_sem held looks again
 
 
@@ -43,7 +38,7 @@ def comes_before(k, i, j):
 
 
 def pop_timer(k):
-    """Take the earliest timer off the heap."""
+    """Take the earliest timer off the heap (a part of __run_timers)."""
     last = k.sys.nr_timers - 1
     k.sys.nr_timers = last
     i = 0
@@ -60,7 +55,7 @@ def pop_timer(k):
 
 
 def run_timer(k):
-    """Let the earliest timer happen; the clock moves there if it lies ahead."""
+    """Let the earliest timer happen; the clock moves there if it lies ahead (a part of __run_timers)."""
     t = k.timer[0]
     time, kind, a, b, c = t.time, t.kind, t.a, t.b, t.c
     pop_timer(k)
@@ -88,7 +83,10 @@ def run_timer(k):
 
 
 def interrupt(k, node, time):
-    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost."""
+    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost.
+
+    No kernel function: a network driver.
+    """
     zone = k.zone[node]
     if not zone.irq_period:
         return
@@ -106,90 +104,17 @@ def interrupt(k, node, time):
         trace(k, ATOMIC_FAILED, 0, 0, node)
 
 
-def cond_resched(k):
-    """A point where the kernel may be preempted: whatever is due by now happens."""
-    while k.sys.nr_timers and k.timer[0].time <= k.sys.clock:
-        run_timer(k)
-
-
 def wait_until(k, time):
-    """Sleep until `time`."""
+    """Sleep until `time` (schedule_timeout, to a point in time)."""
     while k.sys.nr_timers and k.timer[0].time <= time:
         run_timer(k)
     if time > k.sys.clock:
         k.sys.clock = time
 
 
-def schedule(k):
-    """Give the CPU away until somebody unmaps something (kernel/sched.c): 1; or 0 if nobody is left who could."""
-    begins = -1
-    for i in range(k.sys.nr_timers):
-        t = k.timer[i]
-        if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM and (begins < 0 or t.time < begins):
-            begins = t.time
-    if begins < 0:
-        return 0
-    wait_until(k, max(begins, k.sys.clock))
-    return 1
-
-
-def wait_on_page(k, pfn, flag):
-    """Sleep until a flag of a page is clear: PG_locked, or PG_writeback; 1, or 0 if nobody will ever clear it."""
-    while k.mem_map[pfn].flags & flag:
-        if not k.sys.nr_timers:
-            bug(k, HANG_LOCK, pfn)
-            return 0
-        run_timer(k)
-    return 1
-
-
-def lock_page(k, pfn):
-    """Take the lock of a page, sleeping until it is free (mm/filemap.c); if it never will be, we do not get it."""
-    if wait_on_page(k, pfn, PG_locked):
-        k.mem_map[pfn].flags |= PG_locked
-
-
-def hold_locks(k, pfns, until):
-    """Others take the locks of pages, and a reference to each, until the clock says `until`."""
-    for i in range(len(pfns)):
-        k.mem_map[pfns[i]].flags |= PG_locked
-        get_page(k, pfns[i])
-        add_timer(k, until, UNLOCK, pfns[i], 0, 0)
-
-
-def trylock_page(k, pfn):
-    """Take the lock of a page if it is free (TestSetPageLocked turned around): 1 if we have it now."""
-    page = k.mem_map[pfn]
-    if page.flags & PG_locked:
-        return 0
-    page.flags |= PG_locked
-    return 1
-
-
-def unlock_page(k, pfn):
-    """Give the lock of a page back (mm/filemap.c)."""
-    k.mem_map[pfn].flags &= ~PG_locked
-
-
-def congestion_wait(k):
-    """blk_congestion_wait(): sleep until some write has ended; 0 if none is under way."""
-    if not k.sys.in_flight:
-        return 0
-    before = k.sys.in_flight
-    while k.sys.in_flight >= before:
-        run_timer(k)
-    return 1
-
-
-def start_writeback(k, pfn, done):
-    """Queue the write of a page that ends at `done`; a full queue makes the writer wait."""
-    while k.sys.in_flight >= NR_REQUESTS:
-        run_timer(k)
-    k.mem_map[pfn].flags |= PG_writeback
-    k.sys.in_flight += 1
-    add_timer(k, done, IO_DONE, pfn, 0, 0)
-
-
-def congested(k):
-    """True where the device has so much to do that only PF_SWAPWRITE may add to it."""
-    return k.sys.in_flight >= NR_REQUESTS * 7 // 8
+# The other knot of the kernel: what happens while somebody sleeps may itself unlock, unmap, allocate and sleep.
+from .page_alloc import ANY_NODE, get_page_from_freelist  # noqa: E402  first: it ties its own knot
+from .filemap import unlock_page  # noqa: E402
+from .mmap import do_munmap  # noqa: E402
+from .swap import put_page  # noqa: E402
+from .vmscan import wakeup_kswapd  # noqa: E402

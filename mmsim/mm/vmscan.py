@@ -1,21 +1,22 @@
 """Reclaim (mm/vmscan.c): isolating pages, writing them out, evicting them; direct reclaim and kswapd."""
 
-from .buffer import PAGE_ACTIVATE, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, try_to_release_page, writepage
-from .pagemap import remove_from_page_cache
+from .buffer import try_to_release_page
+from .filemap import remove_from_page_cache, trylock_page, unlock_page, wait_on_page_bit
+from .aops import PAGE_ACTIVATE, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, writepage
+from .ll_rw_blk import bdi_write_congested, blk_congestion_wait
 from .mmzone import list_add_tail, list_del, list_empty, work_list, zone_list
 from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, page_referenced, try_to_unmap
+from .sched import cond_resched
 from .structs import (
-    ACTIVE, EAGAIN, GFP_ATOMIC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty,
-    PG_lru, PG_private, PG_referenced, PG_swapcache, PG_writeback, SHRINK, SWAPPER_SPACE,
-    VM_DIRECT_RECLAIM, VM_EVICTED, VM_KSWAPD, VM_RECLAIMED,
+    ACTIVE, EAGAIN, GFP_ATOMIC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty, PG_lru, PG_private,
+    PG_referenced, PG_swapcache, PG_writeback, SHRINK, SWAPPER_SPACE, VM_DIRECT_RECLAIM, VM_EVICTED,
+    VM_KSWAPD, VM_RECLAIMED,
 )
 from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
-from .swap_state import add_to_swap
-from .swapfile import delete_from_swap_cache
-from .timer import cond_resched, congested, congestion_wait, trylock_page, unlock_page, wait_on_page
+from .swap_state import add_to_swap, delete_from_swap_cache
 from .trace import (
-    DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, R_CONGESTED,
-    R_NO_MAPPING, R_PINNED, REMOVE_BUSY, because, trace,
+    DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, REMOVE_BUSY, R_CONGESTED,
+    R_NO_MAPPING, R_PINNED, because, trace,
 )
 
 SWAP_CLUSTER_MAX = 32  # pages that a round of reclaim tries to free
@@ -82,7 +83,7 @@ def pageout(k, pfn, mapping):
         return PAGE_KEEP
     if not page.flags & PG_dirty:
         return PAGE_CLEAN
-    if congested(k) and not k.task[k.sys.current].flags & PF_SWAPWRITE:
+    if bdi_write_congested(k) and not k.task[k.sys.current].flags & PF_SWAPWRITE:
         because(k, pfn, R_CONGESTED)
         trace(k, PAGEOUT_BUSY, pfn, 0, 0)
         return PAGE_KEEP
@@ -132,8 +133,19 @@ def swap_page(k, pfn):
     return 0
 
 
+def shrink_list(k, head, target):
+    """Try to free the isolated pages of a list, until `target` are; the others go back.  How many were."""
+    freed = 0
+    while not list_empty(k, head):
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
+        freed += settle_page(k, pfn, answer)
+    return freed
+
+
 def shrink_page(k, pfn):
-    """Try to free one isolated page of the inactive list: PAGE_CLEAN if it is free now, else where it belongs."""
+    """One round of shrink_list(), for one isolated page: PAGE_CLEAN if it can be freed now, else where it belongs."""
     page = k.mem_map[pfn]
     if page.flags & PG_writeback or not trylock_page(k, pfn):
         return PAGE_KEEP
@@ -166,7 +178,10 @@ def shrink_page(k, pfn):
 
 
 def settle_page(k, pfn, answer):
-    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now."""
+    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now.
+
+    In the kernel: a part of shrink_cache.
+    """
     if answer == PAGE_CLEAN:
         put_page(k, pfn)
         return 1
@@ -176,7 +191,7 @@ def settle_page(k, pfn, answer):
     return 0
 
 
-def shrink_inactive(k, node, scan, target):
+def shrink_cache(k, node, scan, target):
     """Scan up to `scan` of the oldest inactive pages of a node, until `target` are freed; how many were."""
     head = work_list(k, SHRINK)
     inactive = zone_list(k, node, INACTIVE)
@@ -187,17 +202,12 @@ def shrink_inactive(k, node, scan, target):
         get_page(k, pfn)
         del_page_from_lru(k, pfn)
         list_add_tail(k, pfn, head)
-    freed = 0
-    while not list_empty(k, head):
-        pfn = k.mem_map[head].next
-        list_del(k, pfn)
-        answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
-        freed += settle_page(k, pfn, answer)
+    freed = shrink_list(k, head, target)
     k.vmstat[VM_RECLAIMED] += freed
     return freed
 
 
-def refill_inactive(k, node, scan, priority):
+def refill_inactive_zone(k, node, scan, priority):
     """Move up to `scan` of the oldest active pages of a node that were not used lately to the inactive list."""
     active = zone_list(k, node, ACTIVE)
     for _ in range(scan):
@@ -220,12 +230,12 @@ def shrink_zone(k, node, priority, target):
     """One round over a node's lists, 2**priority-th of each; how many pages were freed."""
     zone = k.zone[node]
     lru_add_drain_all(k)
-    refill_inactive(k, node, (zone.active >> priority) + 1 if zone.active else 0, priority)
+    refill_inactive_zone(k, node, (zone.active >> priority) + 1 if zone.active else 0, priority)
     scan = (zone.inactive >> priority) + SWAP_CLUSTER_MAX
     freed = 0
     while scan > 0 and freed < target and zone.inactive:
         batch = min(scan, SWAP_CLUSTER_MAX)
-        freed += shrink_inactive(k, node, batch, target - freed)
+        freed += shrink_cache(k, node, batch, target - freed)
         scan -= batch
     lru_add_drain_all(k)
     return freed
@@ -252,14 +262,17 @@ def try_to_free_pages(k, zonelist, allowed):
         if freed >= SWAP_CLUSTER_MAX:
             break
         if round_ > 2:
-            congestion_wait(k)
+            blk_congestion_wait(k)
     k.task[k.sys.current].flags = before
     trace(k, DIRECT_RECLAIM, 0, 0, freed)
     return freed
 
 
 def shrink_node(k, node, target):
-    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed."""
+    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed.
+
+    In the kernel: a part of balance_pgdat.
+    """
     before = reclaim_begin(k)
     freed = 0
     idle = 0
@@ -268,7 +281,7 @@ def shrink_node(k, node, target):
         got = shrink_zone(k, node, priority, target - freed)
         freed += got
         priority = max(0, priority - 1)
-        waited = congestion_wait(k) if not got else 1
+        waited = blk_congestion_wait(k) if not got else 1
         idle = 0 if got or (waited and priority) else idle + (priority == 0)
     k.task[k.sys.current].flags = before
     return freed
@@ -286,7 +299,7 @@ def evict_oldest(k, node, target):
         freed += got
         idle = 0 if got else idle + 1
         if freed < target:
-            refill_inactive(k, node, zone.active, 0)
+            refill_inactive_zone(k, node, zone.active, 0)
     lru_add_drain_all(k)
     k.task[k.sys.current].flags = before
     k.vmstat[VM_RECLAIMED] += freed
@@ -294,7 +307,10 @@ def evict_oldest(k, node, target):
 
 
 def evict_inactive(k, node, target):
-    """Free up to `target` pages of the inactive list, one after the other; how many were freed."""
+    """Free up to `target` pages of the inactive list, one after the other; how many were freed.
+
+    No kernel function: kernel.reclaim.
+    """
     inactive = zone_list(k, node, INACTIVE)
     freed = 0
     for _ in range(k.zone[node].inactive):
@@ -306,7 +322,7 @@ def evict_inactive(k, node, target):
         answer = PAGE_KEEP
         for _attempt in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
             if answer == PAGE_KEEP:
-                wait_on_page(k, pfn, PG_writeback)
+                wait_on_page_bit(k, pfn, PG_writeback)
                 answer = shrink_page(k, pfn)
         freed += settle_page(k, pfn, answer)
     return freed
@@ -325,7 +341,7 @@ def balance_pgdat(k, node):
 
 
 def run_kswapd(k, pid):
-    """Let the kswapd of every node that was woken run, as task `pid`."""
+    """Let the kswapd of every node that was woken run, as task `pid` (kswapd, of all nodes)."""
     k.sys.kswapd_wanted = 0
     current = k.sys.current
     k.sys.current = pid
@@ -334,3 +350,12 @@ def run_kswapd(k, pid):
             k.task[pid].node = node
             balance_pgdat(k, node)
     k.sys.current = current
+
+
+def wakeup_kswapd(k, zonelist, allowed):
+    """Ask for background reclaim on every node of the list; it runs when the current call has returned."""
+    for i in range(k.sys.nr_nodes):
+        node = k.zonelist[zonelist][i]
+        if allowed >> node & 1:
+            k.zone[node].wake_kswapd = 1
+    k.sys.kswapd_wanted = 1

@@ -1,7 +1,7 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
 from ..machine.arguments import like
-from ..mm.mmzone import zone_mark
+from ..mm.page_alloc import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
 from .palette import BLACK, BLUE, DARK, GREY, ORANGE, SKY, VERMILLION, WHITE, Look
 from .style import box, canvas, drawing, sentence

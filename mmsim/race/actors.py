@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..mm import buffer, memory, mempolicy, rmap, structs, swapoff, trace
+from ..mm import aops, fault, mbind, mmap, rmap, structs, swap, swapfile, trace
+from ..mm.filemap import trylock_page, unlock_page
 from ..mm.swap_state import add_to_swap
-from ..mm.timer import trylock_page, unlock_page
 from ..mm.vmscan import isolate_lru_page, move_to_lru
 from .interruptible import interruptible
 from .points import Point
@@ -37,7 +37,7 @@ class Fault(Actor):
 
     def steps(self, kernel):
         """touch(): do_swap_page(), shmem_getpage() and the rest of the fault path."""
-        yield from interruptible(memory.touch)(kernel.k, *self.locate(kernel), self.write)
+        yield from interruptible(fault.touch)(kernel.k, *self.locate(kernel), self.write)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Migrate(Actor):
         pfn = page_behind(kernel.k, *at)
         gone = f"isolate_lru_page(): page {pfn} is on no LRU list, leave it alone"
         yield Point("isolate_lru_page() and allocation of the new page", otherwise=gone, event=trace.ISOLATED)
-        yield from interruptible(mempolicy.migrate_frames)(kernel.k, [pfn], [at], [0], self.to, mempolicy.ALL_PAGES)
+        yield from interruptible(mbind.migrate_frames)(kernel.k, [pfn], [at], [0], self.to, mbind.ALL_PAGES)
 
 
 class Swapoff(NamedTuple):
@@ -64,7 +64,7 @@ class Swapoff(NamedTuple):
 
     def steps(self, kernel):
         """try_to_unuse() of every entry in use."""
-        yield from interruptible(swapoff.sys_swapoff)(kernel.k)
+        yield from interruptible(swapfile.sys_swapoff)(kernel.k)
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ class Pin(Actor):
         """A reference is all that holds the page meanwhile; patch 2 knows nothing of it."""
         k, (pid, address), pfns = kernel.k, self.locate(kernel), [0]
         yield Point("get_user_pages(): find the page in the page table, take a reference")
-        yield from interruptible(memory.get_user_pages)(k, pid, address, address + 1, 1, pfns)
+        yield from interruptible(fault.get_user_pages)(k, pid, address, address + 1, 1, pfns)
         yield Point(f"the device writes into page {pfns[0]}")
         _, pte = walk(k, pid, address)
         k.sys.writes += 1
         k.mem_map[pfns[0]].data = pte.wrote = k.sys.writes
         yield Point("put_page(): drop the reference")
-        memory.put_page(k, pfns[0])
+        swap.put_page(k, pfns[0])
 
 
 # -- helpers of the actors, and for building a machine to race on
@@ -107,7 +107,7 @@ class Pin(Actor):
 
 def walk(k, pid, address):
     """The vma (its row) and the pte of a virtual page."""
-    v = memory.find_vma(k, pid, address)
+    v = mmap.find_vma(k, pid, address)
     return v, k.pte[k.vma[v].pte_base + address]
 
 
@@ -138,6 +138,6 @@ def unmap_into_swap_cache(k, pfn):
         unlock_page(k, pfn)
     else:
         page.flags |= structs.PG_dirty
-        while buffer.writepage(k, pfn, page.mapping) == buffer.PAGE_KEEP:
+        while aops.writepage(k, pfn, page.mapping) == aops.PAGE_KEEP:
             pass
     move_to_lru(k, pfn)

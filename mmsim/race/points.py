@@ -36,7 +36,7 @@ def lock_page(caller, k, pfn):
     return Point(f"{who}: lock page {pfn}", pfn, changed, trace.SHMEM_MOVED_BACK * (caller == "shmem_getpage"))
 
 
-def wait_on_page(caller, k, pfn, flag):
+def wait_on_page_bit(caller, k, pfn, flag):
     """I/O may be under way."""
     return Point(f"{caller}(): wait until page {pfn} is written") if k.mem_map[pfn].flags & flag else None
 
@@ -58,7 +58,7 @@ def swap_readpage(caller, k, pfn):  # noqa: ARG001
     return Point(f"swap_readpage(): sleep until entry {k.mem_map[pfn].private} is read into page {pfn}")
 
 
-def read_file_page(caller, k, pfn):  # noqa: ARG001
+def block_read_full_page(caller, k, pfn):  # noqa: ARG001
     """The I/O takes its time."""
     return Point(f"readpage(): sleep until page {pfn} is read from its file")
 
@@ -144,9 +144,10 @@ def putback_lru_pages(caller, k, head):
 
 POINTS = {
     point.__name__: point for point in (
-        lock_page, wait_on_page, try_to_free_pages, read_swap_cache, swap_readpage, read_file_page, handle_mm_fault,
-        lookup_swap_cache, find_get_page, trylock_page, unexpected_references, replace_page, unmap_and_replace,
-        migrate_page_move_mapping, remove_migration_ptes, migrate_page_copy, release_new_page, putback_lru_pages,
+        lock_page, wait_on_page_bit, try_to_free_pages, read_swap_cache, swap_readpage, block_read_full_page,
+        handle_mm_fault, lookup_swap_cache, find_get_page, trylock_page, unexpected_references, replace_page,
+        unmap_and_replace, migrate_page_move_mapping, remove_migration_ptes, migrate_page_copy, release_new_page,
+        putback_lru_pages,
     )
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pandas as pd
 
-from ..mm import memory, structs
+from ..mm import fault, structs
 from ..machine.names import task_labels
 from . import Fault, Schedule, page_behind, walk
 from ..machine.results import mappings
@@ -39,7 +39,7 @@ def places(race):
         vma, page = k.vma[v], k.mem_map[page_behind(k, pid, start)]
         present = pte.flags & structs.PTE_PRESENT
         settled = present or not page.flags & structs.PG_locked
-        lost = settled and page.data > 0 and page.data != memory.expected_data(k, vma, start, pte, page)
+        lost = settled and page.data > 0 and page.data != fault.expected_data(k, vma, start, pte, page)
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
         if present:
             holds = f"page {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"

@@ -1,0 +1,54 @@
+"""What each file system does with its pages: its address_space_operations (include/linux/fs.h)."""
+
+from .buffer import block_write_full_page
+from .filemap import unlock_page
+from .page_io import swap_writepage
+from .rmap import SWAP_SUCCESS, try_to_unmap
+from .shmem import shmem_writepage
+from .structs import FS_EXT2, FS_EXT3, FS_RAMFS, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META
+from .trace import PAGEOUT_DECLINED, R_NOWHERE, because, trace
+
+# What pageout() and the writepage methods answer.
+PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)
+
+# The migrate_page method of an address_space (patch 6).
+NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
+
+
+def migrate_page_method(k, fs):
+    """How the pages of a file system migrate: one of the methods above (the field migrate_page of the table).
+
+    tmpfs has one since shmem-method.
+    """
+    if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
+        return MIGRATE_PAGE
+    if fs in (FS_EXT2, FS_EXT3, FS_XFS):
+        return BUFFER_MIGRATE_PAGE
+    if fs == FS_XFS_META:
+        return FAIL_MIGRATE_PAGE
+    return NO_METHOD
+
+
+def writepage(k, pfn, mapping):
+    """The writepage method of a locked, dirty page's address_space.
+
+    PAGE_SUCCESS: the page is unlocked and on its way (tmpfs: in the swap cache now).
+    PAGE_KEEP, PAGE_ACTIVATE: it is still locked.
+    """
+    fs = k.mapping[mapping].fs
+    if fs == FS_TMPFS:
+        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
+            return PAGE_KEEP
+        if not shmem_writepage(k, pfn):
+            trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
+            return PAGE_ACTIVATE
+    elif fs == FS_RAMFS:
+        because(k, pfn, R_NOWHERE)
+        trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
+        return PAGE_ACTIVATE
+    elif fs == FS_SWAP:
+        swap_writepage(k, pfn)
+    else:
+        block_write_full_page(k, pfn)
+    unlock_page(k, pfn)
+    return PAGE_SUCCESS

@@ -1,0 +1,260 @@
+"""The triggers of migration (mm/mempolicy.c, the half that moves): mbind, migrate_pages, node by node.
+
+It stands apart from mempolicy.py, as allocation rests on that one, and this one on all that allocates.
+"""
+
+from .check_range import check_range, collect, skip
+from .mempolicy import (
+    MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_STRICT, alloc_page_vma, mpol_set_shared_policy,
+)
+from .migrate import RECLAIM, THIS_NODE, migrate_pages
+from .migrate_page import give_up
+from .migrate_v1 import migrate_pages as migrate_pages_v1
+from .mmap import find_vma, split_at
+from .mmzone import list_add_tail, list_del, list_empty, work_list
+from .nodemask import node_remap, nodes_weight
+from .page_alloc import alloc_pages
+from .structs import EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM
+from .swap import put_page
+from .trace import (
+    CALLER_LIST, NEW_LIST, NODE_PAIR, PATH_PENDING, POLICY_SET, SHARED_POLICY_SET, trace, vma_reason,
+)
+from .vmscan import putback_lru_pages
+
+END_OF_MEMORY = 1 << 30  # behind the last virtual page
+ALL_PAGES = 1 << 30  # a list has never so many
+CHUNK = 257  # new pages that are allocated at a time in 2.6.16 and 2.6.17
+
+
+def free_pages_of(k, head):
+    """Give the pages of a list, which nobody has used, back to their zones (a part of migrate_pages_to)."""
+    while not list_empty(k, head) and not k.sys.bug:
+        pfn = k.mem_map[head].next
+        list_del(k, pfn)
+        put_page(k, pfn)
+
+
+def migrate_pages_to(k, pages, v, start, dest, most):
+    """Allocate one new page for each page of a list, but no more than `most`, then migrate (patch 5).
+
+    By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`; on its own for -1.
+    Returns the number of pages not moved, or -ENOMEM: nothing has moved then; with chunks, those before have.
+    """
+    if k.change.one_by_one:
+        how = THIS_NODE | RECLAIM if k.change.this_node_only and not v else 0
+        return migrate_pages(k, pages, 0, v, dest, how)
+    new_pages = work_list(k, NEWLIST)
+    at = 0
+    left = 0
+    more = True
+    while more:
+        n = new_list(k, pages, new_pages, v, start + at, dest, min(most - at, CHUNK) if k.change.chunks else most)
+        if n < 0:
+            return n
+        at += n
+        if k.change.migration_entries:
+            left = migrate_pages(k, pages, new_pages, v, dest, 0)
+        else:
+            left = migrate_pages_v1(k, pages, new_pages)
+        more = k.change.chunks and at < most and list_empty(k, new_pages) and not list_empty(k, pages) and not k.sys.bug
+    free_pages_of(k, new_pages)
+    if k.change.chunks:
+        left = list_length(k, pages)
+    return left
+
+
+def list_length(k, head):
+    """How many pages a list has (a part of migrate_pages_to)."""
+    n = 0
+    pfn = k.mem_map[head].next
+    while pfn != head:
+        n += 1
+        pfn = k.mem_map[pfn].next
+    return n
+
+
+def new_list(k, pages, new_pages, v, start, dest, most):
+    """Allocate a new page for each of a list, but no more than `most`: how many, or -ENOMEM and none."""
+    n = 0
+    pfn = k.mem_map[pages].next
+    while pfn != pages and n < most:
+        if v:
+            new = alloc_page_vma(k, v, start + n)
+        else:
+            node = dest if dest >= 0 else k.mem_map[pfn].node
+            new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
+        if not new:
+            free_pages_of(k, new_pages)
+            give_up(k, pages, ENOMEM)
+            return -ENOMEM
+        list_add_tail(k, new, new_pages)
+        row = k.mem_map[pfn].row
+        if row:
+            k.considered[row].path = PATH_PENDING  # the chunk before may have been too small for it
+            if not v:
+                k.considered[row].asked = node
+        n += 1
+        pfn = k.mem_map[pfn].next
+    trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)
+    return n
+
+
+def migrate_frames(k, pfns, owners, left_out, dest, most):
+    """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
+
+    `owners`: a task and address that map each frame, for the record; `left_out`: the flags of a vma for which the
+    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.  Returns the number of pages
+    not moved, or -ENOMEM.
+    """
+    pages = work_list(k, PAGELIST)
+    for i in range(len(pfns)):
+        pfn = pfns[i]
+        if left_out[i]:
+            skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
+        elif not k.mem_map[pfn].row:
+            collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+    left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
+    putback_lru_pages(k, pages)
+    return left
+
+
+def migrate_to_node(k, mm, source, dest, flags):
+    """Move what a task has on node `source` to node `dest` (patch 5): pages not moved, or an errno."""
+    pages = work_list(k, PAGELIST)
+    stuck = check_range(k, mm, 0, END_OF_MEMORY, 1 << source, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+    left = 0
+    if not list_empty(k, pages):
+        left = migrate_pages_to(k, pages, 0, 0, dest, ALL_PAGES)
+    putback_lru_pages(k, pages)
+    return left + stuck if left >= 0 and stuck > 0 and k.change.failures_counted else left
+
+
+def next_pair(left, source, target, stays):
+    """The pair of nodes to migrate next: (node, its target), or (-1, -1); `stays`: not from a node of `target`.
+
+    In the kernel: a part of do_migrate_pages.
+    The first one whose target is not itself waiting to be emptied: memory leaves a node before
+    more arrives there.  Else the last one that moves at all.
+    """
+    s = -1
+    d = -1
+    for node in range(MAX_NODES):  # also those that the machine does not have: they are in nobody's way
+        if left >> node & 1 and not (stays and target >> node & 1):
+            to = node_remap(node, source, target)
+            if to != node:
+                s = node
+                d = to
+                if not left >> to & 1:
+                    break
+    return s, d
+
+
+def do_migrate_pages(k, mm, source, target, flags):
+    """Move a task's memory from one set of nodes to another: pages not moved, or an errno.
+
+    Without patch 5: swap out what is on a node of `source` and not of `target`.
+    """
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
+    if k.patch[5]:
+        left = migrate_node_sets(k, mm, source, target, flags)
+    else:
+        pages = work_list(k, PAGELIST)
+        nodes = source & ~target
+        check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+        left = 0 if list_empty(k, pages) else migrate_pages_v1(k, pages, 0)
+        putback_lru_pages(k, pages)
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return left
+
+
+def migrate_node_sets(k, mm, source, target, flags):
+    """The loop of do_migrate_pages() over pairs of nodes (patch 5): pages not moved, or an errno."""
+    waiting = source
+    stays = k.change.node_in_both_stays and nodes_weight(source) != nodes_weight(target)
+    busy = 0
+    while waiting and not k.sys.bug:
+        s, d = next_pair(waiting, source, target, stays)
+        if s < 0:
+            break
+        waiting &= ~(1 << s)
+        trace(k, NODE_PAIR, 0, 0, 256 * s + d)
+        left = migrate_to_node(k, mm, s, d, flags)
+        if left < 0:
+            return left
+        busy += left
+    return busy
+
+
+def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
+    """Split the vmas at the ends of a range and give those inside a policy; that of tmpfs belongs to the object."""
+    split_at(k, mm, start)
+    split_at(k, mm, end)
+    v = find_vma(k, mm, start)
+    changed = 0
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        if k.mapping[vma.mapping].fs == FS_TMPFS:
+            size = vma.vm_end - vma.vm_start
+            mpol_set_shared_policy(
+                k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes, mpol_flags, asked
+            )
+            trace(k, SHARED_POLICY_SET, 0, 0, size)
+        else:
+            vma.mode = mode
+            vma.home = home
+            vma.nodes = nodes
+            vma.mpol_flags = mpol_flags
+            vma.asked = asked
+        changed += 1
+        v = vma.vm_next
+    trace(k, POLICY_SET, 0, 0, changed)
+
+
+def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, flags):
+    """mbind(2) after its arguments were checked: 0 or an errno.
+
+    `given`: where the pages may be.  With STRICT alone a misfit is -EIO, and nothing changes.  With MOVE or MOVE_ALL
+    the misfits are migrated to where the new policy, which is described by the rest, allocates.
+    """
+    task = k.task[mm]
+    task.flags |= PF_MMAP_SEM
+    pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
+    result = check_range(k, mm, start, end, given, flags, pages)
+    if result >= 0:
+        hole = hole_at_head(k, mm, start)
+        if not hole:
+            mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked)
+        if pages and hole and k.change.hole_moves_nothing:
+            putback_lru_pages(k, pages)
+        elif pages:
+            result += move_misfits(k, mm, start, pages)
+        result = -EFAULT if hole else -EIO if flags & MPOL_MF_STRICT and result else 0
+    if not k.sys.bug:
+        task.flags &= ~PF_MMAP_SEM
+    return result
+
+
+def hole_at_head(k, mm, start):
+    """True if the policy cannot be set since nothing is mapped where the range begins."""
+    if not k.change.hole_at_head or k.change.hole_at_tail:
+        return False
+    return k.vma[find_vma(k, mm, start)].vm_start > start
+
+
+def move_misfits(k, mm, start, pages):
+    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left.
+
+    In the kernel: a part of do_mbind.
+    """
+    if list_empty(k, pages):
+        return 0
+    left = 0
+    if k.patch[5]:  # V1 asks only whether pages are left; -ENOMEM is not reported
+        left = migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1, ALL_PAGES)
+    else:
+        migrate_pages_v1(k, pages, 0)
+    left = 1 if not list_empty(k, pages) or (left and k.change.one_by_one) else 0
+    putback_lru_pages(k, pages)
+    return left

@@ -1,0 +1,152 @@
+"""What every migration does with one page (mm/vmscan.c of V1; mm/migrate.c later): references, then contents.
+
+It stands apart from the passes, as the file systems' own methods rest on it, and the passes on them.
+"""
+
+from .radix_tree import file_page
+from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, try_to_unmap
+from .sched import schedule
+from .structs import (
+    BUG_NO_MAPPING, EAGAIN, EIO, ENOMEM, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
+    PG_private, PG_referenced, PG_swapcache, PG_uptodate, SWAPPER_SPACE,
+)
+from .swap import get_page, put_page
+from .trace import (
+    COPIED, FS_REFUSES, PATH_DIRECT, PATH_FAILED, PATH_RETRIED, R_NO_MEMORY, R_PINNED, R_REFUSED, REFERENCES, REPLACED,
+    because, bug, conclude, trace,
+)
+
+COPIED_FLAGS = PG_error | PG_referenced | PG_uptodate | PG_active | PG_checked | PG_mappedtodisk | PG_dirty
+
+
+def migrate_page(k, new, pfn):
+    """Move a page without buffers: 0, or -EAGAIN."""
+    result = migrate_page_remove_references(k, new, pfn, 2)
+    if result == 0:
+        migrate_page_copy(k, new, pfn)
+    return result
+
+
+def fail_migrate_page(k, new, pfn):  # noqa: ARG001  the parameters of a migrate_page method
+    """The method of pages to which the file system keeps pointers: -EIO."""
+    because(k, pfn, R_REFUSED)
+    trace(k, FS_REFUSES, pfn, 0, 0)
+    return -EIO
+
+
+def migrate_page_remove_references(k, new, pfn, nr_refs):
+    """Let the new page take the old one's place in its mapping, and unmap the old one everywhere: 0, or -EAGAIN.
+
+    `nr_refs`: references that cache, isolation and buffers hold.  V1 tests them before it takes the
+    tree lock; patch 2 exists for what happens between this test and the replacement.
+    """
+    if unexpected_references(k, pfn, nr_refs):
+        return -EAGAIN
+    if k.change.locked_elsewhere:
+        return unmap_and_replace(k, new, pfn, nr_refs)
+    return replace_page(k, new, pfn)
+
+
+def unexpected_references(k, pfn, nr_refs):
+    """How many references of a page belong neither to ptes nor to the `nr_refs` known holders.
+
+    The first half of migrate_page_remove_references().
+    """
+    page = k.mem_map[pfn]
+    if not page_mapping(page):
+        bug(k, BUG_NO_MAPPING, pfn)
+    extra = page.count - page.mapcount - nr_refs
+    if extra:
+        because(k, pfn, R_PINNED)
+        trace(k, REFERENCES, pfn, 0, extra)
+    return extra
+
+
+def replace_page(k, new, pfn):
+    """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
+
+    The second half of migrate_page_remove_references().
+    The old page is unmapped again and again until no pte is left: a young pte costs one round
+    more; while a locked vma of another process maps the page the loop goes on, for ever if that one stays.
+    """
+    page = k.mem_map[pfn]
+    if not take_slot(k, new, pfn):
+        return -EAGAIN
+    young = page.mapcount  # each pte costs one round at most for being young
+    while page.mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
+        young -= 1
+        if young < 0:
+            if not schedule(k):
+                bug(k, HANG_UNMAP, pfn)
+                return -EAGAIN
+            young = page.mapcount
+    put_page(k, pfn)
+    return 0
+
+
+def unmap_and_replace(k, new, pfn, nr_refs):
+    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno.
+
+    -EPERM where a vma that maps the page is locked; ptes that are gone by then stay gone.
+    """
+    page = k.mem_map[pfn]
+    if page.mapcount and try_to_unmap(k, pfn, True) == SWAP_FAIL:
+        return -EPERM
+    if page.mapcount or page.count != nr_refs or not take_slot(k, new, pfn):
+        return -EAGAIN
+    put_page(k, pfn)
+    return 0
+
+
+def take_slot(k, new, pfn):
+    """Put the new page into the old one's slot of the radix tree, with a reference: 1; 0 if another page is there."""
+    page = k.mem_map[pfn]
+    target = k.mem_map[new]
+    mapping = page_mapping(page)
+    if mapping == SWAPPER_SPACE:
+        if k.swap_cache[page.private] != pfn:
+            return 0
+        k.swap_cache[page.private] = new
+        target.private = page.private
+        target.flags |= PG_swapcache
+    else:
+        slot = k.file_page[file_page(k, mapping, page.index)]
+        if slot.pfn != pfn:
+            return 0
+        slot.pfn = new
+    target.index = page.index
+    target.mapping = page.mapping
+    get_page(k, new)
+    trace(k, REPLACED, pfn, new, page.private)
+    return 1
+
+
+def migrate_page_copy(k, new, pfn):
+    """Copy contents and flags to the new page; what is left of the old one is a zombie that waits to be freed."""
+    page = k.mem_map[pfn]
+    target = k.mem_map[new]
+    k.sys.clock += k.costs.copy * k.distance[page.node][target.node] // 10
+    target.data = page.data
+    target.flags |= page.flags & COPIED_FLAGS
+    page.flags &= ~(PG_dirty | PG_swapcache | PG_active | PG_private)
+    page.private = 0
+    page.mapping = 0
+    trace(k, COPIED, pfn, new, 0)
+
+
+def note_moved(k, new, pfn):
+    """Write down that a page is in frame `new` now, by the path that was noted for it, or directly."""
+    row = k.mem_map[pfn].row
+    c = k.considered[row]
+    c.new_pfn = new
+    conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
+
+
+def give_up(k, pages, error):
+    """Write down of the pages on a list that they stay: EAGAIN: their retries are exhausted; ENOMEM: no new pages."""
+    pfn = k.mem_map[pages].next
+    while pfn != pages:
+        if error == ENOMEM:
+            because(k, pfn, R_NO_MEMORY)
+        conclude(k, k.mem_map[pfn].row, PATH_FAILED if error == ENOMEM else PATH_RETRIED, error)
+        pfn = k.mem_map[pfn].next

@@ -1,0 +1,23 @@
+"""Giving the CPU away (kernel/sched.c)."""
+
+from .structs import PF_MMAP_SEM
+from .timer import MUNMAP, run_timer, wait_until
+
+
+def cond_resched(k):
+    """A point where the kernel may be preempted: whatever is due by now happens."""
+    while k.sys.nr_timers and k.timer[0].time <= k.sys.clock:
+        run_timer(k)
+
+
+def schedule(k):
+    """Give the CPU away until somebody unmaps something (kernel/sched.c): 1; or 0 if nobody is left who could."""
+    begins = -1
+    for i in range(k.sys.nr_timers):
+        t = k.timer[i]
+        if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM and (begins < 0 or t.time < begins):
+            begins = t.time
+    if begins < 0:
+        return 0
+    wait_until(k, max(begins, k.sys.clock))
+    return 1
