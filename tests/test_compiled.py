@@ -1,11 +1,13 @@
 """A compiled machine is the same machine: each kernel function does the same to the same tables at both speeds."""
 
 import ctypes
+import dis
 import os
 import runpy
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from test_state_machine import Machine
 
 import mmsim
 from mmsim import Kernel, Topology
-from mmsim.machine import compile_cache, speed
+from mmsim.machine import compile_cache, constants, speed
+from mmsim.mm import mempolicy
 
 
 class BothSpeeds(Kernel):
@@ -27,7 +30,8 @@ class BothSpeeds(Kernel):
 
         tables = {name: table.copy() for name, table in self.tables.items()}
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-        answer = compiled.compile_kernel()(function)(compiled.Tables(tables), *given)
+        kind = compile_cache.ANY if self.changes else compile_cache.V1
+        answer = compiled.compile_kernel(kind)(function)(compiled.Tables(tables), *given)
         result = super()._run(function, *args)
         assert result == answer, function.__name__
         for name, table in self.tables.items():
@@ -256,7 +260,7 @@ kernel = Kernel(Topology.uniform(2, 256), compiled=True)
 task = kernel.spawn("job")
 task.touch(task.mmap(64), write=True)
 print(task.migrate_pages(0, 0, 1), end=" ")
-print(sum(compiled.compile_kernel()(mempolicy.do_migrate_pages).stats.cache_hits.values()))
+print(sum(kernel._compile(mempolicy.do_migrate_pages).stats.cache_hits.values()))
 """
 
 
@@ -270,6 +274,23 @@ def test_the_cache_has_the_same_name_in_each_process():
     described = [compile_cache.describe(value) for module in compile_cache.kernel_modules()
                  for value in (*vars(module).values(), lambda k: sum(page for page in k))]  # fmt: skip
     assert not [text for text in described if " at 0x" in text]
+
+
+def test_a_kernel_without_changes_is_compiled_without_what_came_later():
+    def names(code):
+        return {instruction.argval for instruction in dis.get_instructions(code)}
+
+    for module in compile_cache.kernel_modules():
+        for function in vars(module).values():
+            if isinstance(function, types.FunctionType):
+                assert "change" not in constants.code_of_v1(function).co_names, function.__name__
+    code = constants.code_of_v1(mempolicy.migrate_pages_to)
+    assert "migrate_pages" in names(mempolicy.migrate_pages_to.__code__) - names(code)
+    assert code.co_firstlineno == mempolicy.migrate_pages_to.__code__.co_firstlineno
+    machines = [Kernel(Topology.uniform(2, 64), release=r, compiled=True) for r in (None, "2.6.14", "6.1", "3.8")]
+    v1, oldest, today, older = (machine._compile for machine in machines)
+    assert v1 is oldest
+    assert today is older is not v1
 
 
 def test_where_the_second_process_fails_this_one_compiles(fresh):
