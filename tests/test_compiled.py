@@ -1,11 +1,13 @@
 """A compiled machine is the same machine: each kernel function does the same to the same tables at both speeds."""
 
 import ctypes
+import dis
 import os
 import runpy
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,9 @@ from test_state_machine import Machine
 
 import mmsim
 from mmsim import Kernel, Topology
-from mmsim.machine import compile_cache, speed
+from mmsim.machine import compile_cache, constants, speed
 from mmsim.machine.packets import packets
-from mmsim.mm import timer
+from mmsim.mm import mbind, timer
 
 
 class BothSpeeds(Kernel):
@@ -29,8 +31,10 @@ class BothSpeeds(Kernel):
 
         tables = {name: table.copy() for name, table in self.tables.items()}
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+        kind = compile_cache.ANY if self.changes else compile_cache.V1
+        compiler = compiled.compile_kernel(kind)
         if function is packets:  # only an interpreted machine needs it; compiled, each interrupt runs by itself
-            compiled.compile_kernel()(timer.wait_until)(compiled.Tables(tables), args[0] - 1)
+            compiler(timer.wait_until)(compiled.Tables(tables), args[0] - 1)
             super()._run(function, *args)
             tables["sys"]["clock"] = self.tables["sys"]["clock"]
             mine, other = (
@@ -39,7 +43,7 @@ class BothSpeeds(Kernel):
             )
             self.assert_equal(mine, other, function)
             return None
-        answer = compiled.compile_kernel()(function)(compiled.Tables(tables), *given)
+        answer = compiler(function)(compiled.Tables(tables), *given)
         result = super()._run(function, *args)
         assert result == answer, function.__name__
         self.assert_equal(self.tables, tables, function)
@@ -272,7 +276,7 @@ kernel = Kernel(Topology.uniform(2, 256), compiled=True)
 task = kernel.spawn("job")
 task.touch(task.mmap(64), write=True)
 print(task.migrate_pages(0, 0, 1), end=" ")
-print(sum(compiled.compile_kernel()(mbind.do_migrate_pages).stats.cache_hits.values()))
+print(sum(kernel._compile(mbind.do_migrate_pages).stats.cache_hits.values()))
 """
 
 
@@ -286,6 +290,23 @@ def test_the_cache_has_the_same_name_in_each_process():
     described = [compile_cache.describe(value) for module in compile_cache.kernel_modules()
                  for value in (*vars(module).values(), lambda k: sum(page for page in k))]  # fmt: skip
     assert not [text for text in described if " at 0x" in text]
+
+
+def test_a_kernel_without_changes_is_compiled_without_what_came_later():
+    def names(code):
+        return {instruction.argval for instruction in dis.get_instructions(code)}
+
+    for module in compile_cache.kernel_modules():
+        for function in vars(module).values():
+            if isinstance(function, types.FunctionType):
+                assert "change" not in constants.code_of_v1(function).co_names, function.__name__
+    code = constants.code_of_v1(mbind.migrate_pages_to)
+    assert "migrate_pages" in names(mbind.migrate_pages_to.__code__) - names(code)
+    assert code.co_firstlineno == mbind.migrate_pages_to.__code__.co_firstlineno
+    machines = [Kernel(Topology.uniform(2, 64), release=r, compiled=True) for r in (None, "2.6.14", "6.1", "3.8")]
+    v1, oldest, today, older = (machine._compile for machine in machines)
+    assert v1 is oldest
+    assert today is older is not v1
 
 
 def test_where_the_second_process_fails_this_one_compiles(fresh):

@@ -22,8 +22,9 @@ import platformdirs
 
 from .. import mm
 
-SOURCES = ("compiled.py", "numba_tables.py", "boot.py")  # what they make of a kernel function is part of the key
+SOURCES = ("compiled.py", "constants.py", "numba_tables.py", "boot.py")  # what they do is part of the key
 HELPED = ("do_migrate_pages", "do_mbind", "migrate_frames")  # a Helper compiles these
+KINDS = V1, ANY = "v1", "any"  # of kernels: one without what came after V1, and one with all of it
 KEPT = 4  # caches on disk: this version's, and those of others that were used last
 
 
@@ -62,13 +63,18 @@ def folder():
     return here
 
 
+def name_of(module, function, kind):
+    """How the names of files with the code of an entry point begin."""
+    return f"{module.rpartition('.')[2]}.{function}.{kind}"
+
+
 class Helper:
     """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
 
-    def __init__(self):
+    def __init__(self, kind):
         self.pending = [*HELPED]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.compiled", *HELPED], cwd=Path(__file__).parents[2],
+            [sys.executable, "-m", f"{__package__}.compiled", kind, *HELPED], cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
@@ -80,12 +86,14 @@ class Helper:
 
 
 @functools.cache
-def helper():
-    """The Helper of this process; None if its work is in the cache, or there is no processor to spare for it."""
+def helper(kind):
+    """The Helper for a kind of kernel; None if its work is in the cache, or there is no processor to spare for it."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus < 2 or not sys.executable or not folder() or any(folder().rglob(f"mbind.{HELPED[0]}-*")):
+    if cpus < 2 or not sys.executable or not folder():
+        return None
+    if any(folder().glob(f"{name_of('mbind', HELPED[0], kind)}-*")):
         return None
     try:
-        return Helper()
+        return Helper(kind)
     except OSError:
         return None

@@ -30,6 +30,8 @@ from ..mm import (
     cpuset, fault, filemap, fork, mbind, memory_failure, mmap, mmzone, move_pages, sched, shmem, swap, swapfile, timer,
     vmscan,
 )
+from .compile_cache import ANY, V1
+from .constants import code_of_v1
 from .numba_tables import K, Tables as Tables
 from .writing import replacing
 
@@ -139,8 +141,8 @@ class CodeFile(NullCache):
     A damaged file counts as none, and is replaced.  Where no file can be written, there is none.
     """
 
-    def __init__(self, folder, function):
-        self.folder, self.name = folder, f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+    def __init__(self, folder, function, kind):
+        self.folder, self.name = folder, compile_cache.name_of(function.__module__, function.__name__, kind)
 
     def file(self, codegen):
         """Code is for one processor; a home directory may serve several."""
@@ -180,9 +182,11 @@ def no_garbage():
             gc.enable()
 
 
-def jit(function, names, **options):
-    """A numba dispatcher for a function, which finds the others in `names`."""
-    shadow = python_types.FunctionType(function.__code__, names, function.__name__)
+def jit(function, kind, names, **options):
+    """A numba dispatcher for a function of a kind of kernel, which finds the others in `names`."""
+    code = code_of_v1(function) if kind == V1 else function.__code__
+    shadow = python_types.FunctionType(code, names, function.__name__)
+    shadow.__qualname__ = f"{function.__name__}_{kind}"  # the linker knows it by this
     # Nothing here allocates: numba's reference counting (_nrt) would be pure loss.  No divisor is ever 0.
     options |= {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True, "pipeline_class": KernelCompiler}
     dispatcher = numba.njit(shadow, **options)
@@ -198,14 +202,17 @@ def jit(function, names, **options):
 
 
 @functools.cache
-def compile_kernel(helped=True):
-    """A function that maps a plain kernel function to its compiled twin, to be called from Python."""
+def compile_kernel(kind=ANY, helped=True):
+    """A function that maps a plain kernel function to its compiled twin, to be called from Python.
+
+    `kind`: ANY for one that every machine can run; V1 for one without what came later, which is made sooner.
+    """
     modules = compile_cache.kernel_modules()
     folder = compile_cache.folder()
-    helper = compile_cache.helper() if helped else None
+    helper = compile_cache.helper(kind) if helped else None
     shadows = {module.__name__: dict(vars(module)) for module in modules}
     twins = {
-        function: jit(function, shadows[module.__name__], no_cpython_wrapper=True)
+        function: jit(function, kind, shadows[module.__name__], no_cpython_wrapper=True)
         for module in modules
         for function in vars(module).values()
         if isinstance(function, python_types.FunctionType) and function.__module__ == module.__name__
@@ -220,9 +227,9 @@ def compile_kernel(helped=True):
             delay=1, mininterval=0.5, leave=False,
         ) as bar:  # fmt: skip
             KernelCompiler.bar = bar
-            twin = jit(function, shadows[function.__module__])
+            twin = jit(function, kind, shadows[function.__module__])
             if folder:
-                twin._cache = CodeFile(folder, function)
+                twin._cache = CodeFile(folder, function, kind)
             arguments = function.__code__.co_varnames[1 : function.__code__.co_argcount]
             signature = (K(), *(ARRAYS.get(name, types.int64) for name in arguments))
             if helper and function.__name__ in helper.pending:
@@ -235,17 +242,18 @@ def compile_kernel(helped=True):
     return entry
 
 
-def main(names):
-    """Compile all entry points; or those of these names, for a Helper: tell each that is done, and end with it."""
+def main(kind=None, *names):
+    """Compile all entry points of both kinds; or some of one, for a Helper: tell each that is done, and end with it."""
     if names:
         threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()
     entries = {function.__name__: function for function in ENTRIES}
-    for name in names or entries:
-        compile_kernel(helped=False)(entries[name])
-        if names:
-            sys.stdout.write(f"{name}\n")
-            sys.stdout.flush()
+    for one in [kind] if names else compile_cache.KINDS:
+        for name in names or entries:
+            compile_kernel(one, helped=False)(entries[name])
+            if names:
+                sys.stdout.write(f"{name}\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

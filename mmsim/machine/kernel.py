@@ -110,13 +110,11 @@ class Kernel(Obstacles):
         self._self = object()  # what tells this machine's snapshots from those of others
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
                       "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
-        compiler = load_compiler(compiled, sum(topology.frames))
-        self.compiled = compiler is not None
+        self._compile, self._headers = load_compiler(compiled, sum(topology.frames), made_of.changes)
+        self.compiled = self._compile is not None
         slots = swap_slots if config.swap else 0
-        self._compile = compiler.compile_kernel() if compiler else None
-        self._headers = compiler.Tables if compiler else None
         self.tables, self.k, self._arrays = {}, None, None
-        events = TRACE_EVENTS * (not compiler) if trace is True else int(trace)
+        events = TRACE_EVENTS * (not self.compiled) if trace is True else int(trace)
         self.tables = boot_tables(topology, config, made_of, slots, costs, events)
         self._bind()
 

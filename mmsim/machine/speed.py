@@ -6,21 +6,25 @@ COMPILED_FROM = 1 << 16  # page frames from which on compiled code, loaded from 
 ADVICE = "pip install numba"
 
 
-def load_compiler(compiled, frames):
-    """mmsim.machine.compiled if a machine of so many frames runs compiled (True, False; None: by size), or None."""
+def load_compiler(compiled, frames, changes):
+    """mmsim.machine.compiled's map from functions to compiled ones, and its Tables; (None, None): interpret them.
+
+    `compiled`: True, False, or None: by the number of `frames`; `changes`: those since V1 that the machine has.
+    """
     if compiled or (compiled is None and frames >= COMPILED_FROM):
         try:
             from . import compile_cache
 
-            compile_cache.helper()  # begins while this process imports numba
+            kind = compile_cache.ANY if changes else compile_cache.V1
+            compile_cache.helper(kind)  # begins while this process imports numba
             from . import compiled as compiler
 
-            return compiler
+            return compiler.compile_kernel(kind), compiler.Tables
         except ImportError as error:
             if compiled:
                 raise ImportError(f"compiled is True, but {error}; {ADVICE}") from error
             warn_slow(str(error))
-    return None
+    return None, None
 
 
 class SlowWarning(RuntimeWarning):
