@@ -5,6 +5,7 @@ A command is a function that adds its parser to `commands` and names what runs i
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def add_run(commands):
         "low-swap --set kernel.release=6.1 --set scale=1/64",
         "low-swap --json --plot paths.svg | jq .break_even",
     )  # fmt: skip
-    add_scenario(parser, "draw which way the pages took (SVG, PNG or PDF)")
+    add_scenario(parser, "draw which way the pages took, in all calls together (SVG, PNG or PDF)")
+    parser.add_argument("--alone", action="store_true", help="do not ask other kernels, too")
 
 
 def add_scenario(parser, plot):
@@ -95,7 +97,7 @@ def once(args, *options):
 
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
-    from .whatif import FIGURES, Scenario, ScenarioError
+    from .whatif import Scenario, ScenarioError, answer
     from .whatif.sweeps import value_of
 
     once(args, "--set")
@@ -108,31 +110,19 @@ def run(args):
     except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
         print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    figures = {name: result.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
-    if args.csv or args.json:
-        print_table([parameters | figures], args)
+    said = answer.answer(scenario, parameters, result, others=not args.alone)
+    if args.json:
+        print(json.dumps(answer.finite(said)))
+    elif args.csv:
+        print_table([answer.flat(said)], args)
     else:
-        print(f"{scenario.name}\n{scenario.question}\n")
-        print(f"{figures['kernel']}; the machine at scale {scenario.plan(parameters).scale:g}\n")
-        for name, value in figures.items():
-            if name not in ("kernel", "error") and (value or name in ("returned", "break_even")):
-                print(f"{readable(name, value):>16}  {FIGURES[name]}")
+        print(answer.text(said))
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
     if args.plot:
         from . import plots
 
-        save(plots.paths(result.migrations[-1]), args)
-    return int(any(result.figures[name] for name in ("error", "failed for good", "retries exhausted")))
-
-
-def readable(name, value):
-    """A figure for people: times with their unit, digits in groups of three."""
-    from .whatif.schema import TIMES
-
-    if not name.endswith("_ns"):
-        return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
-    unit, ns = [(unit, ns) for unit, ns in TIMES.items() if ns <= max(value, 1)][-1]
-    return f"{value / ns:,.4g} {unit}"
+        save(plots.paths(result.migrations), args)
+    return int(bool(result.figures["error"] or result.figures["still_there"]))
 
 
 def print_table(rows, args):
@@ -188,7 +178,7 @@ def sweep(args):
     if args.csv or args.json:
         print_table(table, args)
     else:
-        print(table.loc[:, table.astype(bool).any()].to_string(index=False))  # without columns of zeroes
+        print(whatif.answer.rows_text(table))
     if args.plot:
         from . import plots
 

@@ -19,7 +19,7 @@ from ..machine.changes import V1, parse_patches, parse_release
 from ..machine.policy import MODES, Policy, parse_nodes
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import MOST_FRAMES, Topology
-from .report import FIGURES
+from .report import FIGURES, RATE
 
 UNITS = {f"{letter}{i}B": 1024**n / PAGE_SIZE for n, letter in enumerate("KMGT", 1) for i in ("", "i")}  # pages
 TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -392,6 +392,6 @@ SCENARIO = Table({
     "background": Key(Tables(BACKGROUND), []),
     "task": Key(Tables(TASK), REQUIRED),
     "trigger": Key(TRIGGER, REQUIRED),
-    "report": Key(Table({"tasks": TASKS, "figures": Key(figures)})),
+    "report": Key(Table({"tasks": TASKS, "figures": Key(figures), "rate": Key(number(1, 10**12), RATE)})),
     "grid": Key(choices, {}),
 })  # fmt: skip

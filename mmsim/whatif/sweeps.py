@@ -23,6 +23,7 @@ from ..machine.speed import SlowWarning
 from ..machine.config import Costs
 from .estimate import refuse
 from .kept import Log
+from .report import NOT_WHOLE
 from .scenario import Scenario, ScenarioError
 
 RELEASE = "kernel.release"
@@ -281,7 +282,7 @@ def run_point(scenario, key, parameters, seed):
         with warnings.catch_warnings():
             if scenario.plan:  # `refuse` has said before how slow the sweep will be, or it is not
                 warnings.simplefilter("ignore", SlowWarning)
-            return key, scenario.run(own(parameters), times, anyway=True).figures
+            return key, scenario.run(own(parameters), times, anyway=True, details=False).figures
     except (Exception, SystemExit) as error:  # whatever a point does, the others go on
         return key, {"error": f"{type(error).__name__}: {error.args[-1] if error.args else ''}"}
 
@@ -295,4 +296,5 @@ def table(scenario, todo, done):
     parameters = list(next(iter(todo.values())))
     figures = [figure for figure in scenario.figures if figure not in ("kernel", "error")]
     columns = [*parameters, "kernel", *figures, "error"]  # whose answer it is, whatever figures are asked for
-    return pd.DataFrame(found).reindex(columns=columns)
+    made = pd.DataFrame(found).reindex(columns=columns)
+    return made.astype({name: "Int64" for name in figures if name not in NOT_WHOLE})  # also beside a row that failed
