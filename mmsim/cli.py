@@ -241,9 +241,17 @@ def add_scenarios(commands):
     parser = command(
         commands, "scenarios", scenarios, "list the scenarios that ship with mmsim, or print one",
         "List the scenarios that ship with mmsim. With a name: print its file, to begin a question of your own with.",
-        "", "drain-a-node > mine.toml",
+        "", "drain-a-node > mine.toml", "--from-machine --pid 1234 > mine.toml",
+        "--numactl hardware.txt --numa-maps maps.txt > mine.toml     (of another machine)",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME")
+    of = parser.add_mutually_exclusive_group()
+    of.add_argument("--from-machine", action="store_true", help="print a scenario of this computer")
+    of.add_argument("--numactl", metavar="FILE", type=Path, help="of one where `numactl --hardware` said this")
+    maps = parser.add_mutually_exclusive_group()
+    maps.add_argument("--pid", type=int, help="with the memory of this process")
+    maps.add_argument("--numa-maps", metavar="FILE", type=Path, help="with the memory that /proc/PID/numa_maps had")
+    parser.add_argument("--names", action="store_true", help="with the names of files; else nothing private")
 
 
 def scenarios(args):
@@ -252,6 +260,10 @@ def scenarios(args):
     from .whatif.scenario import SHIPPED
     from .whatif.schema import near
 
+    if args.from_machine or args.numactl:
+        return own_scenario(args)
+    if args.pid or args.numa_maps or args.names:
+        args.parser.error("--pid, --numa-maps and --names go with --from-machine or --numactl FILE")
     if args.name and args.name not in shipped():
         args.parser.error(f"no scenario is called {args.name!r}; {near(args.name, shipped())}")
     if args.name:
@@ -259,6 +271,22 @@ def scenarios(args):
     else:
         for name, question in shipped().items():
             print(f"{name}\n    {question}")
+    return 0
+
+
+def own_scenario(args):
+    """Print a scenario of a machine that somebody has."""
+    from .whatif import from_machine as read
+
+    maps = Path(f"/proc/{args.pid}/numa_maps") if args.pid else args.numa_maps
+    try:
+        found = read.from_numactl(args.numactl.read_text()) if args.numactl else read.this_machine()
+        areas = read.from_numa_maps(maps.read_text()) if maps else ()
+        print(read.scenario_text(found, areas, args.names), end="")
+    except OSError as error:
+        args.parser.error(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
+        args.parser.error(str(error))
     return 0
 
 

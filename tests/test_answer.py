@@ -194,3 +194,24 @@ def test_a_parameter_that_names_another_kernel_stands_instead_of_the_files():
     assert drain.plan({"kernel.release": "V1"}).kernel.release is None
     with pytest.raises(mmsim.whatif.ScenarioError, match=r"has its own: give one of them"):
         drain.plan({"kernel.release": "6.1", "kernel.patches": 3})
+
+
+# -- threads, and memory where it is
+
+
+def test_threads_on_several_nodes_access_in_shares():
+    both = GOOD.replace("runs_on = 1", "runs_on = { 0 = 0.75, 1 = 0.25 }")
+    texts = GOOD.replace("runs_on = 1", "runs_on = 0"), GOOD, both
+    near, far, mixed = (Scenario.loads(text).run().figures for text in texts)
+    for when in ("access_before", "access_after"):
+        assert mixed[when] == pytest.approx(0.75 * near[when] + 0.25 * far[when])
+    assert mixed["faults_ns"] == near["faults_ns"]  # it runs on node 0 for the most part
+    assert mixed["break_even"] == float("inf")
+
+
+def test_where_pages_are_may_differ_from_what_the_policy_says():
+    text = GOOD.replace('size = "1 MB"\n\n', 'size = "1 MB"\non = 2\npolicy = "bind:0"\n\n')
+    kernel = Scenario.loads(text).build({})
+    job = next(task for task in kernel.tasks if task.name == "job")
+    assert [job.placement().count(node) for node in (0, 2)] == [16, 256]
+    assert "bind:0" in job.numa_maps()

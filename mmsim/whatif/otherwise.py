@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from ..machine.changes import RELEASES, order
 from ..machine.errors import MMSimError
-from .schema import ScenarioError
 
 FRAMES = 2048  # of the small machine
 # Between two of these that do the same, nothing else is looked for.
@@ -29,7 +28,7 @@ def otherwise(scenario, parameters):
         anchors = [AXIS.index(release) for release in ANCHORS]
         for first, last in pairwise(anchors):
             split(first, last, says)
-    except ScenarioError:  # so small a machine cannot be
+    except ValueError:  # so small a machine cannot be
         return []
     runs = []
     for release in sorted(known, key=AXIS.index):

@@ -4,7 +4,7 @@ from functools import partial
 
 from ..machine.cpuset import CpuSet
 from ..machine.kernel import Kernel
-from ..machine.policy import format_nodes, parse_nodes
+from ..machine.policy import Policy, format_nodes, parse_nodes
 from .places import Leaving, family
 from .report import Answer
 
@@ -47,11 +47,19 @@ def start_task(kernel, plan, sets):
     for area in plan.memory:
         file = kernel.file(f"{plan.name}.{area.name}", area.size, area.file) if area.file else None
         mapping = task.mmap(area.size, file, shared=area.shared, name=area.name)
-        if area.policy:
+        if area.on is not None:
+            task.run_on(area.on)
+            task.set_mempolicy(Policy.default())
+        elif area.policy:
             task.mbind(mapping, area.policy)
         if file and area.dirty:
             task.write(file, 0, round(area.dirty * area.size))
         task.touch(mapping, write=not file)
+        if area.on is not None:
+            task.run_on(plan.node)
+            task.set_mempolicy(plan.policy or Policy.default())
+            if area.policy:
+                task.mbind(mapping, area.policy)
         if area.locked:
             task.mlock(mapping)
         if area.pinned:
@@ -64,14 +72,20 @@ def start_task(kernel, plan, sets):
             if not area.shared:
                 child.touch(range(start, start + round(plan.copied * area.size)), write=True)
     for one in kernel.tasks:
-        if plan.runs_on is not None and family(one.name) == plan.name:
-            one.run_on(plan.runs_on)
+        if plan.runs_on and family(one.name) == plan.name:
+            one.run_on(max(plan.runs_on, key=plan.runs_on.get))
 
 
 def reported(plan, kernel):
     """The tasks whose accesses count."""
     names = [task.name for task in plan.task] if plan.report.tasks == "all" else plan.report.tasks
     return [task for task in kernel.tasks if family(task.name) in names]
+
+
+def shares(plan, kernel):
+    """{pid: {node: share of its accesses}} of the tasks that run on several nodes."""
+    several = {one.name: one.runs_on for one in plan.task if one.runs_on and len(one.runs_on) > 1}
+    return {task.pid: several[family(task.name)] for task in kernel.tasks if family(task.name) in several}
 
 
 def pull(kernel, plan):

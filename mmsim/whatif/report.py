@@ -72,7 +72,7 @@ class Run(NamedTuple):
     left: list = []  # noqa: RUF012
 
 
-def measure(kernel, trigger, tasks, leaving=None, rate=RATE, details=True):
+def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, details=True):
     """Let the tasks run, pull the trigger, let them run again.
 
     Each page that a task has in memory is accessed once before the move, so that no fault after it has another
@@ -89,12 +89,14 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, details=True):
         What is to move away; None: nobody knows, and the pages that were considered and stayed count.
     rate : int
         Accesses to memory a second by each process, for "break_even_s".
+    shares : dict, optional
+        ``{pid: {node: share}}`` of tasks whose threads run on several nodes: how much of their accesses is from where.
     details : bool
         Look also at what the nodes hold.
     """
     parts = [(task, *part) for task in tasks for part in in_use(kernel, task)]
     accesses, pages = sum(len(part) for _, part, _ in parts), distinct(kernel, parts)
-    before, _ = access(kernel, parts)
+    before, _ = access(kernel, parts, shares)
     held = places.held(kernel) if details else {}
     to_leave = [] if leaving is None else places.still_there(kernel, leaving)
     begin, counters = kernel.clock, kernel.vmstat()
@@ -105,9 +107,10 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, details=True):
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
     after_it = places.held(kernel) if details else {}
     first, faults = access(kernel, parts)
-    after, _ = access(kernel, parts)
+    again, _ = access(kernel, parts)
+    after, _ = access(kernel, parts, shares) if shares else (again, 0)
     saved, returned = before - after, [answer.returned or 0 for answer in answers]
-    rounds = (elapsed + first - after) / saved if saved > 0 else math.inf
+    rounds = (elapsed + first - again) / saved if saved > 0 else math.inf
     figures = {
         "kernel": answered_by(kernel), "in_use": pages,
         "returned": next((errno for errno in returned if errno < 0), sum(returned)),
@@ -115,7 +118,7 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, details=True):
         "to_leave": sum(sum(m._counts) for m in migrations) if leaving is None else len(to_leave),
         "still_there": sum(m.failed + m.retried + m.skipped for m in migrations) if leaving is None else len(stays),
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
-        "faults": faults, "faults_ns": first - after, "swap_written": int(counted["swap_write"]),
+        "faults": faults, "faults_ns": first - again, "swap_written": int(counted["swap_write"]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
         "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
         "access_before": before / accesses if accesses else math.nan,
@@ -172,8 +175,15 @@ def in_use(kernel, task):
                 yield range(start + first, start + last), bool(use[first] == 2)
 
 
-def access(kernel, parts):
-    """Let tasks access pages: (ns that it took, faults)."""
-    begin = kernel.clock
-    faults = sum(sum(task.touch(part, write=write)) for task, part, write in parts)
-    return kernel.clock - begin, faults
+def access(kernel, parts, shares=None):
+    """Let tasks access pages: (ns that it took, faults); from several nodes: the mean by their shares."""
+    total = faults = 0
+    for task, part, write in parts:
+        home = task.node
+        for node, share in ((shares or {}).get(task.pid) or {home: 1}).items():
+            begin = kernel.clock
+            task.run_on(node)
+            faults += sum(task.touch(part, write=write))
+            total += share * (kernel.clock - begin)
+        task.run_on(home)
+    return total, faults

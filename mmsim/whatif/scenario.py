@@ -149,7 +149,7 @@ class Scenario:
         plan = self.plan(parameters or {}) if self.plan else None
         leaving = plan and plans.leaving(kernel, plan)._replace(scale=plan.scale)
         return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel), leaving,
-                              self.rate, details)  # fmt: skip
+                              self.rate, plan and plans.shares(plan, kernel), details)  # fmt: skip
 
     def accept(self, keys):
         """Raise ScenarioError for a key that is no parameter of this scenario."""

@@ -175,7 +175,7 @@ def size(value, world):
     pages = quantity(value, UNITS, 'a number of pages, or a text as in "16 GB" or "512 MB"') * world["scale"]
     if pages > MOST_FRAMES:
         raise ValueError(f"it is at most {MOST_FRAMES:,} pages, 4 TB")
-    return max(round(pages), pages > 0)
+    return max(round(pages), int(pages > 0))
 
 
 def sizes(value, world):
@@ -198,6 +198,16 @@ def node(value, world):
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < nodes:
         raise ValueError(f"it is the number of a node; this machine has the nodes 0 to {nodes - 1}")
     return value
+
+
+def runs(value, world):
+    """{node: the share of its accesses that a task makes from there}."""
+    if not isinstance(value, dict):
+        return {node(value, world): 1.0}
+    shares = {node(int(n) if str(n).isdigit() else n, world): SHARE(share, world) for n, share in value.items()}
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError("the shares of its nodes make 1, as in { 0 = 0.75, 1 = 0.25 }")
+    return shares
 
 
 def nodes(value, world):
@@ -353,6 +363,7 @@ MEMORY = Table({
     "name": Key(name, REQUIRED),
     "size": Key(size, REQUIRED),
     "file": Key(one_of(FS_NAMES)),  # the file system; left out: anonymous memory
+    "on": Key(node),  # where its pages are, whatever the policy says
     "shared": Key(flag, False),
     "locked": Key(flag, False),
     "policy": Key(policy),
@@ -363,7 +374,7 @@ MEMORY = Table({
 TASK = Table({
     "name": Key(task_name, REQUIRED),
     "node": Key(node, 0),  # where it runs while it takes its memory
-    "runs_on": Key(node),  # where the scheduler has moved it since
+    "runs_on": Key(runs),  # where the scheduler has moved it since; threads on several nodes: {node: share}
     "cpuset": Key(named("cpuset")),
     "policy": Key(policy),
     "memory": Key(Tables(MEMORY), REQUIRED),
