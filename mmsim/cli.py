@@ -245,6 +245,7 @@ def add_scenarios(commands):
         "--numactl hardware.txt --numa-maps maps.txt > mine.toml     (of another machine)",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--keys", action="store_true", help="print every key that a file may have")
     of = parser.add_mutually_exclusive_group()
     of.add_argument("--from-machine", action="store_true", help="print a scenario of this computer")
     of.add_argument("--numactl", metavar="FILE", type=Path, help="of one where `numactl --hardware` said this")
@@ -256,6 +257,7 @@ def add_scenarios(commands):
 
 def scenarios(args):
     """Print the names and questions, or one file."""
+    from .whatif import answer
     from .whatif import scenarios as shipped
     from .whatif.scenario import SHIPPED
     from .whatif.schema import near
@@ -264,6 +266,9 @@ def scenarios(args):
         return own_scenario(args)
     if args.pid or args.numa_maps or args.names:
         args.parser.error("--pid, --numa-maps and --names go with --from-machine or --numactl FILE")
+    if args.keys:
+        print(answer.keys_text())
+        return 0
     if args.name and args.name not in shipped():
         args.parser.error(f"no scenario is called {args.name!r}; {near(args.name, shipped())}")
     if args.name:

@@ -247,7 +247,7 @@ def keys(what, path=()):
     """The dotted keys that a scenario file may have."""
     names = {"cpuset": "batch", "background": "other", "task": "job", "memory": "heap"}
     table, path = (what.table, (*path, names[path[-1]])) if isinstance(what, Tables) else (what, path)
-    for key, (reader, _) in table.keys.items():
+    for key, (reader, *_) in table.keys.items():
         yield ".".join((*path, key))
         if isinstance(reader, (Table, Tables)):
             yield from keys(reader, (*path, key))

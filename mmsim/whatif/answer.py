@@ -11,7 +11,7 @@ from ..machine.results import PAGE_SIZE
 from ..machine.topology import Topology
 from .otherwise import otherwise
 from .report import FIGURES, NOT_WHOLE
-from .schema import TIMES, UNITS
+from .schema import ABOUT, TIMES, UNITS, reference, toml
 
 WIDTH = 100  # columns of a terminal
 LIKE_SIZE = {"migration_ns", "faults_ns", "break_even_s"}  # grow with the machine, as numbers of pages do
@@ -252,6 +252,22 @@ def finite(value):
     if isinstance(value, list):
         return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def keys_text():
+    """Every key of a scenario file, for people: what it means, its unit, an example."""
+    lines, table = [], None
+    for said in reference():
+        if said.table != table:
+            table = said.table
+            lines += ["", *wrap(f"[{table}]  {ABOUT.get(table, '')}".rstrip() if table else "at the top of the file")]
+        if not said.key:
+            lines += wrap(said.says, "  ")
+            continue
+        default = f"; default: {said.default}".replace("default: required", "required") * bool(said.default)
+        lines += wrap(f"{said.key} = {toml(said.example)}", "  ", "      ")
+        lines += wrap(f"{said.says}{f' ({said.unit})' * bool(said.unit)}{default}", "      ")
+    return "\n".join(lines).strip()
 
 
 def wrap(words, first="", then=None):
