@@ -29,7 +29,7 @@ def main(argv=None):
         code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted", *args.again(args), sep="\n", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,7 +43,7 @@ def command(commands, name, act, help, description, *examples):
         name, help=help, description=f"{description}\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n" + "\n".join(f"  mmsim {name} {example}" for example in examples) if examples else None,
     )  # fmt: skip
-    parser.set_defaults(run=act, parser=parser)
+    parser.set_defaults(run=act, parser=parser, again=lambda _: [])
     return parser
 
 
@@ -97,14 +97,15 @@ def once(args, *options):
 
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
-    from .whatif import Scenario, ScenarioError, answer
+    from .whatif import Scenario, ScenarioError, answer, estimate
     from .whatif.sweeps import value_of
 
     once(args, "--set")
     parameters = {key: value_of(text, key) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
-        result = scenario.run(parameters, anyway=args.anyway)
+        with estimate.bar(scenario.plan(parameters)) as advance:
+            result = scenario.run(parameters, anyway=args.anyway, progress=advance)
     except ScenarioError as error:
         args.parser.error(str(error))
     except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
@@ -159,6 +160,14 @@ def add_sweep(commands):
     parser.add_argument("--seed", type=int, default=0, help="for scenarios that use random numbers; default: 0")
     parser.add_argument("--sensitivity", action="store_true", help="each point also with each cost halved and doubled")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(again=go_on)
+
+
+def go_on(args):
+    """How to go on with a sweep that was interrupted."""
+    if args.keep:
+        return [f"what is finished is in {args.keep}: the same command again goes on from there"]
+    return ["nothing is kept; with --keep FILE, the same command again would go on from what is finished"]
 
 
 def sweep(args):
@@ -281,13 +290,11 @@ def scenarios(args):
 
 def own_scenario(args):
     """Print a scenario of a machine that somebody has."""
-    from .whatif import from_machine as read
+    from .whatif import from_machine
 
-    maps = Path(f"/proc/{args.pid}/numa_maps") if args.pid else args.numa_maps
     try:
-        found = read.from_numactl(args.numactl.read_text()) if args.numactl else read.this_machine()
-        areas = read.from_numa_maps(maps.read_text()) if maps else ()
-        print(read.scenario_text(found, areas, args.names), end="")
+        maps = Path(f"/proc/{args.pid}/numa_maps") if args.pid else args.numa_maps
+        print(from_machine.scenario_text(*from_machine.read(args.numactl, maps), args.names), end="")
     except OSError as error:
         args.parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:

@@ -235,6 +235,8 @@ def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
     assert process.returncode == 130, err
     assert out == ""
     assert "interrupted" in err.splitlines()
+    assert f"what is finished is in {file}: the same command again goes on from there" in err
+    assert "Traceback" not in err
     kept = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     assert 2 <= len(kept) < 500
     assert all(row["row"]["error"] == "" for row in kept)

@@ -66,7 +66,10 @@ def holders(kernel):
     first = len(names) - len(HOLDERS)  # tasks come first, then `shared`
     names = [family(name) for name in names]
     found = np.array([names.index(name) for name in names], np.int32)
-    several, whose = owner == first, np.full(len(owner), -1, np.int32)
+    several = owner == first
+    if not several.any():
+        return found[owner], names
+    whose = np.full(len(owner), -1, np.int32)
     for _, vma, ptes in vma_ptes(kernel):
         pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
         pfn, mine = pfn[several[pfn]], found[vma["vm_mm"]]
@@ -77,9 +80,11 @@ def holders(kernel):
 def held(kernel):
     """The pages that each node holds of each owner: {(node, owner): pages}, without zeroes; `free` among them."""
     whose, names = holders(kernel)
-    where = kernel.tables["mem_map"]["node"][: len(whose)] * np.int64(len(names)) + whose
-    counts = np.bincount(where, minlength=kernel.topology.nodes * len(names)).reshape(-1, len(names))
-    return {(int(node), names[n]): int(counts[node, n]) for node, n in np.argwhere(counts)}
+    found = {}
+    for node, zone in enumerate(kernel.tables["zone"]):
+        counts = np.bincount(whose[zone["start"] : zone["end"]], minlength=len(names))
+        found |= {(node, names[n]): int(counts[n]) for n in np.flatnonzero(counts)}
+    return found
 
 
 def still_there(kernel, leaving, before=()):
@@ -112,6 +117,8 @@ def left_behind(kernel, leaving, answers, frames):
     frames : array
         What `still_there` gives.
     """
+    if not len(frames) and not leaving.emptied:
+        return []
     whose, names = holders(kernel)
     node, why = kernel.tables["mem_map"]["node"], causes(kernel, leaving, answers, frames)
     asked = pd.DataFrame({"node": node[frames], "whose": np.array(names, object)[whose[frames]], "why": why})

@@ -10,7 +10,8 @@ from .report import Answer
 
 
 def build(plan):
-    """The machine of a plan, with everything on it."""
+    """The machine of a plan, with everything on it; `plan.progress`, if it has any, is told how many pages are done."""
+    progress = getattr(plan, "progress", None) or (lambda _: None)
     kernel = Kernel(plan.machine, plan.kernel.config, plan.kernel.patches, plan.kernel.swap, plan.kernel.costs,
                     compiled=plan.kernel.compiled, trace=plan.kernel.trace, release=plan.kernel.release)  # fmt: skip
     sets = {}
@@ -18,8 +19,9 @@ def build(plan):
         sets[one.name] = kernel.cpuset(one.name, one.mems, one.memory_migrate, sets.get(one.parent))
     for load in plan.background:
         start_load(kernel, load)
+        progress(load.cache + load.memory)
     for one in plan.task:
-        start_task(kernel, one, sets)
+        start_task(kernel, one, sets, progress)
     for load in plan.background:
         if load.interrupts:
             kernel.interrupts(load.node, load.interrupts, load.hold)
@@ -37,7 +39,7 @@ def start_load(kernel, load):
         other.touch(other.mmap(load.memory), write=True)
 
 
-def start_task(kernel, plan, sets):
+def start_task(kernel, plan, sets, progress):
     """A task that has filled its memory, and its children."""
     task = kernel.spawn(plan.name, plan.node)
     if plan.cpuset:
@@ -60,6 +62,7 @@ def start_task(kernel, plan, sets):
             task.set_mempolicy(plan.policy or Policy.default())
             if area.policy:
                 task.mbind(mapping, area.policy)
+        progress(area.size)
         if area.locked:
             task.mlock(mapping)
         if area.pinned:
@@ -99,6 +102,8 @@ def pull(kernel, plan):
         except OSError as refused:
             error = refused
         answers.append(Answer(call, task, kernel.last, error and f"OSError: {error}", error and -error.errno))
+        if getattr(plan, "progress", None) and kernel.last is not None:
+            plan.progress(sum(kernel.last._counts))
     if error and not any(answer.migration for answer in answers):
         raise error  # none has begun
     return answers

@@ -72,7 +72,8 @@ class Run(NamedTuple):
     left: list = []  # noqa: RUF012
 
 
-def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, details=True):
+def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, details=True,
+            progress=None):
     """Let the tasks run, pull the trigger, let them run again.
 
     Each page that a task has in memory is accessed once before the move, so that no fault after it has another
@@ -93,10 +94,12 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
         ``{pid: {node: share}}`` of tasks whose threads run on several nodes: how much of their accesses is from where.
     details : bool
         Look also at what the nodes hold.
+    progress : callable, optional
+        Told how many pages were accessed.
     """
     parts = [(task, *part) for task in tasks for part in in_use(kernel, task)]
     accesses, pages = sum(len(part) for _, part, _ in parts), distinct(kernel, parts)
-    before, _ = access(kernel, parts, shares)
+    before, _ = access(kernel, parts, shares, progress)
     held = places.held(kernel) if details else {}
     to_leave = [] if leaving is None else places.still_there(kernel, leaving)
     begin, counters = kernel.clock, kernel.vmstat()
@@ -106,8 +109,8 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     stays = [] if leaving is None else places.still_there(kernel, leaving, to_leave)
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
     after_it = places.held(kernel) if details else {}
-    first, faults = access(kernel, parts)
-    again, _ = access(kernel, parts)
+    first, faults = access(kernel, parts, None, progress)
+    again, _ = access(kernel, parts, None, progress)
     after, _ = access(kernel, parts, shares) if shares else (again, 0)
     saved, returned = before - after, [answer.returned or 0 for answer in answers]
     rounds = (elapsed + first - again) / saved if saved > 0 else math.inf
@@ -175,7 +178,7 @@ def in_use(kernel, task):
                 yield range(start + first, start + last), bool(use[first] == 2)
 
 
-def access(kernel, parts, shares=None):
+def access(kernel, parts, shares=None, progress=None):
     """Let tasks access pages: (ns that it took, faults); from several nodes: the mean by their shares."""
     total = faults = 0
     for task, part, write in parts:
@@ -186,4 +189,6 @@ def access(kernel, parts, shares=None):
             faults += sum(task.touch(part, write=write))
             total += share * (kernel.clock - begin)
         task.run_on(home)
+        if progress:
+            progress(len(part))
     return total, faults

@@ -58,6 +58,7 @@ class Scenario:
             like(grid, "items", "grid", "give {parameter: values}")
         self.name, self.build, self.trigger, self.grid = text(name, "name"), build, trigger, grid or {}
         self.question, self.source, self.figures = "", None, list(report.FIGURES)
+        self.progress = None  # while it runs: a function that is told how many pages are done
         self.plan = None  # of a file: a function of parameters. Of functions nobody knows what they will do.
         self.tasks, self.rate = (lambda kernel: kernel.tasks), report.RATE
 
@@ -100,7 +101,9 @@ class Scenario:
             check(source, {key: value})
 
         def planned(parameters):
-            return check(source, parameters)
+            plan = check(source, parameters)
+            plan.progress = made.progress
+            return plan
 
         def build(parameters):
             return plans.build(planned(parameters))
@@ -115,7 +118,7 @@ class Scenario:
         made.rate = plan.report.rate
         return made
 
-    def run(self, parameters=None, times=None, *, anyway=False, details=True):
+    def run(self, parameters=None, times=None, *, anyway=False, details=True, progress=None):
         """Build the machine, let its tasks run, move, let them run again.
 
         Parameters
@@ -128,6 +131,8 @@ class Scenario:
             Begin also where the run needs more memory than there is, or over a minute because numba is missing.
         details : bool
             Look also at what the nodes hold before and after, and at what is left.
+        progress : callable, optional
+            Told, as the run goes on, how many pages are done; `estimate.steps` of them are to be done.
 
         Returns
         -------
@@ -140,6 +145,7 @@ class Scenario:
             For a key that is no parameter, a value that cannot be, and a run that takes too much (see `anyway`).
         """
         self.accept(parameters or {})
+        self.progress = progress
         if self.plan and not anyway:
             refuse([self.plan(parameters or {})])
         kernel = call(self.build, parameters or {})
@@ -149,7 +155,7 @@ class Scenario:
         plan = self.plan(parameters or {}) if self.plan else None
         leaving = plan and plans.leaving(kernel, plan)._replace(scale=plan.scale)
         return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel), leaving,
-                              self.rate, plan and plans.shares(plan, kernel), details)  # fmt: skip
+                              self.rate, plan and plans.shares(plan, kernel), details, progress)  # fmt: skip
 
     def accept(self, keys):
         """Raise ScenarioError for a key that is no parameter of this scenario."""

@@ -3,9 +3,12 @@
 import contextlib
 import itertools
 import json
+import os
 import random
 import re
+import signal
 import tempfile
+import threading
 import tomllib
 import warnings
 from os import PathLike
@@ -180,7 +183,7 @@ def run_in_processes(left, jobs, begun):
     one = one_process(left, jobs)
 
     def parallel(some):
-        marked = ((begun / str(n), n, args) for n, args in some)
+        marked = ((begun / str(n), n, args, os.getpid()) for n, args in some)
         if one:
             return (one(run_marked, *args) for args in marked)
         calls = (joblib.delayed(run_marked)(*args) for args in marked)
@@ -256,8 +259,10 @@ def run_on_dask(client, points):
         yield found
 
 
-def run_marked(mark, n, args):
-    """(n, what `run_point` gives); while it runs, a file says so."""
+def run_marked(mark, n, args, parent):
+    """(n, what `run_point` gives); while it runs, a file says so.  `parent`: the process that has asked for it."""
+    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the parent, who ends us
     with contextlib.suppress(OSError):  # another computer of a cluster has no such folder
         mark.touch()
     found = run_point(*args)
