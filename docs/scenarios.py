@@ -109,6 +109,36 @@ cache = "3 GB"
 **Which kernel do I need?** `mmsim history low-swap --set scale=1/1024 --releases V1,2.6.18,6.1` compares
 kernels figure by figure, and names the change that made each difference.
 
+## On a cluster
+
+`pip install 'mmsim[cluster]'` here and on the workers, the same version. Whatever starts a dask scheduler and
+its workers will do; `mmsim sweep` is told where the scheduler is:
+
+```sh
+mmsim sweep mine.toml --cluster tcp://scheduler:8786 --keep rows.jsonl
+```
+
+A worker that dies loses no row: its points run elsewhere, each counted once; `--keep` goes on after an
+interruption here. A worker without mmsim, or with another version, is refused; one without numba is named. What
+is compiled once stays on the worker's disk (`python -m mmsim.machine.compiled` there compiles ahead).
+
+Slurm, in a job script (`sbatch -N 4 sweep.sh`), with a folder that all nodes share:
+
+```text
+dask scheduler --scheduler-file $HOME/scheduler.json &
+srun dask worker --scheduler-file $HOME/scheduler.json --nworkers auto --nthreads 1 &
+mmsim sweep mine.toml --cluster $HOME/scheduler.json --keep rows.jsonl
+```
+
+Kubernetes, with the [dask operator](https://kubernetes.dask.org) and an image that has `mmsim[cluster]`:
+
+```text
+helm install --repo https://helm.dask.org --create-namespace -n dask-operator --generate-name dask-kubernetes-operator
+python -c "from dask_kubernetes.operator import KubeCluster; KubeCluster(name='mmsim', image=IMAGE, n_workers=8)"
+kubectl port-forward service/mmsim-scheduler 8786 &
+mmsim sweep mine.toml --cluster tcp://localhost:8786 --keep rows.jsonl
+```
+
 ## What cannot be asked
 
 - Huge pages (transparent, hugetlbfs), KSM, and automatic NUMA balancing: the model has pages of 4 KiB, and

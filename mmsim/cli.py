@@ -4,6 +4,7 @@ A command is a function that adds its parser to `commands` and names what runs i
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -152,10 +153,13 @@ def add_sweep(commands):
         "low-swap --grid kernel.patches=4,5,7 --grid 'kernel.swap=1 GB,4 GB' --set scale=1/64",
         "mine.toml --keep rows.jsonl --csv > rows.csv     (after ctrl-C, the same again goes on)",
         "mine.toml --grid kernel.patches=[1,3],[1,3,4],7 --plot break-even.svg",
+        "mine.toml --cluster tcp://10.0.0.5:8786 --keep rows.jsonl",
     )  # fmt: skip
     add_scenario(parser, "draw the break-even of every point (SVG, PNG or PDF)")
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B,C", type=setting, help="values to try")
     parser.add_argument("--jobs", type=int, default=-1, metavar="N", help="processes; default: one for each core")
+    parser.add_argument("--cluster", metavar="ADDRESS|FILE",
+                        help="run on a dask cluster: tcp://host:8786, or its scheduler file")  # fmt: skip
     parser.add_argument("--keep", metavar="FILE", help="write each row there when it is finished, and go on from there")
     parser.add_argument("--seed", type=int, default=0, help="for scenarios that use random numbers; default: 0")
     parser.add_argument("--sensitivity", action="store_true", help="each point also with each cost halved and doubled")
@@ -180,8 +184,10 @@ def sweep(args):
     try:
         scenario = whatif.Scenario.load(args.scenario)
         grid = (grid or scenario.grid) | {key: [value_of(text, key)] for key, text in args.set}
-        table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
-                         seed=args.seed, sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
+        shows = not args.quiet and sys.stderr.isatty()
+        with on_cluster(args.cluster):
+            table = whatif.sweep(scenario, grid, args.jobs, shows, keep=args.keep, seed=args.seed,
+                                 sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
         args.parser.error(str(error))
     if args.csv or args.json:
@@ -193,6 +199,15 @@ def sweep(args):
 
         save(plots.sweep(table), args)
     return int(table["error"].astype(bool).any())
+
+
+def on_cluster(address):
+    """Where the points of a sweep run."""
+    if address is None:
+        return contextlib.nullcontext()
+    from .whatif.cluster import connected
+
+    return connected(address)
 
 
 def add_history(commands):

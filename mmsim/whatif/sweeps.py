@@ -38,7 +38,8 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     """Run every combination of some parameters; a point that fails, or ends its process, is a row with its error.
 
     Processes of this machine share the work.  For a cluster of machines, use joblib's dask backend:
-    ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``.
+    ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``; on
+    the command line ``mmsim sweep --cluster``.
     With ``joblib.parallel_config("sequential")`` all points run in this process, as a debugger needs; one that ends its
     process then ends all.  So do they where no process can be started (a browser), and for one job where the functions
     cannot be sent to another process.
@@ -133,7 +134,8 @@ def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     kept = log.read() if log else {}
     old = {key: row for key, row in kept.items() if key in todo and set(row) != {"error"}}  # without figures: once more
     new = {key: parameters for key, parameters in todo.items() if key not in old}
-    if scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
+    here = not hasattr(get_active_backend()[0], "client")  # what the computers of a cluster have, nobody says
+    if here and scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
         refuse(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
 
     def each():
