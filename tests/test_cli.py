@@ -127,6 +127,16 @@ def test_sweep_prints_a_row_for_each_combination(capsys):
     assert table["direct"].tolist() == [0, 0, 0, 0, 512, 512]
 
 
+def test_node_lists_with_commas_reach_the_table(capsys):
+    new = "trigger.migrate_pages.new"
+    asked = [*SMALL, "--set", f"{new}=0,3", "--json", "--alone"]
+    code, out, _ = outcome(capsys, "run", "interleaved-to-fewer-nodes", *asked)
+    assert (code, json.loads(out)[new]) == (0, "0,3")
+    grid = ["--grid", f'{new}="0-1","0,3"', "--csv", "--jobs", 1]
+    _, out, _ = outcome(capsys, "sweep", "interleaved-to-fewer-nodes", *SMALL, *grid)
+    assert pd.read_csv(io.StringIO(out))[new].tolist() == ["0-1", "0,3"]
+
+
 def test_sweep_without_a_grid_takes_that_of_the_file(capsys):
     code, out, _ = outcome(capsys, "sweep", "forked-server", *SMALL, "--json", "--jobs", 1)
     wanted = Scenario.load("forked-server").grid

@@ -28,6 +28,7 @@ from .estimate import refuse
 from .kept import Log
 from .report import NOT_WHOLE
 from .scenario import Scenario, ScenarioError
+from .schema import toml
 
 RELEASE = "kernel.release"
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
@@ -123,6 +124,13 @@ def values_of(text, key=""):
     """The values of 'a,b,c'; a list among them stands in brackets, as in TOML."""
     values = text if key == RELEASE else value_of(f"[{text}]")
     return values if isinstance(values, list) else [value_of(part, key) for part in text.split(",")]
+
+
+def text_of(values):
+    """Values as `values_of` takes them; in quotes where a text like "0,3" would be torn."""
+    plain = ", ".join(map(str, values))
+    quoted = ", ".join(toml(value) for value in values)
+    return plain if values_of(plain) == values else quoted
 
 
 def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
