@@ -114,7 +114,7 @@ def asked(said):
 
 def year(kernel):
     """What an answer by V1 is no answer for."""
-    return "" if "modelled" in kernel else ": the kernel of November 2005; for one of today: --set kernel.release=6.1"
+    return "" if "modelled" in kernel else ": the kernel of November 2005; for one of today: kernel.release=6.1"
 
 
 def holds(said):
@@ -138,9 +138,10 @@ def stays(said):
     """What is left where nothing was to be, why, and what would help."""
     full, rows = said["full_size"], said["left"]
     wanted, left = full["to_leave"], full["still_there"]
-    done = said["full_size"]["to_leave"] - full["still_there"]
+    done = wanted - left
     if said["nodes"] and wanted:
-        yield from wrap(f"of {size(wanted)} that were to leave, {size(done)} did" +
+        swapped = f", {size(full['swapped out'])} of it to swap" * bool(full["swapped out"])
+        yield from wrap(f"of {size(wanted)} that were to leave, {size(done)} did{swapped}" +
                         (f"; {size(left)} stayed" if left else ": all"), "left     ")  # fmt: skip
     for row in rows:
         amount = size(row["pages"] / said["scale"])

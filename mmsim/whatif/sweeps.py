@@ -126,11 +126,11 @@ def values_of(text, key=""):
     return values if isinstance(values, list) else [value_of(part, key) for part in text.split(",")]
 
 
-def text_of(values):
+def text_of(values, key=""):
     """Values as `values_of` takes them; in quotes where a text like "0,3" would be torn."""
     plain = ", ".join(map(str, values))
     quoted = ", ".join(toml(value) for value in values)
-    return plain if values_of(plain) == values else quoted
+    return plain if values_of(plain, key) == values else quoted
 
 
 def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
