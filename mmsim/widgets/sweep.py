@@ -20,7 +20,8 @@ ACCESSES = [m * 10**e for e in range(6) for m in (1, 2, 5)]  # what the slider o
 HEAT = {"lines or map": None, "lines": False, "map": True}
 FLOW = W.Layout(flex_flow="row wrap", grid_gap="4px 12px", align_items="center")
 LOOK = """.mmsim-sweep img { max-width: 100% } .mmsim-sweep a { margin-right: 12px; text-decoration: underline }
-.mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4; overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
+.mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4;
+  overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
 .mmsim-sweep table { display: block; overflow-x: auto } .mmsim-sweep :is(th, td) { overflow-wrap: normal }
 .mmsim-sweep .wrong { white-space: pre-wrap; overflow-wrap: anywhere }"""
 NUMBERS = [name for name in FIGURES if name not in ("kernel", "error")]
