@@ -127,6 +127,39 @@ def test_sizes_and_times_are_those_of_the_full_size():
     assert full[0]["migration_ns"] == pytest.approx(full[1]["migration_ns"], rel=0.01)
 
 
+CONTAINERS = """
+name = "Narrow the cpuset of a container"
+machine = { nodes = 3, memory = "4 MB" }
+kernel = { release = "6.1", swap = "64 KB" }
+cpuset = [{ name = "web", mems = "0-2" }, { name = "db", mems = "1" }]
+trigger.mems = { cpuset = "web", mems = "1" }
+[[task]]
+name = "nginx"
+cpuset = "web"
+policy = "interleave:0-2"
+memory = [{ name = "heap", size = "6 MB" }]
+[[task]]
+name = "postgres"
+node = 1
+cpuset = "db"
+memory = [{ name = "buffers", size = "1.5 MB" }]
+"""
+
+
+def test_memory_that_runs_out_at_the_next_access_is_an_answer_too(tmp_path, capsys):
+    file = tmp_path / "containers.toml"
+    file.write_text(CONTAINERS)
+    run = Scenario.load(file).run()
+    assert run.figures["error"].startswith("OutOfMemory at the next access: no memory for a page of nginx")
+    assert 0 < run.figures["still_there"] < run.figures["to_leave"]
+    assert {row["why"].partition(":")[0] for row in run.left if row["asked"]} == {"no memory for the new pages"}
+    assert all("name more nodes" in row["help"] for row in run.left if row["asked"])
+    code, out, err = outcome(capsys, "run", file, "--alone")
+    assert code == 1
+    assert "after: none: memory ran out" in out
+    assert "the OOM killer would end a task now" in err
+
+
 # -- as text, and as data
 
 

@@ -179,7 +179,9 @@ def costs_of(said):
     if said.get("packets_lost"):
         yield from wrap(f"{said['packets_lost']:,} packets were lost (GFP_ATOMIC allocations)", "         ")
     if "access_before" in said:
-        yield f"access   {said['access_before']:.4g} ns on average before, {said['access_after']:.4g} ns after"
+        after = said.get("access_after", math.nan)
+        after = "none: memory ran out" if math.isnan(after) else f"{after:.4g} ns"
+        yield f"access   {said['access_before']:.4g} ns on average before, after: {after}"
     if said.get("break_even", math.inf) == math.inf:
         yield "pays     never" if "break_even" in said else ""
         return

@@ -69,7 +69,8 @@ def outcome(scenario, parameters, release):
     says += "; swap is written" * bool(figures["swap_written"] > evicted)
     if figures["faults"]:
         says += f"; {share(figures['faults'], figures['in_use'])} of what is in use is faulted in again"
-    says += "; a call fails" * bool(figures["error"])
+    if figures["error"]:
+        says += "; then memory runs out" if "OutOfMemory" in figures["error"] else "; a call fails"
     return says
 
 

@@ -133,7 +133,8 @@ def left_behind(kernel, leaving, answers, frames):
         mine = np.bincount(node[frames] * np.int64(len(names)) + whose[frames], minlength=2**16)
         for (n, name), pages in held(kernel).items():
             pages -= int(mine[n * len(names) + names.index(name)])
-            if n in leaving.nodes and pages and name not in ("free", "offline"):
+            little = name == "kernel" and pages * 1000 < kernel.topology.frames[n]  # it has some on every node
+            if n in leaving.nodes and pages and not little and name not in ("free", "offline"):
                 why, helps = OTHERS.get(name, NOT_ASKED)
                 rows.append({"node": n, "whose": WHOSE.get(name, name), "pages": pages, "asked": False, "why": why,
                              "help": helps})  # fmt: skip
@@ -167,17 +168,18 @@ def causes(kernel, leaving, answers, frames):
                             for n in some["asked"].fillna(-1).tolist()]  # fmt: skip
     rest = said == ""
     if rest.any():
-        said[rest] = by_vma(kernel, leaving, frames[rest], answers)
+        ended = next((reason for reason in said if reason.startswith("no memory for the new")), "")
+        said[rest] = by_vma(kernel, leaving, frames[rest], answers, ended and f"{ended}: the call ended before")
     return said
 
 
-def by_vma(kernel, leaving, frames, answers):
-    """Why pages were not even considered: the flags of a vma that maps them, or what the calls say."""
+def by_vma(kernel, leaving, frames, answers, ended):
+    """Why pages were not even considered: the flags of a vma that maps them, what the calls say, or why one `ended`."""
     error = next((answer.error for answer in answers if answer.error), "")
     why_not = next((a.migration.why_not for a in answers if a.migration and a.migration.why_not), "")
     if kernel.k.change.no_swap_no_migration and not kernel.k.change.migration_entries and not kernel.k.sys.swap_slots:
         why_not = "no free swap slot: without swap this kernel moves nothing"
-    why = why_not or (f"the call had failed: {error}" if error else "it was not looked at")
+    why = why_not or ended or (f"the call had failed: {error}" if error else "it was not looked at")
     said = np.full(len(frames), why, object)
     for _, vma, ptes in vma_ptes(kernel):
         flags = int(vma["vm_flags"]) & structs.VM_NOT_MIGRATABLE

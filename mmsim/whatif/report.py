@@ -8,6 +8,7 @@ import numpy as np
 
 from ..mm import structs
 from ..mm.trace import PATHS
+from ..machine.errors import OutOfMemory
 from ..machine.policy import format_nodes
 from ..machine.results import out_of_use, ptes_of
 from . import places
@@ -109,9 +110,15 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     stays = [] if leaving is None else places.still_there(kernel, leaving, to_leave)
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
     after_it = places.held(kernel) if details else {}
-    first, faults = access(kernel, parts, None, progress)
-    again, _ = access(kernel, parts, None, progress)
-    after, _ = access(kernel, parts, shares) if shares else (again, 0)
+    errors = [answer.error for answer in answers if answer.error]
+    try:
+        first, faults = access(kernel, parts, None, progress)
+        again, _ = access(kernel, parts, None, progress)
+        after, _ = access(kernel, parts, shares) if shares else (again, 0)
+    except OutOfMemory as killed:
+        first = again = after = math.nan
+        faults = 0
+        errors.append(f"OutOfMemory at the next access: {killed}")
     saved, returned = before - after, [answer.returned or 0 for answer in answers]
     rounds = (elapsed + first - again) / saved if saved > 0 else math.inf
     figures = {
@@ -121,13 +128,13 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
         "to_leave": sum(sum(m._counts) for m in migrations) if leaving is None else len(to_leave),
         "still_there": sum(m.failed + m.retried + m.skipped for m in migrations) if leaving is None else len(stays),
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
-        "faults": faults, "faults_ns": first - again, "swap_written": int(counted["swap_write"]),
+        "faults": faults, "faults_ns": first - again if faults else 0, "swap_written": int(counted["swap_write"]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
         "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
         "access_before": before / accesses if accesses else math.nan,
         "access_after": after / accesses if accesses else math.nan,
         "break_even": rounds, "break_even_s": rounds * accesses / (rate * len(tasks)) if tasks else math.inf,
-        "error": "; ".join(dict.fromkeys(answer.error for answer in answers if answer.error)),
+        "error": "; ".join(dict.fromkeys(errors)),
     }  # fmt: skip
     return Run(figures, kernel, migrations, answers, held, after_it, left)
 
