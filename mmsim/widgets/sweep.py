@@ -1,6 +1,7 @@
 """Sweep: choose values, let every combination run, look at where the move pays."""
 
 import asyncio
+import re
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
@@ -22,7 +23,7 @@ FLOW = W.Layout(flex_flow="row wrap", grid_gap="4px 12px", align_items="center")
 LOOK = """.mmsim-sweep img { max-width: 100% } .mmsim-sweep a { margin-right: 12px; text-decoration: underline }
 .mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4;
   overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
-.mmsim-sweep table { display: block; overflow-x: auto } .mmsim-sweep :is(th, td) { overflow-wrap: normal }
+.mmsim-sweep :is(th, td) { overflow-wrap: break-word }
 .mmsim-sweep .wrong { white-space: pre-wrap; overflow-wrap: anywhere }"""
 NUMBERS = [name for name in FIGURES if name not in ("kernel", "error")]
 
@@ -193,7 +194,9 @@ class Sweep(Plain, W.VBox):
         errors = self.table["error"][self.table["error"].astype(bool)].value_counts()
         said = "".join(f"<p class='wrong'>✗ {escape(str(error))} ({n} of {len(self.table)} points)</p>"
                        for error, n in errors.items())  # fmt: skip
-        self.rows.value = said + markup.replace(">inf<", ">never<").replace("&lt;NA&gt;", "")
+        head, body = markup.split("</thead>")
+        head = re.sub("(?<=[a-z])([._])(?=[a-z])", r"\1<wbr>", head)  # where names may be broken
+        self.rows.value = said + f"{head}</thead>{body}".replace(">inf<", ">never<").replace("&lt;NA&gt;", "")
 
     def __repr__(self):
         found = "not run yet" if self.table is None else self.table.to_string(index=False)
