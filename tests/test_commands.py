@@ -19,6 +19,7 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "make lab": "tests/browser/test_doors.py",
     "make lab NO_BROWSER=1": "tests/browser/test_doors.py",
     "mmsim lab": "tests/test_cli.py",
+    "mmsim sweep mine.toml --cluster tcp://scheduler:8786 --keep rows.jsonl": "tests/test_cluster.py",
     "make app": "tests/browser/test_doors.py",
     "make site": "tests/browser/test_site.py",
     "make dist": "tests/release/test_dist.py",
