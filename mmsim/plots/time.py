@@ -7,17 +7,17 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from ..machine.arguments import like
 from ..mm import trace
-from .palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
+from .palette import BLACK, GREY, LIGHT, PATHS
 from ..machine.results import counted
 from .style import canvas, drawing, sentence
 
-# What is marked on a page's line: (label, marker, colour, events).
+# What is marked on a page's line: (label, marker, colour, events).  Tried again: nothing else happened to it in a pass.
 MARKS = (
-    ("tried again", "o", PURPLE, None),  # whatever the reason: nothing below happened to the page in this pass
-    ("written out", "^", BLUE, {trace.PAGEOUT_START}),
-    ("moved", "s", SKY, {trace.MOVED}),
-    ("swapped out", "D", ORANGE, {trace.EVICTED}),
-    ("failed, or freed meanwhile", "X", VERMILLION, {trace.FAILED, trace.FREED}),
+    ("tried again", "o", PATHS["retries exhausted"].colour, None),
+    ("written out", "^", PATHS["direct after writeout"].colour, {trace.PAGEOUT_START}),
+    ("moved", "s", PATHS["direct"].colour, {trace.MOVED}),
+    ("swapped out", "D", PATHS["swapped out"].colour, {trace.EVICTED}),
+    ("failed, or freed meanwhile", "X", PATHS["failed for good"].colour, {trace.FAILED, trace.FREED}),
 )
 
 

@@ -37,7 +37,9 @@ def make_controls(trigger, old, new):
     }
     c["tool"].tooltip = "; ".join(f"{tool}: {text}" for tool, text in TOOLS.items())
     c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
-    c["Source"] = W.Button(description="Source ▸", tooltip="the function of mmsim that wrote this event")
+    folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
+             "Source": "the function of mmsim that wrote this event"}  # fmt: skip
+    c |= {name: W.Button(description=f"{name} ▸", tooltip=help) for name, help in folds.items()}
     return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
 
 
@@ -59,6 +61,15 @@ def beside_options(patches):
 def numbers(patches):
     """A set of patches in words."""
     return f"patch{'es' * (len(patches) != 1)} {', '.join(map(str, sorted(patches)))}" if patches else "no patches"
+
+
+def settings_text(c, patches, process):
+    """What the settings are, in one line."""
+    moves = "what is elsewhere" if c["from"].disabled else f"from nodes {c['from'].value}"
+    flags = "".join(f", {name}" for name in ("all", "strict") if c[name].value and not c[name].disabled)
+    which = "all patches" if len(patches) == len(PATCHES) else numbers(patches)
+    seed = "" if c["seed"].disabled else f", seed {c['seed'].value}"
+    return f"{c['trigger'].label}: {moves} to nodes {c['to'].value}{flags} · {which}" + f" · {process}{seed}" * bool(process)
 
 
 def nodes_text(nodes):

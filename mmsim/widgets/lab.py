@@ -12,7 +12,7 @@ from ..machine.changes import PATCHES, parse_patches
 from ..machine.topology import Topology
 from . import svg
 from .controls import (
-    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, without,
+    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, settings_text, without,
 )
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
@@ -43,6 +43,8 @@ class MigrationLab(Plain, W.VBox):
     patches : int or iterable of int, optional
     beside : int, optional
         Show the same machine without this patch, and without those that need it, beside it; 0: without any.
+    simple : bool
+        Begin with the picture, the player and the reasons alone; a button shows the rest.
 
     Attributes
     ----------
@@ -56,16 +58,19 @@ class MigrationLab(Plain, W.VBox):
     migration : Migration or None
     placed : frozenset
         The obstacles that were put in the way: (tool, pid, virtual page).
+    simple : bool
+        Whether only picture, player and reasons are shown; assignable.
     message : str
         What was wrong with a setting, which patches went with another, and which obstacles there are.
     controls : dict
         The widgets by name: "trigger", "from", "to", "all", "strict", "layout", "seed", "beside", "tool", 1 to 7,
-        "First", ..., "Reset", "Source", "CSV frames", ...
+        "First", ..., "Reset", "Settings", "More", "Source", "CSV frames", ...
     """
 
     step = t.Int(0)
+    simple = t.Bool(False)
 
-    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None):
+    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None, simple=False):
         if not (machine is None or isinstance(machine, Kernel) or callable(machine)):
             raise TypeError(f"machine is {machine!r}; give a Kernel, or a function that makes one")
         self._machine, self._before = machine, machine.snapshot() if isinstance(machine, Kernel) else None
@@ -81,8 +86,9 @@ class MigrationLab(Plain, W.VBox):
         self.controls["beside"].value = "" if beside is None else beside
         self.stages = [Stage(self._play_on, self._pick), Stage(lambda: None, self._pick)]
         self.stage = self.stages[0]
-        super().__init__(self._rows())
+        super().__init__(self._rows(), simple=bool(simple))
         self.add_class("mm-lab")
+        self._fit()
         self._listen()
         self.run()
 
@@ -97,7 +103,9 @@ class MigrationLab(Plain, W.VBox):
         acts = {
             "First": lambda: self._go(0), "Back": lambda: self._go(self.step - 1),
             "Step": lambda: self._go(self.step + 1), "Last": lambda: self._go(self.steps),
-            "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear, "Source": self._unfold,
+            "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
+            "Source": lambda: self._unfold("Source", self._source), "Settings": lambda: self._unfold("Settings", self._settings),
+            "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
         for name, act in acts.items():
@@ -119,19 +127,33 @@ class MigrationLab(Plain, W.VBox):
         self._stage_row, self._said_row = W.HBox(_dom_classes=["mm-stages"]), W.HBox(_dom_classes=["mm-sentences"])
         self._source.layout.display = "none"
         self._pace()
-        exports = row([c[name] for name in EXPORTS.values()], "mm-exports")
-        self._panels = W.HBox([W.VBox([self._flow, self._stayed]), W.VBox([self._counters, exports])],
-                              _dom_classes=["mm-panels"])  # fmt: skip
-        choices = [c["layout"], c["seed"]] if self._machine is None else []
+        exports = row([c[name] for name in EXPORTS.values()], "mm-exports", "mm-rest")
+        self._stayed.add_class("mm-stayed")
+        self._panels = W.HBox([W.VBox([self._flow, self._counters], _dom_classes=["mm-rest"]),
+                               W.VBox([self._stayed, exports])], _dom_classes=["mm-panels"])  # fmt: skip
+        choices = [row([c["layout"], c["seed"]])] if self._machine is None else []
+        patches = row([W.Label("patches"), *(c[p.number] for p in PATCHES)])
+        self._summary = W.HTML()
+        self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
+        self._settings.layout.display = "none"
+        for name in ("Source", "Settings"):
+            c[name].add_class("mm-rest")
         return (
-            row([c[name] for name in SETTINGS]),
-            row([W.Label("patches"), *(c[p.number] for p in PATCHES)]),
-            row([*choices, c["beside"], c["tool"]]), self._note, self._stage_row,
-            row([c[name] for name in (*PLAYER, "position", "speed", "Source")]),
+            row([c["Settings"], self._summary], "mm-rest"), self._settings, row([c["beside"], c["tool"]], "mm-rest"),
+            self._note, self._stage_row, row([c[name] for name in (*PLAYER, "position", "speed", "Source", "More")]),
             self._said_row, self._source, self._panels,
         )  # fmt: skip
 
     # -- what they do
+
+    @t.observe("simple")
+    def _fit(self, *_):
+        """Show all, or what a first look needs: with larger squares."""
+        (self.add_class if self.simple else self.remove_class)("mm-simple")
+        self.controls["More"].description = "More ▸" if self.simple else "Less ▾"
+        if self.recording:
+            self._scenes = [Scene(each, self.simple) for each in self._runs]
+            self._show()
 
     def _changed(self, *_):
         if not self._quiet:
@@ -278,15 +300,17 @@ class MigrationLab(Plain, W.VBox):
             return False
         self.kernel, self.recording, self.beside = kernel, recording, other
         self._runs = runs = [recording] + [other] * (other is not None)
-        self._scenes = [Scene(each) for each in runs]
+        self._scenes = [Scene(each, self.simple) for each in runs]
         self._pairs = lockstep(*runs) if other else [(step,) for step in range(recording.steps + 1)]
         self._stage_row.children, self._said_row.children = self._sides[: len(runs)], self._said[: len(runs)]
         self._titles[0].layout.display = None if other else "none"
-        (self._panels.add_class if other else self._panels.remove_class)("mm-two")
+        (self.add_class if other else self.remove_class)("mm-two")
         for title, patches in zip(self._titles, (self._patches, without(self._patches, lacking)), strict=True):
             title.value = f"<b>{numbers(patches)}</b>"
         self._say(f"The call ends in an error: {error_text(recording.error)}." if recording.error else "",
                   f"{note} {self._obstacles()}".strip())  # fmt: skip
+        process = c["layout"].value if self._machine is None else ""
+        self._summary.value = escape(settings_text(c, self._patches, process))
         c["position"].most = self.steps
         self.set_trait("step", 0)
         self._show()
@@ -313,8 +337,8 @@ class MigrationLab(Plain, W.VBox):
         self.controls["position"].value = step
         self._quiet = False
         self._flow.value = flow_svg(runs, at)
-        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay", "... beside it")
-        self._stayed.value = "".join(stayed_html(each.stayed(n), caption, 5 - len(captions))
+        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay, and why", "... beside it")
+        self._stayed.value = "".join(stayed_html(each.stayed(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
         self._counters.value = counters_html(("here", "beside")[: len(runs)],
                                              [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
@@ -323,10 +347,11 @@ class MigrationLab(Plain, W.VBox):
 
     # -- the source of what happens
 
-    def _unfold(self):
-        folded = self._source.layout.display is None
-        self._source.layout.display = "none" if folded else None
-        self.controls["Source"].description = "Source ▸" if folded else "Source ▾"
+    def _unfold(self, name, what):
+        """Show what a button hides, or hide it again."""
+        folded = what.layout.display is None
+        what.layout.display = "none" if folded else None
+        self.controls[name].description = f"{name} {'▸' if folded else '▾'}"
         self._show_source()
 
     def source(self):

@@ -39,6 +39,7 @@ def test_lesson_07_predict_run_and_check(finished):
         "Paths: considered 52 | 52, failed for good 0 | 12, direct 52 | 40."
     )
     expect(lab.locator(".mm-panels")).to_contain_text("no memory for a radix tree node")
+    button(lab, "Settings ▸").click()
     lab.get_by_label("7 gfp mask").uncheck()
     settled(page)
     button(lab, "Last").click()
