@@ -179,8 +179,7 @@ def test_every_cell_can_say_what_it_is(lab):
     assert "swap slot 1: free" in texts
 
 
-OBSTACLES = """
-    pinned, locked, under writeback, in a locked vma, in a journal, no free swap slot, buffers, file""".strip().split(", ")
+OBSTACLES = [*MARKS, "buffers", "file"]
 
 
 def with_every_obstacle():

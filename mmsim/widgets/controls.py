@@ -39,7 +39,7 @@ def make_controls(trigger, old, new):
     c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
     folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
              "Source": "the function of mmsim that wrote this event"}  # fmt: skip
-    c |= {name: W.Button(description=f"{name} ▸", tooltip=help) for name, help in folds.items()}
+    c |= {name: W.Button(description=f"{name} ▸", tooltip=what) for name, what in folds.items()}
     return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
 
 
@@ -69,7 +69,8 @@ def settings_text(c, patches, process):
     flags = "".join(f", {name}" for name in ("all", "strict") if c[name].value and not c[name].disabled)
     which = "all patches" if len(patches) == len(PATCHES) else numbers(patches)
     seed = "" if c["seed"].disabled else f", seed {c['seed'].value}"
-    return f"{c['trigger'].label}: {moves} to nodes {c['to'].value}{flags} · {which}" + f" · {process}{seed}" * bool(process)
+    call = f"{c['trigger'].label}: {moves} to nodes {c['to'].value}{flags}"
+    return f"{call} · {which}" + f" · {process}{seed}" * bool(process)
 
 
 def nodes_text(nodes):

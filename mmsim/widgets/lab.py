@@ -104,7 +104,8 @@ class MigrationLab(Plain, W.VBox):
             "First": lambda: self._go(0), "Back": lambda: self._go(self.step - 1),
             "Step": lambda: self._go(self.step + 1), "Last": lambda: self._go(self.steps),
             "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
-            "Source": lambda: self._unfold("Source", self._source), "Settings": lambda: self._unfold("Settings", self._settings),
+            "Source": lambda: self._unfold("Source", self._source),
+            "Settings": lambda: self._unfold("Settings", self._settings),
             "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}

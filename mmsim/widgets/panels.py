@@ -97,7 +97,7 @@ def stayed_html(table, caption):
         names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
         whose = f"of {escape(mappers)}" if task else "(frames)"
         rows.append(f'<tr><td class="n">{len(group)}</td><td>{names} {whose}</td>'
-                    f'<td>{what} {error}</td><td>{escape(reason)}</td></tr>')  # fmt: skip
+                    f'<td>{what} <span class="one">{error}</span></td><td>{escape(reason)}</td></tr>')  # fmt: skip
     rows = rows or ["<tr><td>none</td></tr>"]
     head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)
     return f"<table><caption>{caption}</caption>{head}{''.join(rows)}</table>"

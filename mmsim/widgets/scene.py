@@ -65,8 +65,8 @@ class Scene:
             (OTHER + DIRTY, "", "dirty", True), (OTHER + BUFFERS, "", "buffers", bool(files)),
         ]  # fmt: skip
         there = {
-            "pinned": recording.pinned().any(), "in a locked vma": recording.any_locked_vma, "in a journal": bool(files),
-            "no free swap slot": trace.NO_SWAP_ENTRY in codes,
+            "pinned": recording.pinned().any(), "in a locked vma": recording.any_locked_vma,
+            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in codes,
         }  # fmt: skip
         entries += [(OTHER + MARKED, chr(MARKS[name]), MARKED_SHORT.get(name, name), there.get(name, True))
                     for name in MARKS]  # fmt: skip
@@ -209,7 +209,8 @@ class Scene:
         file = results.file_names(self.recording.at(step))[cell]
         words += [f"page {frame['index']} of file {file}"] * bool(file)
         words += [name for name, bit in MARKS.items() if marks & bit]
-        words += ["dirty buffers" if frame["private"] & structs.BH_Dirty else "buffers"] * bool(file and frame["flags"] & structs.PG_private)
+        buffers = "dirty buffers" if frame["private"] & structs.BH_Dirty else "buffers"
+        words += [buffers] * bool(file and frame["flags"] & structs.PG_private)
         words += [f"references {frame['count']}, {frame['mapcount']} of them from ptes"] * bool(frame["count"])
         flags = results.flag_text([frame["flags"]], results.FLAG_NAMES)[0].replace(" ", ", ")
         return "; ".join(words + [f"flags {flags}"] * bool(flags))

@@ -91,8 +91,8 @@ function stage({ model, el }) {
       else context.fillRect(x, y, w, h);
     }
     context.fillStyle = "#000";
-    if (look & DIRTY && w > 4) context.fillRect(x, y + h - 3, w - edge, 2);
-    if (look & BUFFERS && w > 4) context.fillRect(x, y, w - edge, 2);
+    if (look & DIRTY && w > 4) context.fillRect(x + 1, y + h - 4, w - 2 - edge, 2);
+    if (look & BUFFERS && w > 4) context.fillRect(x + 1, y + 1, w - 2 - edge, 2);
     const size = Math.min(14, h - 2), at = { align: "center", ink, size: look & MARKED ? Math.min(12, h - 5) - (letter.length > 1) : size };
     if (w > 8 && letter !== " ") write(context, letter, x + (w - 1) / 2, y + h / 2 + 0.36 * size - 1, at);
   }
@@ -152,6 +152,7 @@ function stage({ model, el }) {
         base.fillRect(x + 4, y + 3, Math.min(w - 8, 120), 15);
         base.fillStyle = colour;
         base.fillRect(x + 8, y + 6, 10, 10);
+        base.strokeRect(x + 7.5, y + 5.5, 11, 11);
         const name = w < 112 ? `${group.node}` : `node ${group.node}`;
         write(base, name, x + 23, y + 15, { bold: "bold" });
         write(base, group.count ? `${free} free` : "no memory", x + 30 + base.measureText(name).width, y + 15);

@@ -142,9 +142,9 @@ def square(pen, kind, x, y, w, h, look, letter):
         marks = [tag for i, tag in enumerate(palette.MARKS.values()) if ord(letter) >> i & 1]
         letter, ink = "".join(marks[: 1 + (w >= 16)]), palette.WHITE
         pen.box(x + 1, y + 2, max(1, w - 3), h - 5, palette.BLACK)
-    for line, at in ((DIRTY, y + h - 3), (BUFFERS, y)):
+    for line, at in ((DIRTY, y + h - 4), (BUFFERS, y + 1)):
         if look & line and w >= 5:
-            pen.box(x, at, w - 1, 2, palette.BLACK)
+            pen.box(x + 1, at, w - 3, 2, palette.BLACK)
     if letter.strip() and w >= 8:
         size, tag = min(14, h - 2), (min(12, h - 5) - (len(letter) > 1)) * bool(look & MARKED)
         pen.text(x + w / 2 - 0.5, y + h / 2 + 0.36 * size - 1, letter, "middle", ink, tag or size)
