@@ -1,6 +1,7 @@
 """Figures: that they show the numbers, draw where they are told to, and can be read."""
 
 import itertools
+import re
 import subprocess
 import sys
 import xml.dom.minidom
@@ -355,3 +356,26 @@ def test_the_figures_of_the_readme_are_small_and_the_same_each_time(tmp_path):
     for data in (data for name, data in written[0].items() if name.endswith(".svg")):
         assert len(data) < 60_000
         assert xml.dom.minidom.parseString(data).getElementsByTagName("dc:description")
+
+
+def test_the_swap_pte_before_during_and_after():
+    """Two processes have the page; with patch 4 its ptes are real again afterwards, without it they are not."""
+    said = {}
+    for patches in ((1, 3, 4), (1, 3)):
+        kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches)
+        task = kernel.spawn("a")
+        task.touch(task.mmap(4), write=True)
+        task.fork("b")
+        frames = task.pages()["pfn"].tolist()
+        ax = plots.entry(task, 2, lambda kernel=kernel, frames=frames: kernel.migrate(frames, 1))
+        said[patches] = plots.describe(ax)
+        new = kernel.last.pages["new_pfn"].tolist()[2]
+        before, during, _ = re.split("During: |After: ", said[patches])
+        assert f"pte of a: frame {frames[2]}; pte of b: frame {frames[2]}; frame {frames[2]} (node 0)" in before
+        assert "pte of a: swap entry 3; pte of b: swap entry 3; swap entry 3: cache: frame" in during
+        assert f"frame {new} (node 1)" in during
+    assert f"pte of a: frame {new}; pte of b: frame {new}" in said[1, 3, 4].partition("After: ")[2]
+    assert "pte of a: swap entry 3; pte of b: swap entry 3" in said[1, 3].partition("After: ")[2]
+    with pytest.raises(ValueError, match="page is 4; a has the pages 0 to 3"):
+        plots.entry(task, 4)
+    assert plots.describe(plots.entry(task, 3)).startswith("What leads to page 3 of a. pte of a: swap entry 4")

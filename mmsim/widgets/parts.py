@@ -16,7 +16,7 @@ STYLE = """<style>
 .mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
 .mmsim-plain :is(th, td) { border: 1px solid var(--jp-border-color2, #ccc); padding: 2px 6px; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; font-weight: normal }
-.mmsim-plain th { background: var(--jp-layout-color2, #eee); font-weight: 600 }
+.mmsim-plain th { overflow-wrap: normal; background: var(--jp-layout-color2, #eee); font-weight: 600 }
 .mmsim-plain caption { text-align: left; font-weight: 600; padding: 4px 0 }
 .mmsim-plain code { font-size: 12px; background: none; color: inherit; padding: 0 }
 .mmsim-plain p { line-height: 1.5; margin: 4px 0 }
