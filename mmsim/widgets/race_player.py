@@ -52,8 +52,8 @@ class RacePlayer(Plain, W.VBox):
                                 indent=False)  # fmt: skip
         self.replay = button("Replay the counterexample", self.replay_counterexample)
         self.next = button("Next", self.next_step)
-        self.outcomes = W.Dropdown(description="Outcome")
-        self.outcomes.layout = W.Layout(flex="1 1 300px", width="auto", min_width="0")
+        wide = W.Layout(flex="1 1 300px", width="auto", min_width="0")
+        self.outcomes = W.Dropdown(description="Outcome", layout=wide)
         self.count, self.table, self.state, self.line = W.HTML(), W.HTML(), W.HTML(), Status()
         self.line.add_class("end")
         self.actors = W.HBox(layout=W.Layout(padding="0 0 0 2.6em"))
