@@ -34,7 +34,7 @@ def test_lesson_03_by_keys_alone(open_notebook):
     expect(button(asked, "○ pass 4")).to_be_visible()
     keys.back_to("○ pass 1")
     page.keyboard.press("Space")
-    expect(said(asked)).to_contain_text("✗ You said pass 1. The model answers pass 4.")
+    expect(said(asked)).to_contain_text("✗ Not “pass 1”.")
     for key in ("Tab", "Tab", "Enter"):
         page.keyboard.press(key)
     expect(said(asked)).to_contain_text("✓ Right.")
@@ -80,7 +80,7 @@ def test_lesson_03_by_keys_alone(open_notebook):
     ):
         source = f"def obstacle(kernel, a, page):\n    {{}}\n\ncheck(lesson03.{question}, obstacle)"
         place = keys.write(f"exercise-{number}", source.format(wrong))
-        expect(output(place)).to_contain_text("✗ Not yet. The page")
+        expect(output(place)).to_contain_text("✗ Not “yet”. The page")
         page.keyboard.press("ArrowUp")
         place = keys.write(f"exercise-{number}", source.format(right))
         expect(output(place)).to_contain_text("✓ Right.")
@@ -110,11 +110,11 @@ def test_lesson_04_predict_run_and_check(finished):
     page = finished(RESTORE)
     asked = cell(page, RESTORE, "predict-kind")
     button(asked, "○ a minor fault a page").click()
-    expect(said(asked)).to_contain_text("✗ You said a minor fault a page. The model answers a protection fault a page.")
+    expect(said(asked)).to_contain_text("✗ Not “a minor fault a page”.")
     asked = cell(page, RESTORE, "predict-number")
     button(asked, "Check").click()
     expect(said(asked)).to_contain_text("○ No answer yet")
-    for typed, judged in (("7", "✗ You said 7. Does a fault of one process"), ("14", "✓ Right.")):
+    for typed, judged in (("7", "✗ Not “7”. Does a fault of one process"), ("14", "✓ Right.")):
         asked.get_by_label("Answer").fill(typed)
         button(asked, "Check").click()
         expect(said(asked)).to_contain_text(judged)
@@ -136,5 +136,5 @@ def test_lesson_04_predict_run_and_check(finished):
     try_exercise(page, RESTORE, "exercise-2", ("check(lesson04.slots_needed, 1)", "That is so with patch 6"),
                  ("check(lesson04.slots_needed, 64)", "✓ Right."))  # fmt: skip
     call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
-    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
+    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not “yet”. A pte leads to a page that is not its own"),
                  (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip

@@ -28,7 +28,7 @@ def test_lesson_05_predict_run_and_check(finished):
                                 ("predict-answer", 0, 1)):  # fmt: skip
         asked = cell(page, POLICY, place)
         button(asked, f"○ {wrong}").click()
-        expect(said(asked)).to_contain_text(f"✗ You said {wrong}.")
+        expect(said(asked)).to_contain_text(f"✗ Not “{wrong}”.")
         button(asked, f"○ {right}").click()
         expect(said(asked)).to_contain_text("✓ Right.")
 
@@ -60,11 +60,11 @@ def test_lesson_06_predict_run_and_check(finished):
     page = finished(BUFFERS)
     asked = cell(page, BUFFERS, "predict-path")
     button(asked, "○ direct after writeout").click()
-    expect(said(asked)).to_contain_text("✗ You said direct after writeout. The model answers direct.")
+    expect(said(asked)).to_contain_text("✗ Not “direct after writeout”.")
     button(asked, "○ direct").click()
     expect(said(asked)).to_contain_text("✓ Right. Rule: its writepage puts the page into the swap cache")
     asked = cell(page, BUFFERS, "predict-references")
-    for typed, judged in (("3", "✗ You said 3. These are the ptes alone."), ("6", "✓ Right.")):
+    for typed, judged in (("3", "✗ Not “3”. These are the ptes alone."), ("6", "✓ Right.")):
         asked.get_by_label("Answer").fill(typed)
         button(asked, "Check").click()
         expect(said(asked)).to_contain_text(judged)
@@ -85,11 +85,11 @@ def test_lesson_06_predict_run_and_check(finished):
     try_exercise(page, BUFFERS, "exercise-1", ("check(lesson06.saved, 5)", "What about the anonymous pages?"),
                  ("check(lesson06.saved, 20)", "✓ Right."))  # fmt: skip
     place = cell(page, BUFFERS, "exercise-2")
-    expect(output(place)).to_contain_text("✗ Not yet. Put a method where the dots are")
+    expect(output(place)).to_contain_text("✗ Not “yet”. Put a method where the dots are")
     call = 'check(lesson06.method_table, dict(zip(["blockfs", "netfs", "blockfs-meta"], {})))'
     for methods, judged in (("[1, 1, 3]", "blockfs: retries exhausted"), ("[2, 1, 3]", "✓ Right.")):
         solve(page, place, call.format(methods))
         expect(output(place)).to_contain_text(judged)
     call = "check(lesson06.patience, lambda kernel, task: kernel.wait({}))"
-    try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not yet. The path is: retries exhausted."),
+    try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not “yet”. The path is: retries exhausted."),
                  (call.format("5 * 10**9"), "✓ Right."))  # fmt: skip

@@ -21,7 +21,7 @@ def test_lesson_07_predict_run_and_check(finished):
     page = finished(RESERVE)
     asked = cell(page, RESERVE, "predict-mask")
     button(asked, "○ no page").click()
-    expect(said(asked)).to_contain_text("✗ You said no page. The model answers a page, after direct reclaim.")
+    expect(said(asked)).to_contain_text("✗ Not “no page”.")
     button(asked, "○ a page, after direct reclaim").click()
     expect(said(asked)).to_contain_text("✓ Right. Rule: not more than pages_min are free.")
     asked = cell(page, RESERVE, "predict-fails")
