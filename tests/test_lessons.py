@@ -115,8 +115,8 @@ def test_check_names_the_rule_or_the_mistake():
     assert check(sums, question.answer).text == "✓ Right. Rule: addition."
     assert check(sums, str(question.answer)), "what was typed into a field counts as well"
     product = next(iter(question.wrong))
-    assert check(sums, product).text == "✗ Not “yet”. That is the product."
-    assert check(sums, -1).text == "✗ Not “yet”. The hints may help."
+    assert check(sums, product).text == "✗ Not yet. That is the product."
+    assert check(sums, -1).text == "✗ Not yet. The hints may help."
 
 
 def test_check_judges_where_several_answers_are_right():

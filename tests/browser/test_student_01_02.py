@@ -140,12 +140,12 @@ def test_exercises_of_lesson_02(finished):
     place = page.locator(".jp-CodeCell").filter(has_text="check(lesson02.bad_schedule,").first
     output = place.locator(".jp-OutputArea-output")
     solve(page, place, "check(lesson02.bad_schedule, ['migration'] * 3 + ['a', 'a'])")
-    expect(output).to_contain_text("✗ Not “yet”. Step 5: a cannot run; waits for the lock of page 1")
+    expect(output).to_contain_text("✗ Not yet. Step 5: a cannot run; waits for the lock of page 1")
     solve(page, place, "check(lesson02.bad_schedule, ['migration'] * 3 + ['a'] + ['migration'] * 2 + ['a'])")
     expect(output).to_contain_text("✓ Right.")
     place = page.locator(".jp-CodeCell").filter(has_text="check(lesson02.own_recheck,").first
     output = place.locator(".jp-OutputArea-output")
     solve(page, place, "check(lesson02.own_recheck, lambda k, pfn, entry: False)")
-    expect(output).to_contain_text("✗ Not “yet”. 1 of 49 schedules end badly")
+    expect(output).to_contain_text("✗ Not yet. 1 of 49 schedules end badly")
     solve(page, place, "check(lesson02.own_recheck, lambda k, pfn, entry: k.swap_cache[entry] != pfn)")
     expect(output).to_contain_text("✓ Right.")

@@ -80,7 +80,7 @@ def test_lesson_03_by_keys_alone(open_notebook):
     ):
         source = f"def obstacle(kernel, a, page):\n    {{}}\n\ncheck(lesson03.{question}, obstacle)"
         place = keys.write(f"exercise-{number}", source.format(wrong))
-        expect(output(place)).to_contain_text("✗ Not “yet”. The page")
+        expect(output(place)).to_contain_text("✗ Not yet. The page")
         page.keyboard.press("ArrowUp")
         place = keys.write(f"exercise-{number}", source.format(right))
         expect(output(place)).to_contain_text("✓ Right.")
@@ -136,5 +136,5 @@ def test_lesson_04_predict_run_and_check(finished):
     try_exercise(page, RESTORE, "exercise-2", ("check(lesson04.slots_needed, 1)", "That is so with patch 6"),
                  ("check(lesson04.slots_needed, 64)", "✓ Right."))  # fmt: skip
     call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
-    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not “yet”. A pte leads to a page that is not its own"),
+    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
                  (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip

@@ -85,11 +85,11 @@ def test_lesson_06_predict_run_and_check(finished):
     try_exercise(page, BUFFERS, "exercise-1", ("check(lesson06.saved, 5)", "What about the anonymous pages?"),
                  ("check(lesson06.saved, 20)", "✓ Right."))  # fmt: skip
     place = cell(page, BUFFERS, "exercise-2")
-    expect(output(place)).to_contain_text("✗ Not “yet”. Put a method where the dots are")
+    expect(output(place)).to_contain_text("✗ Not yet. Put a method where the dots are")
     call = 'check(lesson06.method_table, dict(zip(["blockfs", "netfs", "blockfs-meta"], {})))'
     for methods, judged in (("[1, 1, 3]", "blockfs: retries exhausted"), ("[2, 1, 3]", "✓ Right.")):
         solve(page, place, call.format(methods))
         expect(output(place)).to_contain_text(judged)
     call = "check(lesson06.patience, lambda kernel, task: kernel.wait({}))"
-    try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not “yet”. The path is: retries exhausted."),
+    try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not yet. The path is: retries exhausted."),
                  (call.format("5 * 10**9"), "✓ Right."))  # fmt: skip
