@@ -32,6 +32,8 @@ def make_controls(trigger, old, new):
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
         "beside": W.Dropdown(options=beside_options(()), description="beside it", style=STYLE),
         "tool": radio("a click will", list(TOOLS), "look"),
+        "follow": W.Text(description="follow", placeholder="page 5 of a", **text),
+        "event": W.BoundedIntText(0, min=0, max=1, description="no.", **text),
         "position": Range(name="event"),
         "speed": Range(name="speed", value=3, most=len(SPEEDS) - 1),
     }

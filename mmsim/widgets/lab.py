@@ -1,6 +1,7 @@
 """MigrationLab: choose a machine, a trigger and patches, and step through what the kernel does."""
 
 import inspect
+from contextlib import suppress
 from html import escape
 
 import ipywidgets as W
@@ -14,6 +15,7 @@ from . import svg
 from .controls import (
     EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, settings_text, without,
 )
+from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
 from .panels import counters_html, flow_svg, stayed_html
@@ -27,7 +29,7 @@ from .trigger import prepare
 FASTEST = 40  # ms between two pictures; above that speed steps are left out
 
 
-class MigrationLab(Plain, W.VBox):
+class MigrationLab(Following, Plain, W.VBox):
     """A laboratory for page migration.
 
     Parameters
@@ -56,6 +58,8 @@ class MigrationLab(Plain, W.VBox):
     kernel : Kernel
         The machine as the run left it.
     migration : Migration or None
+    followed : tuple or None
+        (pid, virtual page) of the page that Step and Back follow from event to event: see `follow`.
     placed : frozenset
         The obstacles that were put in the way: (tool, pid, virtual page).
     simple : bool
@@ -64,7 +68,7 @@ class MigrationLab(Plain, W.VBox):
         What was wrong with a setting, which patches went with another, and which obstacles there are.
     controls : dict
         The widgets by name: "trigger", "from", "to", "all", "strict", "layout", "seed", "beside", "tool", 1 to 7,
-        "First", ..., "Reset", "Settings", "More", "Source", "CSV frames", ...
+        "follow", "event", "First", ..., "Reset", "Settings", "More", "Source", "CSV frames", ...
     """
 
     step = t.Int(0)
@@ -75,7 +79,7 @@ class MigrationLab(Plain, W.VBox):
             raise TypeError(f"machine is {machine!r}; give a Kernel, or a function that makes one")
         self._machine, self._before = machine, machine.snapshot() if isinstance(machine, Kernel) else None
         self.kernel = self.recording = self.beside = None
-        self.message, self.placed, self._quiet = "", frozenset(), False
+        self.message, self.placed, self.followed, self._quiet = "", frozenset(), None, False
         self.controls = make_controls(trigger, "0" if old is None else old, "" if new is None else new)
         first = self._build(frozenset(range(1, 8)))
         if new is None:
@@ -101,8 +105,8 @@ class MigrationLab(Plain, W.VBox):
         for patch in PATCHES:
             c[patch.number].observe(lambda change, n=patch.number: self._toggled(n, change["new"]), "value")
         acts = {
-            "First": lambda: self._go(0), "Back": lambda: self._go(self.step - 1),
-            "Step": lambda: self._go(self.step + 1), "Last": lambda: self._go(self.steps),
+            "First": lambda: self._go(0), "Back": lambda: self._go(self._next(-1)),
+            "Step": lambda: self._go(self._next(1)), "Last": lambda: self._go(self.steps),
             "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
             "Source": lambda: self._unfold("Source", self._source),
             "Settings": lambda: self._unfold("Settings", self._settings),
@@ -112,12 +116,14 @@ class MigrationLab(Plain, W.VBox):
         for name, act in acts.items():
             c[name].on_click(lambda _, act=act: act())
         c["position"].observe(lambda change: self._go(change["new"]), "value")
+        c["event"].observe(lambda change: self._go(change["new"]), "value")
+        c["follow"].observe(self._follow_what, "value")
         c["speed"].observe(self._pace, "value")
         c["tool"].observe(lambda change: [stage.set_trait("tool", change["new"]) for stage in self.stages], "value")
 
     def _rows(self):
         c = self.controls
-        for name in ("position", "speed", "layout", "seed", "beside"):
+        for name in ("position", "speed", "layout", "seed", "beside", "event", "follow"):
             c[name].add_class(f"mm-{name}")
         self._note, self._said, self._source = Status(), [Status(), Status(quiet=True)], Source()
         self._note.add_class("mm-note")
@@ -137,11 +143,13 @@ class MigrationLab(Plain, W.VBox):
         self._summary = W.HTML()
         self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
         self._settings.layout.display = "none"
-        for name in ("Source", "Settings"):
+        self._following = W.HTML()
+        for name in ("Source", "Settings", "event"):
             c[name].add_class("mm-rest")
         return (
-            row([c["Settings"], self._summary], "mm-rest"), self._settings, row([c["beside"], c["tool"]], "mm-rest"),
-            self._note, self._stage_row, row([c[name] for name in (*PLAYER, "position", "speed", "Source", "More")]),
+            row([c["Settings"], self._summary], "mm-rest"), self._settings,
+            row([c["beside"], c["tool"], c["follow"], self._following], "mm-rest"), self._note, self._stage_row,
+            row([c[name] for name in (*PLAYER, "position", "event", "speed", "Source", "More")], "mm-player"),
             self._said_row, self._source, self._panels,
         )  # fmt: skip
 
@@ -233,6 +241,10 @@ class MigrationLab(Plain, W.VBox):
                 self._toggle(tool, *stage.scene.page_at(stage.at, cell))
             except ValueError as error:
                 self._say(f"Not {DONE[tool]}: {error}.")
+        elif not self.simple:  # a second click lets go of it
+            with suppress(ValueError):
+                page = stage.scene.page_at(stage.at, cell)
+                self._follow(None if page == self.followed else page)
 
     def _toggle(self, tool, pid, page):
         recording, before = self.recording, self.placed
@@ -313,6 +325,10 @@ class MigrationLab(Plain, W.VBox):
         process = c["layout"].value if self._machine is None else ""
         self._summary.value = escape(settings_text(c, self._patches, process))
         c["position"].most = self.steps
+        self._quiet = True
+        c["event"].max = self.steps
+        self._quiet = False
+        self._mark()
         self.set_trait("step", 0)
         self._show()
         return True
@@ -335,7 +351,7 @@ class MigrationLab(Plain, W.VBox):
             self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
         self.controls["position"].said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
-        self.controls["position"].value = step
+        self.controls["position"].value = self.controls["event"].value = step
         self._quiet = False
         self._flow.value = flow_svg(runs, at)
         captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay, and why", "... beside it")

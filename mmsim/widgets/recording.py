@@ -249,6 +249,20 @@ class Recording:
                 followed |= {pages[1]} if event["code"] == trace.COPIED else set()
         return story
 
+    def steps_of(self, place):
+        """The steps at which something happens to the page at a place among the ptes, also in its new frame."""
+        followed, steps = {int(self.owners(self.at(0).tables)[0][place])} - {0}, []
+        for step, event in enumerate(self.events[["code", "page", "new_page"]].tolist(), 1):
+            pages = pages_of_event(*event)
+            if followed & set(pages):
+                steps.append(step)
+                followed |= set(pages[1:]) if event[0] == trace.COPIED else set()
+        return steps
+
+    def steps_where(self, *codes):
+        """The steps at which one of some events is written."""
+        return (np.flatnonzero(np.isin(self.events["code"], codes)) + 1).tolist()
+
     # -- numbers
 
     def counters(self, step):

@@ -333,19 +333,38 @@ function range({ model, el }) {
   node("span", {}, label).textContent = model.get("name");
   const input = node("input", { type: "range", min: 0, step: 1 }, label);
   const said = node("output", {}, label);
+  const bar = node("canvas", { class: "mm-marks", width: 220, height: 10 }, label).getContext("2d");
   let held = false;
+  const mark = () => {  // below the bar: where a pass begins, a page fails, two kernels part, the page has its events
+    const wide = input.clientWidth || 200, ink = getComputedStyle(label).color;
+    bar.canvas.width = wide;
+    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: ["#cc79a7", 5, 10] };
+    for (const [place, kind] of model.get("marks")) {
+      const [colour, w, h] = looks[kind];
+      bar.fillStyle = colour;
+      bar.fillRect(8 + ((wide - 16) * place) / model.get("most") - w / 2, 0, w, h);
+    }
+    const places = (kind) => model.get("marks").filter((each) => each[1] === kind).map((each) => each[0]).join(", ");
+    const words = { pass: "passes begin at", fails: "pages fail at", part: "the kernels part at", page: "its events:" };
+    bar.canvas.title = Object.entries(words).map(([kind, text]) => places(kind) && `${text} ${places(kind)}`)
+      .filter(Boolean).join("; ");
+    bar.canvas.style.display = model.get("marks").length ? "" : "none";
+  };
   const show = () => {
     input.max = model.get("most");
     if (!held) input.value = model.get("value");
     said.textContent = model.get("said");
     input.setAttribute("aria-valuetext", model.get("said") || input.value);
   };
+  const watch = new ResizeObserver(mark);
+  watch.observe(input);
+  model.on("change:marks", mark);
   input.addEventListener("pointerdown", () => { held = true; });
   input.addEventListener("pointerup", () => { held = false; show(); });
   input.addEventListener("input", () => { model.set("value", Number(input.value)); model.save_changes(); });
   model.on("change", show);
   show();
-  return () => model.off("change", show);
+  return () => { watch.disconnect(); model.off("change", show); model.off("change:marks", mark); };
 }
 
 // A line that a screen reader speaks when it changes; it stays in the page, or nothing would be spoken.

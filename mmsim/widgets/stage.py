@@ -28,13 +28,17 @@ class Part(anywidget.AnyWidget):
 
 
 class Range(Part):
-    """A slider whose name and value are said: `name`, `value` from 0 to `most`, and what it means, `said`."""
+    """A slider whose name and value are said: `name`, `value` from 0 to `most`, and what it means, `said`.
+
+    `marks`: [place, kind] of what is marked below it; a kind is one of pass, fails, part, page.
+    """
 
     kind = t.Unicode("range").tag(sync=True)
     name = t.Unicode().tag(sync=True)
     value = t.Int(0).tag(sync=True)
     most = t.Int(1).tag(sync=True)
     said = t.Unicode().tag(sync=True)
+    marks = t.List().tag(sync=True)
 
 
 class Status(Part):
