@@ -36,7 +36,7 @@ def timeline(kernel, by="page", *, ax=None):
     like(kernel, "events last", "kernel", "give a Kernel")
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
-    events = _last_events(kernel)
+    events = last_events(kernel)
     start, end = events["time"].iloc[[0, -1]]
     unit, scale = ("ms", 1e6) if end - start > 1e6 else ("µs", 1e3)
     events = events.assign(time=(events["time"] - start) / scale)
@@ -47,7 +47,7 @@ def timeline(kernel, by="page", *, ax=None):
     return ax, f"{text} over {(end - start) / scale:.3g} {unit} in {counted(passes, 'pass')}."
 
 
-def _last_events(kernel):
+def last_events(kernel):
     """The events of the passes of the last migration, with their codes."""
     if kernel.last is None or not kernel.last.passes:
         last = repr(kernel.last) if kernel.last else "there was none"

@@ -40,6 +40,7 @@ def make_controls(trigger, old, new):
     c["tool"].tooltip = "; ".join(f"{tool}: {text}" for tool, text in TOOLS.items())
     c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
     folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
+             "Passes": "what became of each page in each pass",
              "Source": "the function of mmsim that wrote this event"}  # fmt: skip
     c |= {name: W.Button(description=f"{name} ▸", tooltip=what) for name, what in folds.items()}
     return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}

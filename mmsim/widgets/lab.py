@@ -18,7 +18,7 @@ from .controls import (
 from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
-from .panels import counters_html, flow_svg, stayed_html
+from .panels import counters_html, flow_svg, passes_html, stayed_html
 from .parts import Plain, source_of
 from .placing import DONE, place, refusal
 from .recording import Recording, error_text
@@ -68,7 +68,7 @@ class MigrationLab(Following, Plain, W.VBox):
         What was wrong with a setting, which patches went with another, and which obstacles there are.
     controls : dict
         The widgets by name: "trigger", "from", "to", "all", "strict", "layout", "seed", "beside", "tool", 1 to 7,
-        "follow", "event", "First", ..., "Reset", "Settings", "More", "Source", "CSV frames", ...
+        "follow", "event", "First", ..., "Reset", "Settings", "Passes", "More", "Source", "CSV frames", ...
     """
 
     step = t.Int(0)
@@ -110,6 +110,7 @@ class MigrationLab(Following, Plain, W.VBox):
             "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
             "Source": lambda: self._unfold("Source", self._source),
             "Settings": lambda: self._unfold("Settings", self._settings),
+            "Passes": lambda: self._unfold("Passes", self._passes),
             "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
@@ -143,11 +144,13 @@ class MigrationLab(Following, Plain, W.VBox):
         self._summary = W.HTML()
         self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
         self._settings.layout.display = "none"
-        self._following = W.HTML()
+        self._following, self._passes = W.HTML(), W.HTML()
+        self._passes.add_class("mm-passes")
+        self._passes.layout.display = "none"
         for name in ("Source", "Settings", "event"):
             c[name].add_class("mm-rest")
         return (
-            row([c["Settings"], self._summary], "mm-rest"), self._settings,
+            row([c["Settings"], c["Passes"], self._summary], "mm-rest"), self._settings, self._passes,
             row([c["beside"], c["tool"], c["follow"], self._following], "mm-rest"), self._note, self._stage_row,
             row([c[name] for name in (*PLAYER, "position", "event", "speed", "Source", "More")], "mm-player"),
             self._said_row, self._source, self._panels,
@@ -329,6 +332,7 @@ class MigrationLab(Following, Plain, W.VBox):
         c["event"].max = self.steps
         self._quiet = False
         self._mark()
+        self._passes.value = passes_html(recording)
         self.set_trait("step", 0)
         self._show()
         return True

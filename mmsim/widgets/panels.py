@@ -8,6 +8,9 @@ import pandas as pd
 from ..plots import palette
 from ..mm import trace
 from ..plots.flow import STAGES, flow
+from ..plots.passes import LOOKS as PASS_LOOKS
+from ..plots.passes import WORDS as PASS_WORDS
+from ..plots.passes import letters
 from ..machine.policy import format_nodes
 
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
@@ -86,6 +89,29 @@ def box(name, count, asked, running):
     ground, ink = (f'style="fill:{c}"' if filled else "" for c in (look.colour, look.ink))
     fits = f'textLength="{w - 6}"' * (6 * len(word) + 6.8 * len(count) > w)
     return f'<rect {at} {ground}/><text x="{x}" y="{y + 4}" {fits} {ink}>{word} <tspan>{count}</tspan></text>'
+
+
+def passes_html(recording):
+    """What became of each page in each pass, a letter a state: the whole run at one look."""
+    rows = recording.considered(recording.steps)
+    events = recording.events[["code", "page", "new_page", "arg"]].tolist()
+    passes, found = letters(events, rows["old_pfn"].tolist(), [trace.PATHS[path] for path in rows["path"].tolist()])
+    known = dict(zip(zip(recording.pte_pid.tolist(), recording.pte_address.tolist(), strict=True),
+                     range(len(recording.pte_pid)), strict=True))  # fmt: skip
+    body, used = [], {}
+    for i, (pid, address, pfn) in enumerate(rows[["mm", "address", "old_pfn"]].tolist()):
+        name = recording.virtual(known[pid, address]) if (pid, address) in known else f"frame {pfn}"
+        cells = ""
+        for turn in range(len(passes)):
+            letter = found.get((i, turn), "")
+            used |= {letter: PASS_WORDS[letter]} if letter else {}
+            look = letter and f' style="background:{PASS_LOOKS[letter].colour};color:{PASS_LOOKS[letter].ink}"'
+            cells += f"<td{look}>{letter}</td>"
+        body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    head = "".join(f"<th>{number}</th>" for number in passes)
+    said = "; ".join(f"{letter} {words}" for letter, words in used.items())
+    return (f"<table><caption>Each page in each pass: {escape(said) or 'no pass was run'}</caption>"
+            f"<tr><th>pass</th>{head}</tr>{''.join(body)}</table>")  # fmt: skip
 
 
 def stayed_html(table, caption):
