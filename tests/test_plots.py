@@ -17,6 +17,7 @@ from matplotlib.colors import to_rgb
 
 from mmsim import Kernel, Topology, plots
 from mmsim.plots import palette
+from mmsim.plots.passes import KEEPS
 
 ROOT = Path(__file__).parents[1]
 TOPOLOGIES = {2: "two-socket", 4: "opteron-4s", 8: "altix-8n"}
@@ -379,3 +380,21 @@ def test_the_swap_pte_before_during_and_after():
     with pytest.raises(ValueError, match="page is 4; a has the pages 0 to 3"):
         plots.entry(task, 4)
     assert plots.describe(plots.entry(task, 3)).startswith("What leads to page 3 of a. pte of a: swap entry 4")
+
+
+def test_nodes_owners_and_outcomes_share_no_colour():
+    nodes = {palette.node(n).colour for n in range(8)}
+    owners = {look.colour for look in (*palette.TASKS, palette.SHARED, palette.STATES["page cache"])}
+    neutral = {palette.WHITE, palette.LIGHT, "#f2f2f2"}
+    outcomes = {look.colour for look in palette.PATHS.values()} - neutral
+    assert len(nodes) == 8
+    assert not nodes & owners
+    assert not nodes & outcomes
+    assert not owners & outcomes
+    assert palette.SWAP_CACHE.colour not in nodes | owners | outcomes
+
+
+def test_the_page_of_the_code_has_each_tag_and_each_letter_of_a_pass():
+    page = (Path(__file__).parents[1] / "docs/code.md").read_text()
+    for letter in {*palette.MARKS.values(), *(letter for letter, _ in KEEPS.values())}:
+        assert re.search(rf"^\| {letter} \|", page, re.MULTILINE), letter

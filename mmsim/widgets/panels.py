@@ -110,7 +110,7 @@ def passes_html(recording):
         body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     head = "".join(f"<th>{number}</th>" for number in passes)
     said = "; ".join(f"{letter} {words}" for letter, words in used.items())
-    return (f"<table><caption>Each page in each pass: {escape(said) or 'no pass was run'}</caption>"
+    return (f"<table tabindex=0><caption>Each page in each pass: {escape(said) or 'no pass was run'}</caption>"
             f"<tr><th>pass</th>{head}</tr>{''.join(body)}</table>")  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def stayed_html(table, caption):
                     f'<td>{what} <span class="one">{error}</span></td><td>{escape(reason)}</td></tr>')  # fmt: skip
     rows = rows or ["<tr><td>none</td></tr>"]
     head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)
-    return f"<table><caption>{caption}</caption>{head}{''.join(rows)}</table>"
+    return f"<table{' tabindex=0' * (len(rows) > 2)}><caption>{caption}</caption>{head}{''.join(rows)}</table>"
 
 
 def counters_html(names, counters):
