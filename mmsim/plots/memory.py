@@ -182,8 +182,8 @@ def _looks(kernel):
     nodes = {n: palette.node(n) for n in range(kernel.topology.nodes)}
     return {
         **{f"on node {n}": look for n, look in nodes.items()},
-        **{_CACHED + str(n): look._replace(letter=f"s{n}", hatch="///") for n, look in nodes.items()},
-        "swap pte, swapped out": Look(WHITE, "s", "///"), "the zero page": Look(LIGHT, "z"),
+        **{_CACHED + str(n): palette.SWAP_CACHE._replace(letter=f"s{n}") for n in nodes},
+        "swap pte, swapped out": palette.PATHS["swapped out"], "the zero page": Look(LIGHT, "z"),
         "not present": Look(WHITE, "–"),
     }  # fmt: skip
 
