@@ -17,11 +17,6 @@ PTE_FLAG_NAMES = {"writable": PTE_RW, "young": PTE_YOUNG, "dirty": PTE_DIRTY}
 PAGE_SIZE = 4096
 
 
-def counted(number, noun):
-    """'1 page', '2 pages', '1 pass', '2 passes'."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
-
-
 def flag_text(flags, names):
     """The names of the bits that are set, for each of an array of flags."""
     flags = np.asarray(flags).astype(np.uint16)  # the highest bit is no sign here

@@ -10,7 +10,7 @@ from .doors import door
 from .errors import ERRNO_NAMES, os_error
 from .explain import Asked
 from .handles import Handle
-from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
+from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of, resolve
 from .ranges import Range, check_owner, task_range
 from .trouble import free_memory
 
@@ -80,7 +80,7 @@ class NumaCalls(Handle):
         """A policy as the kernel keeps it; `clips`: the nodes that the cpuset does not allow are left out."""
         check_policy(policy)
         kernel = self._kernel
-        return policy.resolve(kernel.topology.nodes, int(self._row["mems_allowed"]), kernel.k.change, clips)
+        return resolve(policy, kernel.topology.nodes, int(self._row["mems_allowed"]), kernel.k.change, clips)
 
     def get_mempolicy(self, page=None):
         """The task's policy; or the one that governs a virtual page."""

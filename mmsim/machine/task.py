@@ -1,12 +1,10 @@
 """Task: a process, the ranges of its address space, and its system calls."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from . import results
+from ..terms.arguments import Faults, counted
 from .arguments import one_node, shown, text, whole, words, yes_no
-from .results import counted
 from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File
@@ -20,15 +18,6 @@ from .trouble import out_of_memory, shortage
 _VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
 SPARE_TIMERS = timer.NR_REQUESTS + 8  # timers that a call may need on top of those pending
-
-
-class Faults(NamedTuple):
-    """How many faults of each kind a touch took; every fault is counted once."""
-
-    minor: int
-    major: int
-    protection: int
-    copied: int
 
 
 class Task(NumaCalls):
