@@ -266,13 +266,22 @@ def access_cost(kernel, task, start, end):
 
 def governing(kernel, task, vma, address):
     """The row that holds the policy of an address: of its shared object, of its vma, or of the task."""
+    row = policy_row(kernel, vma, address)
+    return task._row if row is None else row
+
+
+def policy_row(kernel, vma, address):
+    """The row that holds the policy that mbind() has set for an address: of its shared object, or of its vma; or None.
+
+    get_mempolicy(2) asks for this one, and does not fall back to the policy of the task.
+    """
     file, ranges = kernel.tables["mapping"][vma["mapping"]], kernel.tables["sp_node"]
     if file["fs"] != structs.FS_TMPFS:
-        return vma if vma["mode"] else task._row
+        return vma if vma["mode"] else None
     index, n = vma["vm_pgoff"] + address - vma["vm_start"], file["policy"]
     while n and not ranges["start"][n] <= index < ranges["end"][n]:
         n = ranges["next"][n]
-    return ranges[n] if n else task._row
+    return ranges[n] if n else None
 
 
 def policy_text(row):
