@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from errno import EACCES, EEXIST, EINVAL, ESRCH
+from errno import EACCES, EEXIST, ESRCH
 from pathlib import Path
 
 from ..terms.arguments import yes_no
@@ -34,8 +34,8 @@ class CpuSet:
         with self._in_words("cpuset"):
             ours = base(root, unified)
             self.__dict__["_folder"] = (parent._folder if parent else ours) / name
-            if unified and memory_migrate:
-                raise OSError(EINVAL, "memory_migrate: in the unified hierarchy there is no such file")
+            if unified and not memory_migrate:
+                raise NotImplementedError("memory_migrate: in the unified hierarchy memory always follows; set it")
             if self._folder.exists():
                 raise OSError(EEXIST, f"name: there is a cpuset {name} there already")
             if parent and unified:

@@ -62,7 +62,8 @@ class Linux:
         check_system()
         self.topology, self.release, self.last = read_topology(), platform.release(), None
         self._folder, self._whole = folder or tempfile.gettempdir(), yes_no(whole_machine, "whole_machine")
-        self.tasks, self._processes, self.notes = [], [], list(notes_on(self.topology))
+        self.tasks, self._processes, self._first, self.notes = [], [], None, list(notes_on(self.topology))
+        self._cpusets = False
         self._end = weakref.finalize(self, end_all, self._processes)
         for note in self.notes:
             warnings.warn(note, stacklevel=2)
@@ -87,21 +88,30 @@ class Linux:
         if mine and kept:
             raise OSError(EPERM, f"caps: only root can give {', '.join(kept)}")
         cpus = self._cpus(node)
-        ours, its = socket.socketpair()
-        with its:
-            actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
-            pid = os.posix_spawn(sys.executable, [sys.executable, "-I", "-S", "-c", WORKER], os.environ,
-                                 file_actions=[*actions, (os.POSIX_SPAWN_DUP2, its.fileno(), 3)])  # fmt: skip
-        task = self._born(name, ours, pid, uid=mine or uid)
+        task = self._template().fork(name)
+        task.uid, task._parent = mine or uid, None
         try:
             task._ask("run_on", cpus)
             task._ask("become", None if mine else uid, lost, kept, self._whole and not mine)
         except OSError:
             self.tasks.remove(task)
+            self._processes.remove(task._process)
             task._ended()
             raise
         task.node = int(node)
         return task
+
+    def _template(self):
+        """The task that those of spawn() are copies of: to copy a Python is faster than to start one."""
+        if self._first is None or not self._first.alive:
+            ours, its = socket.socketpair()
+            with its:
+                actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
+                pid = os.posix_spawn(sys.executable, [sys.executable, "-I", "-S", "-c", WORKER], os.environ,
+                                     file_actions=[*actions, (os.POSIX_SPAWN_DUP2, its.fileno(), 3)])  # fmt: skip
+            self._first = Task(self, "the first task", ours, Process(pid), os.geteuid())
+            self._processes.append(self._first._process)
+        return self._first
 
     def _capabilities(self, uid, names):
         """(capabilities that an ordinary user keeps, those that root loses)."""
@@ -126,12 +136,11 @@ class Linux:
             raise OSError(EINVAL, f"node: node {node} has no CPU that this process may use, so that no task runs there")
         return self.topology.cpus[node]
 
-    def _born(self, name, sock, pid, parent=None, uid=None):
-        """The Task of a process that was started."""
-        process = Process(pid)
-        task = Task(self, name, sock, process, parent.uid if parent else uid, parent)
+    def _born(self, name, sock, pid, parent):
+        """The Task of a process that was forked."""
+        task = Task(self, name, sock, Process(pid), parent.uid, parent)
         self.tasks.append(task)
-        self._processes.append(process)
+        self._processes.append(task._process)
         return task
 
     def file(self, name, pages, fs="ext3"):
@@ -145,7 +154,9 @@ class Linux:
         made = cpuset.CpuSet(self, text(name, "name"), mems, yes_no(memory_migrate, "memory_migrate"), parent)
         if unified is not None and unified is not made.unified:
             raise NotImplementedError(f"unified is {unified}, but this machine has the other hierarchy")
-        weakref.finalize(self, cpuset.take_ours_away)
+        if not self._cpusets:
+            weakref.finalize(self, cpuset.take_ours_away)
+        self._cpusets = True
         return made
 
     def pin(self, task, range, times=1):
@@ -160,12 +171,21 @@ class Linux:
         if (done := task._ask("unpin", start * calls.PAGE, end - start, times)) < times:
             raise ValueError(f"times is {times}, but {range!r} is pinned {done} times")
 
-    def close(self):
-        """End all tasks."""
+    def clear(self):
+        """End all tasks, and take the cpusets away: the machine is as new."""
         for task in self.tasks:
             task._ended()
-        self._processes.clear()
-        cpuset.take_ours_away()
+            self._processes.remove(task._process)
+        self.tasks.clear()
+        if self._cpusets:
+            cpuset.take_ours_away()
+        self._cpusets, self.last = False, None
+
+    def close(self):
+        """End everything that was started."""
+        self.clear()
+        if self._first is not None:
+            self._first._ended()
 
     def __enter__(self):
         return self

@@ -253,6 +253,12 @@ CHANGES = (
         "it goes unnoticed", "-EFAULT, though what was collected moves", "9d8cebd4bcd",
     ),
     Change(
+        "mbind-merges", "2.6.34", "mbind(2) leaves no cuts behind", ("mbind_range",),
+        "the vmas at its ends are cut in two, for good",
+        "a vma that has the policy stays whole, and neighbours that are alike become one",
+        "mm: fix mbind vma merge problem",
+    ),
+    Change(
         "static-takes-all", "2.6.35", "STATIC without a node left takes the whole cpuset", ("mpol_rebind_policy",),
         "it keeps nodes that it may not use", "it allocates on any node of the cpuset", "708c1bbc9d0",
         ("static-relative",),
@@ -275,6 +281,11 @@ CHANGES = (
     Change(
         "mpol-local", "3.8", "LOCAL is a policy", ("mpol_new",),
         "PREFERRED without a node is shown as such", "it is LOCAL", "479e2802d09f",
+    ),
+    Change(
+        "fault-around", "3.15", "A read fault on a file maps its neighbours", ("do_fault_around",),
+        "one page a fault", "what the page cache has of the 16 pages around it as well",
+        "mm: introduce vm_ops->map_pages()",
     ),
     Change(
         "move-pages-reclaims", "3.15", "move_pages(2) reclaims", ("new_page_node",),

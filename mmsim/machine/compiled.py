@@ -27,19 +27,19 @@ from tqdm.auto import tqdm
 
 from . import compile_cache
 from ..mm import (
-    cpuset, filemap, memory, memory_failure, mempolicy, mmap, mmzone, move_pages, shmem, swap, swapoff, timer, vmscan,
+    cpuset, filemap, memory, memory_failure, mempolicy, mlock, mmap, mmzone, move_pages, shmem, swap, swapoff, timer,
+    vmscan,
 )
 from .numba_tables import K, Tables as Tables
 from .writing import replacing
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
 ENTRIES = (
-    mmap.new_vma, mmap.insert_vma, mmap.split_at, mmap.do_munmap, memory.touch_range, memory.make_pages_present,
+    mlock.do_mlock, mmap.new_vma, mmap.insert_vma, mmap.do_munmap, memory.touch_range, memory.make_pages_present,
     memory.get_user_pages, memory.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mempolicy.do_mbind,
     mempolicy.do_migrate_pages, mempolicy.migrate_frames, move_pages.sys_move_pages, cpuset.cpuset_attach,
-    cpuset.update_nodemask,
-    swap.release_pages, swap.lru_add_drain_all, swapoff.sys_swapoff, timer.add_timer, timer.hold_locks,
-    timer.wait_until, timer.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
+    cpuset.update_nodemask, swap.release_pages, swap.lru_add_drain_all, swapoff.sys_swapoff, timer.add_timer,
+    timer.hold_locks, timer.wait_until, timer.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
     memory_failure.soft_offline_page,
 )  # fmt: skip
 NUMBERS = types.int64[::1]

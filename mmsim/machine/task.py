@@ -9,7 +9,7 @@ from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File
 from .handles import own
-from ..mm import filemap, memory, mempolicy, mmap, shmem, structs, timer
+from ..mm import filemap, memory, mempolicy, mlock, mmap, shmem, structs, timer
 from .names import task_labels
 from .ranges import Range, areas, task_range
 from .syscalls import NumaCalls
@@ -185,11 +185,7 @@ class Task(NumaCalls):
         self._check_alive()
         start, end = task_range(self, range)
         self._kernel._reserve_vmas(4)
-        self._call(mmap.split_at, self.pid, start)
-        self._call(mmap.split_at, self.pid, end)
-        vmas = self._kernel.tables["vma"]
-        inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
-        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
+        self._call(mlock.do_mlock, self.pid, start, end, flag)
         return start, end
 
     @door

@@ -3,7 +3,7 @@
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
 from .migrate_v1 import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
-from .mmap import find_vma, split_at
+from .mmap import find_vma, merge_range, same_policy, split_vma
 from .mmzone import list_add, list_add_tail, list_del, list_empty, work_list
 from .page_alloc import alloc_page_vma, alloc_pages, count_nodes, mpol_set_shared_policy, nth_node
 from .structs import (
@@ -370,11 +370,16 @@ def migrate_node_sets(k, mm, source, target, flags):
 
 def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
     """Split the vmas at the ends of a range and give those inside a policy; that of tmpfs belongs to the object."""
-    split_at(k, mm, start)
-    split_at(k, mm, end)
     v = find_vma(k, mm, start)
     changed = 0
     while v and k.vma[v].vm_start < end:
+        if k.change.mbind_merges and same_policy(k.vma[v], mode, home, nodes, mpol_flags, asked):
+            v = k.vma[v].vm_next
+            continue
+        if k.vma[v].vm_start < start:
+            v = split_vma(k, v, start)
+        if k.vma[v].vm_end > end:
+            split_vma(k, v, end)
         vma = k.vma[v]
         if k.mapping[vma.mapping].fs == FS_TMPFS:
             size = vma.vm_end - vma.vm_start
@@ -382,14 +387,15 @@ def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
                 k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes, mpol_flags, asked
             )
             trace(k, SHARED_POLICY_SET, 0, 0, size)
-        else:
-            vma.mode = mode
-            vma.home = home
-            vma.nodes = nodes
-            vma.mpol_flags = mpol_flags
-            vma.asked = asked
+        vma.mode = mode
+        vma.home = home
+        vma.nodes = nodes
+        vma.mpol_flags = mpol_flags
+        vma.asked = asked
         changed += 1
         v = vma.vm_next
+    if k.change.mbind_merges:
+        merge_range(k, mm, start, end)
     trace(k, POLICY_SET, 0, 0, changed)
 
 

@@ -128,6 +128,42 @@ def split_vma(k, v, address):
     return second
 
 
+def same_policy(vma, mode, home, nodes, mpol_flags, asked):
+    """mpol_equal(): whether a vma has this policy."""
+    return (vma.mode == mode and vma.home == home and vma.nodes == nodes and vma.mpol_flags == mpol_flags
+            and vma.asked == asked)  # fmt: skip
+
+
+def vma_merge(k, v):
+    """Make a vma and its neighbour behind one again, where nothing tells them apart: True if that could be.
+
+    They must have been one: those of two mmap() calls keep ptes of their own here, and stay two.
+    """
+    vma = k.vma[v]
+    other = vma.vm_next
+    after = k.vma[other]
+    if not other or vma.vm_end != after.vm_start or vma.pte_base != after.pte_base or vma.vm_flags != after.vm_flags:
+        return False
+    if vma.mapping != after.mapping or (vma.anon_vma and after.anon_vma and vma.anon_vma != after.anon_vma):
+        return False
+    if not same_policy(vma, after.mode, after.home, after.nodes, after.mpol_flags, after.asked):
+        return False
+    end = after.vm_end
+    if after.anon_vma and not vma.anon_vma:
+        anon_vma_link(k, v, after.anon_vma)
+    remove_vma(k, other)
+    vma.vm_end = end
+    return True
+
+
+def merge_range(k, mm, start, end):
+    """Merge what can be merged at the borders of vmas in [start, end]."""
+    v = find_vma(k, mm, max(start - 1, 0))
+    while v and k.vma[v].vm_end <= end:
+        if not vma_merge(k, v):
+            v = k.vma[v].vm_next
+
+
 def split_at(k, mm, address):
     """Make `address` a border between vmas, if one of them lies across it."""
     v = find_vma(k, mm, address)
