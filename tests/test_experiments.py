@@ -1,4 +1,4 @@
-"""The catalogue of experiments: on the model, on this machine, and as a record of a real kernel that judges the model."""
+"""The catalogue of experiments: on the model, on this machine, and as a record of a kernel that judges the model."""
 
 import json
 import re
@@ -144,7 +144,9 @@ def test_a_damaged_record_is_named(name, some, capsys):
     assert re.search(rf"FILE: {re.escape(str(path))}, line 2.*{said}", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("machine", [{"distances": [[10, 20]]}, {"frames": [1]}, {"kernel": "yesterday"}, {"kernel": 6}])
+@pytest.mark.parametrize(
+    "machine", [{"distances": [[10, 20]]}, {"frames": [1]}, {"kernel": "yesterday"}, {"kernel": 6}]
+)
 def test_a_damaged_machine_is_named(machine, some):
     path = some(NAMES[:1], machine=json.loads(LINES[0]) | machine)
     with pytest.raises(ValueError, match="line 1: this describes no machine"):
@@ -156,7 +158,7 @@ def test_a_damaged_machine_is_named(machine, some):
 
 @live
 def test_this_machine_is_recorded_and_the_model_of_its_release_is_as_it(tmp_path, capsys, monkeypatch):
-    some = {name: CATALOGUE[name] for name in NAMES[60:70] + ["private memory, locked, mbind BIND 1 MOVE"]}
+    some = {name: CATALOGUE[name] for name in [*NAMES[60:70], "private memory, locked, mbind BIND 1 MOVE"]}
     monkeypatch.setattr(recording, "CATALOGUE", some)
     path = tmp_path / "mine.jsonl"
     assert cli.main(["record", str(path)]) == 0

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from . import initramfs
+from .worker import ends_with_parent
 
 GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.linux.guest import main; main()"
 NODES = (512, 512, 512, 128)  # MB of each: the machine that the records in tests/oracle come from
@@ -101,7 +102,7 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
             return subprocess.run(line, check=False).returncode, ""
         code, said = None, []
         with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace") as machine:  # fmt: skip
+                              text=True, errors="replace", preexec_fn=ends_with_parent) as machine:  # fmt: skip
             try:
                 if talk:
                     threading.Thread(target=converse, args=(talk, results, machine), daemon=True).start()
