@@ -52,6 +52,11 @@ FOUND = {
         ["mmap", 0, "tmpfs private", 5, True], ["mbind", 0, 0, 1, 1, "default", [], "", ["move"]],
         ["touch", 0, 0, 1, 4, True], ["touch", 0, 0, 0, 5, False], ["fork", 0],
     ], [None, ["00000", "00000"]]),
+    "a neighbour without anonymous memory does not take in one that has some": ("6.1", [
+        ["mmap", 0, "tmpfs private", 4, True], ["mbind", 0, 0, 3, 1, "preferred", [0], "", []],
+        ["touch", 0, 0, 3, 1, True], ["touch", 0, 0, 2, 1, False], ["mbind", 0, 0, 2, 2, "default", [], "", []],
+        ["fork", 0],
+    ], [None, ["..00", "...0"]]),
     "an empty pte of shared memory is -ENOENT": ("6.1", [
         ["mmap", 0, "shared", 3, True], ["move_pages", 0, 0, 0, 0, [0]],
     ], [["-ENOENT"], ["..."]]),
@@ -219,7 +224,7 @@ def test_the_machine_starts_with_python_and_mmsim(tmp_path):
     assert there["init"][0] & 0o111
     assert there["root/task.json"][1] == b"{}"
     assert there["init"][1].split()[0][3:].decode() in there
-    for name in ("__init__.py", "linux/guest.py", "experiments/recording.py", "terms/policy.py"):
+    for name in ("__init__.py", "experiments/guest.py", "experiments/recording.py", "terms/policy.py"):
         assert f"mmsim/mmsim/{name}" in there
     assert not any("numpy" in name or "/machine/kernel.py" in name for name in there)
 

@@ -32,7 +32,7 @@ class CpuSet:
         root, unified = hierarchy()
         self.__dict__.update(_kernel=kernel, name=name, unified=unified)
         with self._in_words("cpuset"):
-            ours = base(root, unified)
+            ours = base(root, unified, kernel._folder_of_cpusets)
             self.__dict__["_folder"] = (parent._folder if parent else ours) / name
             if unified and not memory_migrate:
                 raise NotImplementedError("memory_migrate: in the unified hierarchy memory always follows; set it")
@@ -129,12 +129,12 @@ def read(folder, name):
     return ""
 
 
-def base(root, unified):
-    """The folder of the cpusets of this process; those of processes that are gone are taken away."""
+def base(root, unified, name):
+    """The folder of the cpusets of a machine; those of processes that are gone are taken away."""
     for old in root.glob("mmsim-[0-9]*"):
-        if not Path(f"/proc/{old.name[6:]}").exists():
+        if not Path(f"/proc/{old.name.split('-')[1]}").exists():
             take_away(old)
-    ours = root / f"mmsim-{os.getpid()}"
+    ours = root / name
     if not ours.exists():
         if unified:
             (root / "cgroup.subtree_control").write_text("+cpuset")
@@ -155,8 +155,8 @@ def take_away(folder):
             os.rmdir(path)
 
 
-def take_ours_away():
-    """Remove the cpusets of this process."""
+def take_all_away(name):
+    """Remove the cpusets of a machine; `name`: of their folder."""
     with contextlib.suppress(OSError):
         root, _ = hierarchy()
-        take_away(root / f"mmsim-{os.getpid()}")
+        take_away(root / name)

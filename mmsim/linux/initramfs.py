@@ -83,8 +83,8 @@ def compiled(path):
 
 def needed():
     """The modules of the standard library that the machine loads: compiled ahead, since that takes long in there."""
-    code = ("import sys, json, code, traceback, warnings, runpy; from mmsim.linux import Linux, guest, worker\n"
-            "import mmsim.experiments.recording, mmsim.experiments.random_histories\n"
+    code = ("import sys, json, code, traceback, warnings, runpy; from mmsim.linux import Linux, worker\n"
+            "import mmsim.experiments.guest, mmsim.experiments.recording, mmsim.experiments.random_histories\n"
             "files = (getattr(module, '__file__', None) for module in sys.modules.values())\n"
             "print(*filter(None, files), sep='\\n')")  # fmt: skip
     root = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); "

@@ -1,5 +1,6 @@
 """Linux: the machine that one sits at, with the names of the model's Kernel."""
 
+import itertools
 import os
 import platform
 import signal
@@ -20,6 +21,7 @@ from .topology import read_topology
 
 ROOT = str(Path(__file__).parents[2])
 WORKER = f"import sys; sys.path.insert(0, {ROOT!r}); from mmsim.linux.worker import main; main(3)"
+NUMBERS = itertools.count()  # of the machines of this process
 CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SYS_NICE", "CAP_SYS_PTRACE")
 ORDINARY = 1000  # the uid that a task has where nobody says another
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
@@ -63,8 +65,8 @@ class Linux:
         self.topology, self.release, self.last = read_topology(), platform.release(), None
         self._folder, self._whole = folder or tempfile.gettempdir(), yes_no(whole_machine, "whole_machine")
         self.tasks, self._processes, self._first, self.notes = [], [], None, list(notes_on(self.topology))
-        self._cpusets = False
-        self._end = weakref.finalize(self, end_all, self._processes)
+        self._folder_of_cpusets = f"mmsim-{os.getpid()}-{next(NUMBERS)}"
+        self._end = weakref.finalize(self, end_all, self._processes, self._folder_of_cpusets)
         for note in self.notes:
             warnings.warn(note, stacklevel=2)
 
@@ -154,9 +156,6 @@ class Linux:
         made = cpuset.CpuSet(self, text(name, "name"), mems, yes_no(memory_migrate, "memory_migrate"), parent)
         if unified is not None and unified is not made.unified:
             raise NotImplementedError(f"unified is {unified}, but this machine has the other hierarchy")
-        if not self._cpusets:
-            weakref.finalize(self, cpuset.take_ours_away)
-        self._cpusets = True
         return made
 
     def pin(self, task, range, times=1):
@@ -177,9 +176,8 @@ class Linux:
             task._ended()
             self._processes.remove(task._process)
         self.tasks.clear()
-        if self._cpusets:
-            cpuset.take_ours_away()
-        self._cpusets, self.last = False, None
+        cpuset.take_all_away(self._folder_of_cpusets)
+        self.last = None
 
     def close(self):
         """End everything that was started."""
@@ -228,10 +226,11 @@ class Process:
         return self.code
 
 
-def end_all(processes):
-    """End some processes."""
+def end_all(processes, folder):
+    """End some processes, and take the cpusets away that they were in."""
     for process in processes:
         process.end()
+    cpuset.take_all_away(folder)
 
 
 def check_system():

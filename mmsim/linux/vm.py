@@ -19,7 +19,7 @@ from pathlib import Path
 from . import initramfs
 from .worker import ends_with_parent
 
-GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.linux.guest import main; main()"
+GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.experiments.guest import main; main()"
 NODES = (512, 512, 512, 128)  # MB of each: the machine that the records in tests/oracle come from
 DISTANCES = ((10, 20, 30, 30), (20, 10, 30, 30), (30, 30, 10, 20), (30, 30, 20, 10))
 QEMU = {"x86_64": "qemu-system-x86_64"}

@@ -9,8 +9,8 @@ from .shmem import shmem_getpage
 from .structs import (
     EAGAIN, EFAULT, ENOMEM, FS_TMPFS, GFP_KERNEL, PF_MMAP_SEM, PG_dirty, PG_locked, PG_reserved, PG_swapcache,
     PG_uptodate,
-    PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_LOCKED, VM_MINOR, VM_SHARED, VM_STALE_READS,
-    VM_WRITE,
+    PTE_DIRTY, PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG, VM_CLONED, VM_LOCKED, VM_MINOR, VM_SHARED,
+    VM_STALE_READS, VM_WRITE,
 )
 from .swap import get_page, lru_add_drain, lru_cache_add_active, put_page
 from .swap_state import lookup_swap_cache, read_swap_cache
@@ -357,6 +357,8 @@ def dup_mmap(k, parent, child, pte_base):
         copy = k.vma[new]
         copy.vm_mm = child
         copy.vm_flags &= ~VM_LOCKED
+        if copy.anon_vma:
+            copy.vm_flags |= VM_CLONED
         copy.pte_base = pte_base - vma.vm_start
         pte_base += vma.vm_end - vma.vm_start
         insert_vma(k, new)

@@ -3,7 +3,7 @@
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
 from .migrate_v1 import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
-from .mmap import find_vma, merge_range, same_policy, split_vma
+from .mmap import find_vma, same_policy, split_vma, vma_merge
 from .mmzone import list_add, list_add_tail, list_del, list_empty, work_list
 from .page_alloc import alloc_page_vma, alloc_pages, count_nodes, mpol_set_shared_policy, nth_node
 from .structs import (
@@ -393,9 +393,9 @@ def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
         vma.mpol_flags = mpol_flags
         vma.asked = asked
         changed += 1
-        v = vma.vm_next
-    if k.change.mbind_merges:
-        merge_range(k, mm, start, end)
+        if k.change.mbind_merges:
+            v = vma_merge(k, v)
+        v = k.vma[v].vm_next
     trace(k, POLICY_SET, 0, 0, changed)
 
 

@@ -1,6 +1,6 @@
 """Locking memory (mm/mlock.c): VM_LOCKED of the vmas of a range."""
 
-from .mmap import find_vma, merge_range, split_vma
+from .mmap import find_vma, split_vma, vma_merge
 from .structs import VM_LOCKED
 
 
@@ -9,7 +9,6 @@ def do_mlock(k, mm, start, end, flag):
     v = find_vma(k, mm, start)
     while v and k.vma[v].vm_start < end:
         v = mlock_fixup(k, v, start, end, flag)
-    merge_range(k, mm, start, end)
 
 
 def mlock_fixup(k, v, start, end, flag):
@@ -21,4 +20,4 @@ def mlock_fixup(k, v, start, end, flag):
     if k.vma[v].vm_end > end:
         split_vma(k, v, end)
     k.vma[v].vm_flags = k.vma[v].vm_flags & ~VM_LOCKED | flag
-    return k.vma[v].vm_next
+    return k.vma[vma_merge(k, v)].vm_next

@@ -1,6 +1,6 @@
 """Address spaces (mm/mmap.c): the vmas of a task, and unmapping their pages (unmap_vmas of mm/memory.c)."""
 
-from .structs import PG_dirty, PG_reserved, PTE_DIRTY, PTE_PRESENT, PTE_SWAP
+from .structs import PG_dirty, PG_reserved, PTE_DIRTY, PTE_PRESENT, PTE_SWAP, VM_CLONED
 from .pagemap import truncate
 from .swap import lru_add_drain, put_page
 from .swapfile import free_swap_cache, free_swap_and_cache
@@ -135,33 +135,54 @@ def same_policy(vma, mode, home, nodes, mpol_flags, asked):
 
 
 def vma_merge(k, v):
-    """Make a vma and its neighbour behind one again, where nothing tells them apart: True if that could be.
+    """Make a vma that was changed one with its neighbours, where nothing tells them apart now: what has become of it.
 
     They must have been one: those of two mmap() calls keep ptes of their own here, and stay two.
     """
+    after = k.vma[v].vm_next
+    before = find_vma(k, k.vma[v].vm_mm, max(k.vma[v].vm_start - 1, 0))
+    joins_before = before != v and alike(k, before, v) and anon_vma_fits(k, v, before)
+    joins_after = after and alike(k, v, after) and anon_vma_fits(k, v, after)
+    if joins_before:
+        one = k.vma[before].anon_vma
+        other = k.vma[after].anon_vma
+        joins_after = joins_after and (one == other or not one or not other)
+        join(k, before, v)
+        v = before
+    if joins_after:
+        join(k, v, after)
+    return v
+
+
+def alike(k, v, other):
+    """Whether a vma and the one behind it are neighbours with the same flags, object and policy."""
     vma = k.vma[v]
-    other = vma.vm_next
     after = k.vma[other]
-    if not other or vma.vm_end != after.vm_start or vma.pte_base != after.pte_base or vma.vm_flags != after.vm_flags:
-        return False
-    if vma.mapping != after.mapping or (vma.anon_vma and after.anon_vma and vma.anon_vma != after.anon_vma):
-        return False
-    if not same_policy(vma, after.mode, after.home, after.nodes, after.mpol_flags, after.asked):
-        return False
-    end = after.vm_end
-    if after.anon_vma and not vma.anon_vma:
-        anon_vma_link(k, v, after.anon_vma)
+    same = vma.vm_end == after.vm_start and vma.pte_base == after.pte_base and vma.mapping == after.mapping
+    same = same and vma.vm_flags & ~VM_CLONED == after.vm_flags & ~VM_CLONED
+    return same and same_policy(vma, after.mode, after.home, after.nodes, after.mpol_flags, after.asked)
+
+
+def anon_vma_fits(k, v, neighbour):
+    """is_mergeable_anon_vma(): whether a neighbour may take a vma in, as far as their anon_vmas are concerned."""
+    one = k.vma[v].anon_vma
+    other = k.vma[neighbour].anon_vma
+    if one == other:
+        return True
+    if not k.change.clones_stay:
+        return not one or not other
+    return not one and not k.vma[neighbour].vm_flags & VM_CLONED
+
+
+def join(k, v, other):
+    """Let a vma take in the one behind it."""
+    vma = k.vma[v]
+    end = k.vma[other].vm_end
+    if k.vma[other].anon_vma and not vma.anon_vma:
+        anon_vma_link(k, v, k.vma[other].anon_vma)
+    vma.vm_flags |= k.vma[other].vm_flags & VM_CLONED
     remove_vma(k, other)
     vma.vm_end = end
-    return True
-
-
-def merge_range(k, mm, start, end):
-    """Merge what can be merged at the borders of vmas in [start, end]."""
-    v = find_vma(k, mm, max(start - 1, 0))
-    while v and k.vma[v].vm_end <= end:
-        if not vma_merge(k, v):
-            v = k.vma[v].vm_next
 
 
 def split_at(k, mm, address):
