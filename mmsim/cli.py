@@ -413,4 +413,87 @@ def print_case(it):
         print(f"    since V1: {change.title} ({change.name}, {change.release})")
 
 
-COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_lab]
+def add_record(commands):
+    """``mmsim record [FILE]``: what the kernel of this machine does."""
+    parser = command(
+        commands, "record", record, "run the experiments on the Linux of this machine",
+        "Run some hundred experiments on this machine, each with processes of its own, and write down what the kernel\n"
+        "answers and where the pages are: a line of JSON each. Nothing but these processes is moved. What ctrl-C\n"
+        "leaves is a record, too.",
+        "", "mine.jsonl && mmsim verify mine.jsonl",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", metavar="FILE", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def record(args):
+    """Record this machine; 1 if that cannot be."""
+    from tqdm import tqdm
+
+    from .experiments.recording import record_into
+
+    quiet = args.quiet or not sys.stderr.isatty()
+    try:
+        done, not_possible = record_into(args.file, lambda steps: tqdm(steps, unit="experiment", disable=quiet))
+    except FileExistsError:
+        args.parser.error(f"FILE: {args.file} exists; name another, or take it away")
+    except OSError as error:
+        print(f"mmsim: not recorded: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; {args.file} has what was recorded until then", file=sys.stderr)
+        return 130
+    print(f"{done} experiments recorded, {not_possible} are not possible here; compare: mmsim verify {args.file}")
+    return 0
+
+
+def add_vm(commands):
+    """``mmsim vm``: a real kernel with four nodes."""
+    parser = command(
+        commands, "vm", vm, "a real Linux with four NUMA nodes, in QEMU",
+        "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
+        "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
+        "the model of that release. It takes a minute or two.",
+        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1",
+        "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
+    parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")
+    parser.add_argument("--kvm", action="store_true", help="let the processor run it: much faster, where it may")
+    parser.add_argument("--histories", type=int, metavar="N", help="play N random histories")
+    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of a history; default: 40")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first history; default: 0")
+
+
+def vm(args):
+    """Run something on a real kernel with four nodes; 1 if it failed, or if the model differs."""
+    from .linux import vm as machine
+
+    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
+        return machine.start(task, args.kernel, script, show, args.kvm, talk)
+
+    try:
+        if args.histories is not None:
+            from tqdm import tqdm
+
+            from .experiments.compared import compare
+
+            return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm)))
+        if args.what is None:
+            return start({"do": "prompt"}, show=None)[0]
+        if args.what == "record":
+            if Path(args.into).exists():
+                args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
+            code, text = start({"do": "record"})
+            Path(args.into).write_text(text, encoding="utf-8")
+            print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
+            return code
+        code, text = start({"do": "run", "name": args.what}, script=Path(args.what).read_bytes())
+        print(text, end="")
+        return code
+    except OSError as error:
+        args.parser.error(str(error))
+
+
+COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_record, add_vm, add_lab]

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from ..machine.arguments import like
 from .palette import BLACK, DARK, GREY, WHITE
 from .palette import PATHS as LOOKS
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.

@@ -15,7 +15,7 @@ from . import palette
 from ..mm import structs
 from ..machine.names import HOLDERS
 from .palette import LIGHT, WHITE, Look
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several

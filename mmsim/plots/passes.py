@@ -5,7 +5,7 @@ from matplotlib.patches import Rectangle
 
 from ..machine.arguments import like
 from ..mm import trace
-from ..machine.results import counted
+from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from ..machine.arguments import like
 from ..mm import trace
 from .palette import BLACK, GREY, LIGHT, PATHS
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import canvas, drawing, sentence
 
 # What is marked on a page's line: (label, marker, colour, events).  Tried again: nothing else happened to it in a pass.
