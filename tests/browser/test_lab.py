@@ -124,6 +124,7 @@ def test_what_is_done_while_the_kernel_is_busy_happens_in_order(lab):
 
 def test_by_keys_alone(lab):
     lab.get_by_role("button", name="Settings ▸").press("Enter")
+    expect(lab.get_by_label("from nodes")).to_be_visible()
     lab.get_by_label("from nodes").focus()
     lab.keyboard.press("Tab")
     lab.keyboard.type("\b3")

@@ -62,6 +62,7 @@ def test_lesson_03_by_keys_alone(open_notebook):
     expect(sentence).to_contain_text("Before the call")
     keys.back_to("Settings ▸")  # they are folded
     page.keyboard.press("Enter")
+    expect(lab.get_by_label("3 direct")).to_be_visible()
     keys.back_to("3 direct", "Tab")
     page.keyboard.press("Space")
     expect(lab.get_by_label("3 direct")).not_to_be_checked()
