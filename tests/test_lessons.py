@@ -77,8 +77,12 @@ def test_a_question_can_be_answered(name):
 
 def test_empty_and_wrong_answers_fail(name):
     make = MAKERS[name]
+    judged = set()  # a function that the reader writes is judged by running it, which takes long: once a question
     for seed in SEEDS:
         question = ask(make, seed)
+        if question.judge and question.text in judged:
+            continue
+        judged.add(question.text)
         for empty in (..., None, "", " "):
             assert not check(make, empty, seed)
             assert "No answer yet" in check(make, empty, seed).text

@@ -4,7 +4,7 @@ from functools import partial
 
 from ..machine.cpuset import CpuSet
 from ..machine.kernel import Kernel
-from ..machine.policy import Policy, format_nodes, parse_nodes
+from ..machine.policy import Policy, format_nodes, parse_nodes, resolve
 from .places import Leaving, family
 from .report import Answer
 
@@ -182,7 +182,7 @@ def leaving(kernel, plan):
         return Leaving(pids, others(1 << how.to))
     if kind == "mbind":
         bounds = [edge for _, part in parts(plan, how, tasks[0]) for edge in (part.start, part.stop)]
-        kept = how.policy.resolve(nodes, every).given or 1 << tasks[0].node
+        kept = resolve(how.policy, nodes, every).given or 1 << tasks[0].node
         return Leaving(pids, others(kept), min(bounds), max(bounds))
     one = cpuset(kernel, how.cpuset)
     if kind == "mems":

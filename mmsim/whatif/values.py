@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 
 from ..machine.changes import V1, parse_release
-from ..machine.policy import MODES, Policy, parse_nodes
+from ..machine.policy import MODES, Policy, parse_nodes, resolve
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import MOST_FRAMES
 from .report import FIGURES
@@ -135,7 +135,7 @@ def policy(value, world):
     if mode not in MODES:
         raise ValueError(f'a policy is a text as in "bind:0", "interleave:0-3" or "preferred:1"; {near(mode, MODES)}')
     made = Policy(mode, where)
-    made.resolve(world["machine"].nodes, (1 << world["machine"].nodes) - 1)
+    resolve(made, world["machine"].nodes, (1 << world["machine"].nodes) - 1)
     return made
 
 
