@@ -18,7 +18,7 @@ hosts are never written, names of files only with `--names`.
 Each key is also a parameter: `--set kernel.swap='8 GB'`, `--grid task.job.memory.heap.size='1 GB,4 GB'`. A
 parameter that names a kernel, `kernel.release` or `kernel.patches`, stands instead of what the file says.
 
-The answer (`mmsim run`) says what each node holds before and after, what is left where nothing was to be,
+The answer (of `run`) says what each node holds before and after, what is left where nothing was to be,
 why, and what would help; what each system call answered; the times, and after how many accesses the move has
 paid for itself. Below it stands what other kernels do with the same question, found by running it on a small
 machine (`--alone` leaves that out). The exit code is 1 if a page that was to leave a node is still there, or
@@ -112,7 +112,7 @@ kernels figure by figure, and names the change that made each difference.
 ## On a cluster
 
 `pip install 'mmsim[cluster]'` here and on the workers, the same version. Whatever starts a dask scheduler and
-its workers will do; `mmsim sweep` is told where the scheduler is:
+its workers will do; `sweep` is told where the scheduler is:
 
 ```sh
 mmsim sweep mine.toml --cluster tcp://scheduler:8786 --keep rows.jsonl
