@@ -5,7 +5,9 @@ other is the same on the site as in the repository. The notebooks are run, and t
 """
 
 import functools
+import hashlib
 import os
+from pathlib import Path
 
 from jupyter_cache.executors import utils as executors
 
@@ -35,7 +37,11 @@ if repository := os.environ.get("GITHUB_REPOSITORY"):
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
-nb_execution_mode = "force"  # a cache would not see that mmsim has changed
+# A notebook is run once, as long as neither it nor mmsim has changed: the cache itself sees the notebook alone.
+sources = sorted(Path(mmsim.__file__).parent.glob("**/*.*"))
+digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources if file.suffix != ".pyc")).hexdigest()
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).parents[1] / "site-cache" / digest[:16])
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -43,7 +49,7 @@ nb_merge_streams = True
 executors.executenb = functools.partial(executors.executenb, coalesce_streams=True)
 # A widget without a kernel would be buttons that do nothing: its picture and its text stand here instead.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 # The type of a parameter is a phrase ("Scenario, or name of one"), whose words Sphinx takes for references.

@@ -2,43 +2,43 @@
 
 Six floors, each resting on the ones below: `mm` is the modelled kernel, `machine` the machine as Python sees it
 (`linux` a real one), `race`, `whatif` and `experiments` are what one can do with it, `plots` and `widgets` show it,
-`lessons` and `cli` ask about it.
+`lessons` and `cli` ask about it.  `terms` has the words in which one speaks to any machine.
+
+Nothing is loaded before it is asked for: `mmsim.linux` runs where there is Python and nothing else.
 """
 
 import importlib
 
-from .machine.changes import CHANGES, PATCHES, RELEASES
-from .machine.config import Config, Costs
-from .machine.cpuset import CpuSet
-from .machine.errors import InvariantError, KernelBug, KernelHang, MMSimError, OutOfMemory
-from .machine.file import File
-from .machine.kernel import Kernel, Snapshot
-from .machine.migration import Migration
-from .machine.policy import Policy
-from .machine.ranges import Mapping
-from .machine.task import Faults, Task
-from .machine.topology import Topology
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "CHANGES", "PATCHES", "RELEASES", "Config", "Costs", "CpuSet", "Faults", "File", "InvariantError", "Kernel",
-    "KernelBug", "KernelHang", "MMSimError", "Mapping", "Migration", "OutOfMemory", "Policy", "Snapshot", "Task",
-    "Topology",
-]  # fmt: skip
-
-ROOMS = ("experiments", "lessons", "linux", "plots", "race", "whatif", "widgets")
+ROOMS = ("experiments", "lessons", "linux", "machine", "mm", "plots", "race", "terms", "whatif", "widgets")
 SHORT = {"oracle": "experiments.verify", "scenes": "experiments.scenes"}  # modules that are named without their room
-ELSEWHERE = {
+WHERE = {
+    "machine.changes": ("CHANGES", "PATCHES", "RELEASES"), "machine.config": ("Config", "Costs"),
+    "machine.cpuset": ("CpuSet",), "machine.file": ("File",), "machine.kernel": ("Kernel", "Snapshot"),
+    "machine.errors": ("InvariantError", "KernelBug", "KernelHang", "MMSimError", "OutOfMemory"),
+    "machine.migration": ("Migration",), "machine.task": ("Task",), "machine.topology": ("Topology",),
+    "terms.arguments": ("Faults",), "terms.policy": ("Policy",), "terms.ranges": ("Mapping",),
+}  # fmt: skip
+ELSEWHERE = {name: module for module, names in WHERE.items() for name in names}
+__all__ = sorted(ELSEWHERE)  # what `from mmsim import *` gives
+ELSEWHERE |= {
     "Scenario": "whatif", "sweep": "whatif", "EXPERIMENTS": "experiments.catalogue", "history": "experiments.history",
     "which_change": "experiments.history",
 }  # fmt: skip
 
 
 def __getattr__(name):
-    """Load plots, widgets and the like when they are first asked for: they are slow to import."""
+    """Load a room, or what is known by its name alone, when it is first asked for."""
     if name in ROOMS or name in SHORT:
         return importlib.import_module(f".{SHORT.get(name, name)}", __name__)
     if name in ELSEWHERE:
-        return getattr(importlib.import_module(f".{ELSEWHERE[name]}", __name__), name)
+        value = getattr(importlib.import_module(f".{ELSEWHERE[name]}", __name__), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    """What completion offers."""
+    return sorted({*globals(), *ROOMS, *SHORT, *ELSEWHERE})

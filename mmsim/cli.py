@@ -4,7 +4,9 @@ A command is a function that adds its parser to `commands` and names what runs i
 """
 
 import argparse
+import contextlib
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -28,7 +30,7 @@ def main(argv=None):
         code = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted", *args.again(args), sep="\n", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,7 +44,7 @@ def command(commands, name, act, help, description, *examples):
         name, help=help, description=f"{description}\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n" + "\n".join(f"  mmsim {name} {example}" for example in examples) if examples else None,
     )  # fmt: skip
-    parser.set_defaults(run=act, parser=parser)
+    parser.set_defaults(run=act, parser=parser, again=lambda _: [])
     return parser
 
 
@@ -59,7 +61,8 @@ def add_run(commands):
         "low-swap --set kernel.release=6.1 --set scale=1/64",
         "low-swap --json --plot paths.svg | jq .break_even",
     )  # fmt: skip
-    add_scenario(parser, "draw which way the pages took (SVG, PNG or PDF)")
+    add_scenario(parser, "draw which way the pages took, in all calls together (SVG, PNG or PDF)")
+    parser.add_argument("--alone", action="store_true", help="do not ask other kernels, too")
 
 
 def add_scenario(parser, plot):
@@ -95,44 +98,33 @@ def once(args, *options):
 
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
-    from .whatif import FIGURES, Scenario, ScenarioError
+    from .whatif import Scenario, ScenarioError, answer, estimate
     from .whatif.sweeps import value_of
 
     once(args, "--set")
     parameters = {key: value_of(text, key) for key, text in args.set}
     try:
         scenario = Scenario.load(args.scenario)
-        result = scenario.run(parameters, anyway=args.anyway)
+        with estimate.bar(scenario.plan(parameters)) as advance:
+            result = scenario.run(parameters, anyway=args.anyway, progress=advance)
     except ScenarioError as error:
         args.parser.error(str(error))
     except (ImportError, MemoryError, OSError, MMSimError) as error:  # what the machine says to it
         print(f"mmsim: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    figures = {name: result.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
-    if args.csv or args.json:
-        print_table([parameters | figures], args)
+    said = answer.answer(scenario, parameters, result, others=not args.alone)
+    if args.json:
+        print(json.dumps(answer.finite(said)))
+    elif args.csv:
+        print_table([answer.flat(said)], args)
     else:
-        print(f"{scenario.name}\n{scenario.question}\n")
-        print(f"{figures['kernel']}; the machine at scale {scenario.plan(parameters).scale:g}\n")
-        for name, value in figures.items():
-            if name not in ("kernel", "error") and (value or name in ("returned", "break_even")):
-                print(f"{readable(name, value):>16}  {FIGURES[name]}")
+        print(answer.text(said))
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
     if args.plot:
         from . import plots
 
-        save(plots.paths(result.migrations[-1]), args)
-    return int(any(result.figures[name] for name in ("error", "failed for good", "retries exhausted")))
-
-
-def readable(name, value):
-    """A figure for people: times with their unit, digits in groups of three."""
-    from .whatif.schema import TIMES
-
-    if not name.endswith("_ns"):
-        return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
-    unit, ns = [(unit, ns) for unit, ns in TIMES.items() if ns <= max(value, 1)][-1]
-    return f"{value / ns:,.4g} {unit}"
+        save(plots.paths(result.migrations), args)
+    return int(bool(result.figures["error"] or result.figures["still_there"]))
 
 
 def print_table(rows, args):
@@ -161,14 +153,25 @@ def add_sweep(commands):
         "low-swap --grid kernel.patches=4,5,7 --grid 'kernel.swap=1 GB,4 GB' --set scale=1/64",
         "mine.toml --keep rows.jsonl --csv > rows.csv     (after ctrl-C, the same again goes on)",
         "mine.toml --grid kernel.patches=[1,3],[1,3,4],7 --plot break-even.svg",
+        "mine.toml --cluster tcp://10.0.0.5:8786 --keep rows.jsonl",
     )  # fmt: skip
     add_scenario(parser, "draw the break-even of every point (SVG, PNG or PDF)")
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B,C", type=setting, help="values to try")
     parser.add_argument("--jobs", type=int, default=-1, metavar="N", help="processes; default: one for each core")
+    parser.add_argument("--cluster", metavar="ADDRESS|FILE",
+                        help="run on a dask cluster: tcp://host:8786, or its scheduler file")  # fmt: skip
     parser.add_argument("--keep", metavar="FILE", help="write each row there when it is finished, and go on from there")
     parser.add_argument("--seed", type=int, default=0, help="for scenarios that use random numbers; default: 0")
     parser.add_argument("--sensitivity", action="store_true", help="each point also with each cost halved and doubled")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(again=go_on)
+
+
+def go_on(args):
+    """How to go on with a sweep that was interrupted."""
+    if args.keep:
+        return [f"what is finished is in {args.keep}: the same command again goes on from there"]
+    return ["nothing is kept; with --keep FILE, the same command again would go on from what is finished"]
 
 
 def sweep(args):
@@ -181,19 +184,30 @@ def sweep(args):
     try:
         scenario = whatif.Scenario.load(args.scenario)
         grid = (grid or scenario.grid) | {key: [value_of(text, key)] for key, text in args.set}
-        table = whatif.sweep(scenario, grid, args.jobs, progress=not args.quiet and sys.stderr.isatty(), keep=args.keep,
-                         seed=args.seed, sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
+        shows = not args.quiet and sys.stderr.isatty()
+        with on_cluster(args.cluster):
+            table = whatif.sweep(scenario, grid, args.jobs, shows, keep=args.keep, seed=args.seed,
+                                 sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
         args.parser.error(str(error))
     if args.csv or args.json:
         print_table(table, args)
     else:
-        print(table.loc[:, table.astype(bool).any()].to_string(index=False))  # without columns of zeroes
+        print(whatif.answer.rows_text(table))
     if args.plot:
         from . import plots
 
         save(plots.sweep(table), args)
     return int(table["error"].astype(bool).any())
+
+
+def on_cluster(address):
+    """Where the points of a sweep run."""
+    if address is None:
+        return contextlib.nullcontext()
+    from .whatif.cluster import connected
+
+    return connected(address)
 
 
 def add_history(commands):
@@ -251,17 +265,34 @@ def add_scenarios(commands):
     parser = command(
         commands, "scenarios", scenarios, "list the scenarios that ship with mmsim, or print one",
         "List the scenarios that ship with mmsim. With a name: print its file, to begin a question of your own with.",
-        "", "drain-a-node > mine.toml",
+        "", "drain-a-node > mine.toml", "--from-machine --pid 1234 > mine.toml",
+        "--numactl hardware.txt --numa-maps maps.txt > mine.toml     (of another machine)",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--keys", action="store_true", help="print every key that a file may have")
+    of = parser.add_mutually_exclusive_group()
+    of.add_argument("--from-machine", action="store_true", help="print a scenario of this computer")
+    of.add_argument("--numactl", metavar="FILE", type=Path, help="of one where `numactl --hardware` said this")
+    maps = parser.add_mutually_exclusive_group()
+    maps.add_argument("--pid", type=int, help="with the memory of this process")
+    maps.add_argument("--numa-maps", metavar="FILE", type=Path, help="with the memory that /proc/PID/numa_maps had")
+    parser.add_argument("--names", action="store_true", help="with the names of files; else nothing private")
 
 
 def scenarios(args):
     """Print the names and questions, or one file."""
+    from .whatif import answer
     from .whatif import scenarios as shipped
     from .whatif.scenario import SHIPPED
     from .whatif.schema import near
 
+    if args.from_machine or args.numactl:
+        return own_scenario(args)
+    if args.pid or args.numa_maps or args.names:
+        args.parser.error("--pid, --numa-maps and --names go with --from-machine or --numactl FILE")
+    if args.keys:
+        print(answer.keys_text())
+        return 0
     if args.name and args.name not in shipped():
         args.parser.error(f"no scenario is called {args.name!r}; {near(args.name, shipped())}")
     if args.name:
@@ -269,6 +300,20 @@ def scenarios(args):
     else:
         for name, question in shipped().items():
             print(f"{name}\n    {question}")
+    return 0
+
+
+def own_scenario(args):
+    """Print a scenario of a machine that somebody has."""
+    from .whatif import from_machine
+
+    try:
+        maps = Path(f"/proc/{args.pid}/numa_maps") if args.pid else args.numa_maps
+        print(from_machine.scenario_text(*from_machine.read(args.numactl, maps), args.names), end="")
+    except OSError as error:
+        args.parser.error(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
+        args.parser.error(str(error))
     return 0
 
 
@@ -368,4 +413,87 @@ def print_case(it):
         print(f"    since V1: {change.title} ({change.name}, {change.release})")
 
 
-COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_lab]
+def add_record(commands):
+    """``mmsim record [FILE]``: what the kernel of this machine does."""
+    parser = command(
+        commands, "record", record, "run the experiments on the Linux of this machine",
+        "Run some hundred experiments on this machine, each with processes of its own, and write down what the kernel\n"
+        "answers and where the pages are: a line of JSON each. Nothing but these processes is moved. What ctrl-C\n"
+        "leaves is a record, too.",
+        "", "mine.jsonl && mmsim verify mine.jsonl",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", metavar="FILE", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def record(args):
+    """Record this machine; 1 if that cannot be."""
+    from tqdm import tqdm
+
+    from .experiments.recording import record_into
+
+    quiet = args.quiet or not sys.stderr.isatty()
+    try:
+        done, not_possible = record_into(args.file, lambda steps: tqdm(steps, unit="experiment", disable=quiet))
+    except FileExistsError:
+        args.parser.error(f"FILE: {args.file} exists; name another, or take it away")
+    except OSError as error:
+        print(f"mmsim: not recorded: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; {args.file} has what was recorded until then", file=sys.stderr)
+        return 130
+    print(f"{done} experiments recorded, {not_possible} are not possible here; compare: mmsim verify {args.file}")
+    return 0
+
+
+def add_vm(commands):
+    """``mmsim vm``: a real kernel with four nodes."""
+    parser = command(
+        commands, "vm", vm, "a real Linux with four NUMA nodes, in QEMU",
+        "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
+        "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
+        "the model of that release. It takes a minute or two.",
+        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1",
+        "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
+    parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")
+    parser.add_argument("--kvm", action="store_true", help="let the processor run it: much faster, where it may")
+    parser.add_argument("--histories", type=int, metavar="N", help="play N random histories")
+    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of a history; default: 40")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first history; default: 0")
+
+
+def vm(args):
+    """Run something on a real kernel with four nodes; 1 if it failed, or if the model differs."""
+    from .linux import vm as machine
+
+    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
+        return machine.start(task, args.kernel, script, show, args.kvm, talk)
+
+    try:
+        if args.histories is not None:
+            from tqdm import tqdm
+
+            from .experiments.compared import compare
+
+            return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm)))
+        if args.what is None:
+            return start({"do": "prompt"}, show=None)[0]
+        if args.what == "record":
+            if Path(args.into).exists():
+                args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
+            code, text = start({"do": "record"})
+            Path(args.into).write_text(text, encoding="utf-8")
+            print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
+            return code
+        code, text = start({"do": "run", "name": args.what}, script=Path(args.what).read_bytes())
+        print(text, end="")
+        return code
+    except OSError as error:
+        args.parser.error(str(error))
+
+
+COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_record, add_vm, add_lab]

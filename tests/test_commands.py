@@ -19,13 +19,23 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "make lab": "tests/browser/test_doors.py",
     "make lab NO_BROWSER=1": "tests/browser/test_doors.py",
     "mmsim lab": "tests/test_cli.py",
+    "mmsim sweep mine.toml --cluster tcp://scheduler:8786 --keep rows.jsonl": "tests/test_cluster.py",
     "make app": "tests/browser/test_doors.py",
     "make site": "tests/browser/test_site.py",
     "make dist": "tests/release/test_dist.py",
     "make student": "tests/test_student.py",
     "make bench": "tests/test_compiled.py",
     "python -m mmsim.machine.compiled": "binder/postBuild",  # which tests/release/test_binder.py runs
-    "python -m mmsim.linux.recorder mine.jsonl": "tests/test_lessons_07_09.py",
+    "mmsim record": "tests/test_experiments.py",
+    "mmsim record mine.jsonl": "tests/test_experiments.py",
+    "mmsim record FILE": "tests/test_experiments.py",
+    "python -m mmsim.experiments.recording mine.jsonl": "tests/test_experiments.py",
+    "mmsim vm": "tests/test_histories.py",
+    "mmsim vm record": "tests/test_histories.py",
+    "mmsim vm record mine.jsonl": "tests/test_histories.py",
+    "mmsim vm experiment.py": "tests/test_histories.py",
+    "mmsim vm --histories": "tests/test_histories.py",
+    "mmsim vm --histories 100 --seed 1": "tests/test_histories.py",
     ".venv/bin/python": "tests/test_readme.py",
 }
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,7 +59,7 @@ def shown(text):
     """The commands in a text: lines of blocks of shell, and commands between backticks."""
     blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    begin = r"make [a-z]|bash |\.venv/bin/|python -m|mmsim (?:run|sweep|history|verify|scenarios|lab)\b"
+    begin = r"make [a-z]|bash |\.venv/bin/|python -m|mmsim (?:run|sweep|history|verify|record|vm|scenarios|lab)\b"
     lines += re.findall(rf"`((?:{begin})[^`\n]*)`", text)
     commands = (re.sub(r"\s+#.*", "", line).strip().removeprefix(".venv/bin/mmsim") for line in lines)
     return {f"mmsim{c}" if c.startswith(" ") else c for c in (c.removeprefix("$ ") for c in commands) if c}

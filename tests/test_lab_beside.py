@@ -201,6 +201,68 @@ def test_a_click_on_the_machine_beside_places_it_in_both():
     assert [run.migration.retried for run in (lab.recording, lab.beside)] == [1, 1]
 
 
+# -- one page
+
+
+def test_step_goes_from_event_to_event_of_the_page_that_is_followed():
+    lab = MigrationLab()
+    lab.follow(5)
+    assert lab.controls["follow"].value == "page 5 of a"
+    steps = lab.recording.steps_of(lab.recording.find(*lab.followed))
+    assert [lab.recording.text(step).split(" · ")[-1] for step in steps] == lab.story(int(lab.recording.pte_address[5]))
+    for step in steps:
+        lab.controls["Step"].click()
+        assert lab.step == step
+    lab.controls["Step"].click()
+    assert lab.step == lab.steps
+    lab.controls["Back"].click()
+    assert lab.step == steps[-1]
+    lab.controls["follow"].value = ""
+    assert lab.followed is None
+    lab.controls["Step"].click()
+    assert lab.step == steps[-1] + 1
+
+
+def test_a_page_is_followed_by_a_click_or_by_its_name():
+    lab = MigrationLab(beside=4)
+    click = lambda cell: lab.stages[1]._handle_custom_msg({"pick": cell}, [])  # noqa: E731
+    click(len(lab.recording) + 7)
+    assert lab.controls["follow"].value == "page 7 of a"
+    click(len(lab.recording) + 7)
+    assert lab.followed is None
+    for text in ("3", "3 of a", "page 3 of a"):
+        lab.controls["follow"].value = text
+        assert lab.followed == (lab.kernel.tasks[0].pid, int(lab.recording.pte_address[3]))
+        lab.controls["follow"].value = ""
+    lab.controls["follow"].value = "99"
+    assert "There is no page 99 to follow" in lab.message
+    with pytest.raises(ValueError, match="page is 24; give 0 to 23, or None"):
+        lab.follow(24)
+
+
+def test_the_bar_marks_passes_failures_the_page_and_where_two_kernels_part():
+    lab = lab_with("files of four file systems, dirty", beside=6)
+    lab.follow(2)
+    kinds = {kind: [step for step, each in lab.controls["position"].marks if each == kind]
+             for kind in ("pass", "fails", "part", "page")}  # fmt: skip
+    assert len(kinds["pass"]) == lab.migration.passes
+    assert len(kinds["fails"]) == lab.migration.failed == 6
+    (part,) = kinds["part"]
+    before = [run.text(at).partition(" · ")[2] for run, at in zip(lab._runs, lab._pairs[part - 1], strict=True)]
+    there = [run.text(at).partition(" · ")[2] for run, at in zip(lab._runs, lab._pairs[part], strict=True)]
+    assert before[0] == before[1]
+    assert there[0] != there[1]
+    assert kinds["page"]
+
+
+def test_the_number_of_an_event_can_be_written():
+    lab = MigrationLab()
+    lab.controls["event"].value = 120
+    assert lab.step == lab.controls["position"].value == 120
+    lab.controls["Step"].click()
+    assert lab.controls["event"].value == 121
+
+
 # -- the flow
 
 

@@ -77,8 +77,12 @@ def test_a_question_can_be_answered(name):
 
 def test_empty_and_wrong_answers_fail(name):
     make = MAKERS[name]
+    judged = set()  # a function that the reader writes is judged by running it, which takes long: once a question
     for seed in SEEDS:
         question = ask(make, seed)
+        if question.judge and question.text in judged:
+            continue
+        judged.add(question.text)
         for empty in (..., None, "", " "):
             assert not check(make, empty, seed)
             assert "No answer yet" in check(make, empty, seed).text
@@ -135,11 +139,40 @@ def test_hints_and_answer_are_folded_and_also_plain():
 # -- predict
 
 
+def test_the_first_wrong_answer_gets_a_hint_or_the_rule_and_the_second_the_answer():
+    asked = predict(sums, seed=8)
+    answer, product = asked.question.answer, next(iter(asked.question.wrong))
+    field, _ = asked.options.children
+    enter = lambda value: (field.set_trait("value", value), field._handle_custom_msg({"event": "submit"}, []))  # noqa: E731
+    enter("1000")
+    assert asked.line.value == "✗ Not “1000”. Hint: Use your fingers. Try once more."
+    enter("1000")
+    assert "Try once more" in asked.line.value, "the same answer is no second try"
+    field.value = "100"
+    assert asked.line.value == "", "a verdict is of the answer that stands there"
+    assert predict(sums, seed=8).line.value.startswith("✗ Not “1000”."), "as it was, when the cell is run again"
+    enter(str(product))
+    assert asked.line.value == f"✗ You said {product}. That is the product. The model answers {answer}. Rule: addition."
+    other = predict(sums, seed=9)
+    assert other.guess(next(iter(other.question.wrong))).text.startswith("✗ Not")
+    assert "That is the product. Try once more." in other.line.value
+
+
+def test_hints_stay():
+    asked = predict(sums, seed=10)
+    asked.hint()
+    asked.guess("1000")
+    assert "Hint 1 of 2: Use your fingers." in asked.given.value
+    asked.hint()
+    assert asked.line.value == "Hint 2 of 2: Use your toes."
+    assert asked.given.value == "<p>Hint 1 of 2: Use your fingers.</p>"
+
+
 def test_a_prediction_is_judged_with_the_rule():
     asked = predict(sides)
     left, right = asked.options.children
     right.click()
-    assert asked.line.value == "✗ You said right. The model answers left. Rule: left is where the thumb is right."
+    assert asked.line.value == "✗ Not “right”. Rule: left is where the thumb is right. Try once more."
     assert (left.description, right.description) == ("○ left", "● right")
     left.click()
     assert asked.line.value.startswith("✓ Right.")

@@ -1,19 +1,13 @@
 """Lessons 07 and 09: the machines that they show, and their exercises; tests/test_lessons.py asks every question."""
 
 # ruff: noqa: ARG005
-import errno
 import json
-import shutil
-import subprocess
-import sys
 
 import pytest
 
 from mmsim import Policy, plots
 from mmsim.experiments import verify
-from mmsim.experiments.records import Case, Record
 from mmsim.lessons import ask, check, lesson07, lesson09
-from mmsim.linux import recorder
 from mmsim.mm import migrate_v1, structs
 
 # -- 07: the reserve
@@ -160,29 +154,7 @@ def todays_rule(before, source, target):
     return before
 
 
-# -- the recorder
-
-
-def test_node_masks():
-    assert recorder.mask_of([]).raw == bytes(recorder.BITS // 8)
-    assert recorder.mask_of([0, 3]).raw[:2] == b"\x09\x00"
-    assert recorder.mask_of([8, 63, 64]).raw[:9] == b"\x00\x01" + bytes(5) + b"\x80\x01"
-
-
-@pytest.mark.parametrize("nodes", [2, 3, 4, 8])
-def test_what_is_asked_can_be_replayed(nodes):
-    """Every experiment has a record that the model understands, whatever a kernel answers."""
-    distances = [[10 if a == b else 20 for b in range(nodes)] for a in range(nodes)]
-    asked = list(recorder.experiments(list(range(nodes))))
-    for group, setup, call in asked if nodes == 2 else asked[::17]:
-        placed = [setup["place"][i % len(setup["place"])] for i in range(setup["pages"])]
-        raw = {"setup": {"kind": "anon_private", "caller": "uid1000", "cpu": 0} | setup, "call": call, "before": placed}
-        raw |= {"id": "own", "group": group, "ret": 0, "errno": "OK", "after": placed}
-        case = Case("own", group, *map(Record, (raw["setup"], call, raw), ["here"] * 3), distances)
-        found = verify.judge(case._replace(release="6.1"))
-        assert found.verdict != "not asked"
-        assert found.model.get("error") is None
-        assert found.model["before"] == placed
+# -- records
 
 
 def test_a_recording_of_two_nodes_is_compared(tmp_path):
@@ -201,165 +173,3 @@ def test_a_recording_of_two_nodes_is_compared(tmp_path):
     assert {name: it.verdict for name, it in found.items()} == {"moved": "equal", "stays today": "equal",
                                                                 "kept": "equal", "wrong": "unexplained"}  # fmt: skip
     assert [change.name for change in verify.changes_of(found["kept"].case)] == ["node-in-both-stays"]
-
-
-def no_system(*args):
-    raise OSError(errno.EPERM, "get_mempolicy() answers EPERM: a container may forbid it")
-
-
-@pytest.mark.parametrize(
-    ("where", "name", "value", "said"),
-    [
-        (recorder.sys, "platform", "darwin", "this is darwin on"),
-        (recorder.platform, "machine", lambda: "riscv64", "on riscv64, not Linux on x86_64 or aarch64"),
-        (recorder, "syscall", no_system, "answers EPERM: a container may forbid it"),
-    ],
-)
-def test_a_machine_that_cannot_be_recorded_says_why(where, name, value, said, monkeypatch, tmp_path):
-    monkeypatch.setattr(where, name, value)
-    answer = recorder.main(tmp_path / "mine.jsonl")
-    assert answer.startswith("Not recorded: ")
-    assert said in answer
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_recording_is_replaced_by_a_whole_one_only(monkeypatch, tmp_path):
-    def full(file, text):
-        file.write_bytes(text.encode()[:10])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    file = tmp_path / "mine.jsonl"
-    recorder.write(file, "first\n")
-    with monkeypatch.context() as patch:
-        patch.setattr(recorder.Path, "write_text", full)
-        with pytest.raises(OSError, match="No space left"):
-            recorder.write(file, "second, and longer\n")
-    assert {file: file.read_text() for file in tmp_path.iterdir()} == {file: "first\n"}
-    recorder.write(file, "third\n")
-    recorder.write(recorder.Path("/dev/null"), "nowhere\n")
-    assert {file: file.read_text() for file in tmp_path.iterdir()} == {file: "third\n"}
-
-
-def fake_nodes(mode, nodes):
-    """get_mempolicy(2) on a machine with other nodes, or in a process with a policy."""
-
-    def syscall(name, *args):
-        if args[1] is None:
-            args[0]._obj.value = mode
-        else:
-            args[1].raw = recorder.mask_of(nodes).raw
-        return 0
-
-    return syscall
-
-
-linux = pytest.mark.skipif(sys.platform != "linux" or recorder.platform.machine() not in recorder.NUMBERS,
-                           reason="system calls of Linux")  # fmt: skip
-
-
-@linux
-@pytest.mark.parametrize(
-    ("mode", "nodes", "said"),
-    [(0, [0], "one NUMA node only"), (0, [0, 8], "it may use nodes [0, 8]"), (2, [0, 1], "without numactl")],
-)
-def test_a_process_that_cannot_be_recorded_says_why(mode, nodes, said, monkeypatch, tmp_path):
-    monkeypatch.setattr(recorder, "syscall", fake_nodes(mode, nodes))
-    assert said in recorder.main(tmp_path / "mine.jsonl")
-
-
-@linux
-@pytest.mark.parametrize(("effective", "usable"), [("0000000000800000", False), ("00000000ff7fffff", True)])
-def test_only_a_user_who_cannot_move_the_pages_of_others_may_record(effective, usable, monkeypatch):
-    monkeypatch.setattr(recorder, "syscall", fake_nodes(0, [0, 1]))
-    monkeypatch.setattr(recorder.Path, "read_text", lambda path: f"CapEff:\t{effective}\n")
-    if usable:
-        assert recorder.usable_nodes() == [0, 1]
-    else:
-        with pytest.raises(OSError, match="CAP_SYS_NICE"):
-            recorder.usable_nodes()
-
-
-class KernelOfToday:
-    """What the system calls of a machine with two nodes do, as far as migrate_pages(2) is concerned."""
-
-    def __init__(self):
-        self.nodes = {}  # address: node
-
-    def __call__(self, name, *args):
-        return getattr(self, name)(*args)
-
-    def get_mempolicy(self, _mode, mask, *_):
-        if mask:
-            mask.raw = recorder.mask_of([0, 1]).raw
-        return 0
-
-    def move_pages(self, _pid, count, places, to, status, _flags):
-        for i in range(count):
-            if to:
-                self.nodes[places[i]] = to[i]
-            status[i] = self.nodes[places[i]]
-        return 0
-
-    def migrate_pages(self, _pid, _maxnode, source, target):
-        source, target = ([n for n in (0, 1) if mask.raw[0] >> n & 1] for mask in (source, target))
-        places = list(self.nodes)
-        self.nodes = dict(zip(places, todays_rule([self.nodes[p] for p in places], source, target), strict=True))
-        return 0
-
-    def mbind(self, *_):
-        return 0
-
-
-@linux
-def test_a_whole_recording_is_written_and_compared(monkeypatch, tmp_path, capsys):
-    texts = {"node0": "10 21\n", "node1": "21 10\n", "self": "CapEff:\t0\n"}
-    monkeypatch.setattr(recorder, "syscall", KernelOfToday())
-    monkeypatch.setattr(recorder.Path, "read_text", lambda path: texts[path.parent.name])
-    monkeypatch.setattr(recorder.Path, "glob", lambda path, pattern: [path / "node0"])
-    monkeypatch.setattr(recorder.os, "sched_setaffinity", lambda pid, cpus: None)
-    assert recorder.main(tmp_path / "mine.jsonl") == 0
-    assert "40 experiments recorded" in capsys.readouterr().out
-    told = [it._replace(case=None) for it in verify.judge_all(tmp_path / "mine.jsonl")]
-    assert {it.verdict for it in told} == {"equal", "unexplained"}  # this mbind moves nothing
-
-
-@pytest.fixture
-def live():
-    """Skip where this kernel does not answer the system calls; else a node that this process has memory on."""
-    try:
-        return recorder.Memory(1).move_pages()[0]
-    except (OSError, KeyError, AttributeError) as error:
-        pytest.skip(f"no system calls here: {error!r}")
-
-
-def test_own_pages_are_asked_for_and_moved_on_the_live_kernel(live):
-    memory = recorder.Memory(5)
-    assert memory.places[0] // recorder.mmap.PAGESIZE % 12 == 4
-    assert memory.move_pages() == memory.move_pages(to=[live] * 5) == [live] * 5
-    with pytest.raises(OSError, match=r"move_pages\(\) answers E(NODEV|INVAL)"):
-        memory.move_pages(to=[1023] * 5)
-
-
-BIND = {"name": "mbind", "mode": "MPOL_BIND", "flags": "STRICT|MOVE"}
-
-
-@pytest.mark.parametrize("extra", [{}, {"special": "mlock() all 8 pages"}, {"sharing": "fork: both"}])
-def test_an_experiment_on_the_live_kernel_has_the_form_of_the_record(live, extra):
-    record = recorder.perform("mbind", {"pages": 4, "place": [live]} | extra, BIND | {"nodes": [live]})
-    assert list(record) == ["group", "setup", "call", "before", "ret", "errno", "after"]
-    assert (record["ret"], record["errno"]) == (0, "OK")
-    assert record["before"] == record["after"] == [live] * 4
-    told = next(case for case in verify.read(verify.recording("6.1")) if case.id == "mb_default_f1")
-    assert record.keys() | {"id"} <= told.raw.keys()
-    refused = recorder.perform("mbind", {"pages": 4, "place": [live]}, BIND | {"nodes": [1000]})
-    assert (refused["ret"], refused["errno"]) == (-1, "EINVAL")
-
-
-def test_the_recorder_alone_is_enough(tmp_path):
-    """Copied elsewhere, without mmsim: it records, or says why not."""
-    copy = tmp_path / "recorder.py"
-    shutil.copy(recorder.__file__, copy)
-    done = subprocess.run([sys.executable, "-S", "-I", copy, tmp_path / "mine.jsonl"], capture_output=True, text=True)
-    recorded = (tmp_path / "mine.jsonl").exists()
-    assert recorded == (done.returncode == 0)
-    assert ("experiments recorded" in done.stdout) if recorded else done.stderr.startswith("Not recorded: ")

@@ -1,6 +1,7 @@
 """Figures: that they show the numbers, draw where they are told to, and can be read."""
 
 import itertools
+import re
 import subprocess
 import sys
 import xml.dom.minidom
@@ -16,6 +17,7 @@ from matplotlib.colors import to_rgb
 
 from mmsim import Kernel, Topology, plots
 from mmsim.plots import palette
+from mmsim.plots.passes import KEEPS
 
 ROOT = Path(__file__).parents[1]
 TOPOLOGIES = {2: "two-socket", 4: "opteron-4s", 8: "altix-8n"}
@@ -355,3 +357,44 @@ def test_the_figures_of_the_readme_are_small_and_the_same_each_time(tmp_path):
     for data in (data for name, data in written[0].items() if name.endswith(".svg")):
         assert len(data) < 60_000
         assert xml.dom.minidom.parseString(data).getElementsByTagName("dc:description")
+
+
+def test_the_swap_pte_before_during_and_after():
+    """Two processes have the page; with patch 4 its ptes are real again afterwards, without it they are not."""
+    said = {}
+    for patches in ((1, 3, 4), (1, 3)):
+        kernel = Kernel(Topology.uniform(nodes=2, frames=64), patches=patches)
+        task = kernel.spawn("a")
+        task.touch(task.mmap(4), write=True)
+        task.fork("b")
+        frames = task.pages()["pfn"].tolist()
+        ax = plots.entry(task, 2, lambda kernel=kernel, frames=frames: kernel.migrate(frames, 1))
+        said[patches] = plots.describe(ax)
+        new = kernel.last.pages["new_pfn"].tolist()[2]
+        before, during, _ = re.split("During: |After: ", said[patches])
+        assert f"pte of a: frame {frames[2]}; pte of b: frame {frames[2]}; frame {frames[2]} (node 0)" in before
+        assert "pte of a: swap entry 3; pte of b: swap entry 3; swap entry 3: cache: frame" in during
+        assert f"frame {new} (node 1)" in during
+    assert f"pte of a: frame {new}; pte of b: frame {new}" in said[1, 3, 4].partition("After: ")[2]
+    assert "pte of a: swap entry 3; pte of b: swap entry 3" in said[1, 3].partition("After: ")[2]
+    with pytest.raises(ValueError, match="page is 4; a has the pages 0 to 3"):
+        plots.entry(task, 4)
+    assert plots.describe(plots.entry(task, 3)).startswith("What leads to page 3 of a. pte of a: swap entry 4")
+
+
+def test_nodes_owners_and_outcomes_share_no_colour():
+    nodes = {palette.node(n).colour for n in range(8)}
+    owners = {look.colour for look in (*palette.TASKS, palette.SHARED, palette.STATES["page cache"])}
+    neutral = {palette.WHITE, palette.LIGHT, "#f2f2f2"}
+    outcomes = {look.colour for look in palette.PATHS.values()} - neutral
+    assert len(nodes) == 8
+    assert not nodes & owners
+    assert not nodes & outcomes
+    assert not owners & outcomes
+    assert palette.SWAP_CACHE.colour not in nodes | owners | outcomes
+
+
+def test_the_page_of_the_code_has_each_tag_and_each_letter_of_a_pass():
+    page = (Path(__file__).parents[1] / "docs/code.md").read_text()
+    for letter in {*palette.MARKS.values(), *(letter for letter, _ in KEEPS.values())}:
+        assert re.search(rf"^\| {letter} \|", page, re.MULTILINE), letter

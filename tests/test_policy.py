@@ -198,9 +198,11 @@ def test_the_policy_of_the_vma_goes_before_that_of_the_task():
     task.touch(heap, write=True)
     assert task.placement(heap) == [1, 1, 3, 3, 1, 1]
     assert task.get_mempolicy(heap[2]) == Policy.preferred(3)
-    assert task.get_mempolicy(heap[1]) == task.get_mempolicy() == Policy.bind((1,))
+    assert task.get_mempolicy() == Policy.bind((1,))
+    assert task.get_mempolicy(heap[1]) == Policy.default()  # of an address get_mempolicy(2) asks mbind's alone
+    assert all("bind:1" in task.numa_maps().splitlines()[i] for i in (0, 2))  # numa_maps asks who governs it
     task.mbind(heap, Policy.default())
-    assert task.get_mempolicy(heap[2]) == Policy.bind((1,))
+    assert task.get_mempolicy(heap[2]) == Policy.default()
 
 
 def test_policies_say_where_new_pages_go_not_where_old_ones_are():

@@ -146,6 +146,23 @@ def test_a_lost_write_is_said_to_be_lost(player):
     assert "✗ the last write of a is lost" in plain(player.state.value)
 
 
+def test_the_lost_write_is_what_its_counterexample_shows(player):
+    player.scene.value = "lost write"
+    player.replay.click()
+    replay(player)
+    assert "but write 2 was the last" in player.race.outcome()[0]
+
+
+def test_the_picture_follows_the_race(player):
+    """Live: arrows from the pte by its swap entry to the frame; who cannot see it hears the same."""
+    assert "pte of a: swap entry 1" in player.state.value
+    assert player.state.value.count("marker-end") == 2
+    press(player, "migration")
+    assert "frame 64 (node 1)" in plain(player.state.value)
+    press(player, "a", "a")
+    assert "pte of a: frame 1" in player.state.value
+
+
 def test_it_can_be_read_as_text(player):
     press(player, "migration", "a")
     text = player._repr_mimebundle_()["text/plain"]

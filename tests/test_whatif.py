@@ -82,7 +82,7 @@ def test_only_faults_that_the_move_has_caused_are_counted():
         return kernel
 
     found = Scenario("nothing moves", family, still).run().figures
-    assert (found["in_use"], found["faults"], found["faults_ns"]) == (128, 0, 0)
+    assert (found["in_use"], found["faults"], found["faults_ns"]) == (64, 0, 0)
 
 
 def test_a_trigger_may_return_migrations_or_what_the_call_gave():

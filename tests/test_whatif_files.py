@@ -247,7 +247,7 @@ def keys(what, path=()):
     """The dotted keys that a scenario file may have."""
     names = {"cpuset": "batch", "background": "other", "task": "job", "memory": "heap"}
     table, path = (what.table, (*path, names[path[-1]])) if isinstance(what, Tables) else (what, path)
-    for key, (reader, _) in table.keys.items():
+    for key, (reader, *_) in table.keys.items():
         yield ".".join((*path, key))
         if isinstance(reader, (Table, Tables)):
             yield from keys(reader, (*path, key))
@@ -356,7 +356,7 @@ def test_a_plan_becomes_a_machine(tmp_path):
     assert {"other", "job", "job/1", "job/2"} <= set(tasks)
     assert {tasks[name].node for name in ("job", "job/1", "job/2")} == {3}
     assert str(tasks["job"].policy) == "interleave:0-1"
-    assert run.figures["in_use"] == 3 * (256 + 16)  # without the background
+    assert run.figures["in_use"] == 256 + 16 + 2 * (64 + 4)  # what is shared counts once; without the background
     assert run.figures["retries exhausted"] == 64  # half of the heap is pinned, and half of that on node 0
     assert run.figures["not collected"] == 8  # what is locked
     frames = {pfn for name in ("job", "job/1", "job/2") for pfn in tasks[name].pages()["pfn"]}

@@ -1,6 +1,11 @@
 """A sweep as a figure, and the widget that runs one."""
 
 import asyncio
+import base64
+import io
+import json
+import re
+from datetime import datetime
 
 import matplotlib as mpl
 
@@ -8,12 +13,15 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from test_whatif import EXAMPLE
 
 import mmsim
 from mmsim import plots
 from mmsim.plots.picture import Picture
+from mmsim.whatif.scenario import SHIPPED
+from mmsim.whatif.sweeps import text_of, values_of
 from mmsim.widgets import Sweep
 
 GRID = {"patches": [0, 5, 7], "swap": [0, 64]}
@@ -161,3 +169,71 @@ def test_it_can_be_read_as_text():
     text = widget._repr_mimebundle_()["text/plain"]
     assert "far less swap" in text
     assert "kernel.patches" in text
+
+
+def test_another_scenario_can_be_chosen_and_comes_small():
+    widget = Sweep(EXAMPLE, GRID, jobs=1)
+    assert widget.choice.options[0] == "worked example"
+    widget.choice.value = "Little swap"
+    assert "far less swap" in widget.about.value
+    assert widget.grid["scale"] == ["1/1024"]
+    assert widget.grid["kernel.patches"] == [0, 4, 5, 6, 7]
+    assert [box.description for box in widget.boxes.children] == list(widget.fields)
+    widget.choice.value = "worked example"
+    assert list(widget.fields) == list(EXAMPLE.grid)
+
+
+def test_node_lists_survive_the_fields():
+    widget = Sweep("interleaved-to-fewer-nodes", {"trigger.migrate_pages.new": ["0-1", "0,3"], "scale": ["1/4096"]}, 1)
+    assert widget.fields["trigger.migrate_pages.new"].value == '"0-1", "0,3"'
+    widget.run()
+    assert widget.table["trigger.migrate_pages.new"].tolist() == ["0-1", "0,3"]
+    assert (widget.table["error"] == "").all()
+
+
+@pytest.mark.parametrize("values", [["0,3", 1], ["a", "0-1"], [[1, 3], 7], ["1 GB", "2 GB"], [0.5, 1], [True], ["V1"]])
+def test_what_a_field_shows_means_what_it_was_made_from(values):
+    assert values_of(text_of(values)) == values
+
+
+def test_a_file_can_be_uploaded():
+    widget = Sweep(EXAMPLE, GRID, jobs=1)
+    text = (SHIPPED / "low-swap.toml").read_text().replace("Little swap", "Mine")
+    widget.upload.value = ({"name": "mine.toml", "type": "", "size": len(text), "content": memoryview(text.encode()),
+                            "last_modified": datetime.now()},)  # fmt: skip
+    assert "<b>Mine.</b>" in widget.about.value
+    wrong = text.replace("patches = 7", "patches = 9")
+    widget.upload.value = ({"name": "bad.toml", "type": "", "size": 9, "content": memoryview(wrong.encode()),
+                            "last_modified": datetime.now()},)  # fmt: skip
+    assert "bad.toml: kernel.patches is 9" in widget.line.value
+    assert "<b>Mine.</b>" in widget.about.value
+
+
+def test_an_error_of_many_points_is_said_once():
+    widget = Sweep(EXAMPLE, {"patches": [7, 9], "pages": [8, 16, 24]}, jobs=1)
+    widget.run()
+    assert widget.rows.value.count("there is no patch 9") == 1
+    assert "(3 of 6 points)" in widget.rows.value
+
+
+def test_what_was_found_can_be_saved():
+    widget = Sweep(EXAMPLE, GRID, jobs=1)
+    assert widget.files.value == ""
+    widget.run()
+    found = dict(re.findall(r'download="sweep\.(\w+)" href="data:[^,]+,([^"]+)"', widget.files.value))
+    data = {kind: base64.b64decode(text) for kind, text in found.items()}
+    assert pd.read_csv(io.BytesIO(data["csv"]))["direct"].tolist() == widget.table["direct"].tolist()
+    assert [row["direct"] for row in json.loads(data["json"])] == widget.table["direct"].tolist()
+    assert data["png"].startswith(b"\x89PNG")
+
+
+def test_the_answer_in_full_is_that_of_the_command():
+    widget = Sweep("drain-a-node", {"kernel.release": ["6.1"], "scale": ["1/4096"]}, jobs=1)
+    widget.full.click()
+    assert "asked    Linux 6.1, modelled" in widget.rows.value
+    assert "page cache that nobody maps" in widget.rows.value
+    widget.fields["scale"].value = "2"
+    widget.fields["kernel.release"].value = "6.99"
+    widget.full.click()
+    assert "the nearest that the model knows is 6.12" in widget.line.value
+    assert widget.rows.value == ""

@@ -11,7 +11,7 @@ from mmsim import Config, Kernel, MMSimError, Policy, Topology
 from mmsim.widgets import MigrationLab
 from mmsim.widgets.layouts import LAYOUTS
 from mmsim.widgets.recording import Recording
-from mmsim.widgets.scene import FREE, MAPPED, MARK, MARKS, Scene
+from mmsim.widgets.scene import BUFFERS, FREE, KIND, MARKED, MARKS, PAGE_CACHE, S_MAPPED, Scene
 
 
 def machine(pages=12, frames=64, patches=7, **options):
@@ -101,8 +101,8 @@ def test_a_thousand_pages_are_recorded_event_by_event():
     assert len(recording.events) > 10_000
     node_2 = kernel.tables["mem_map"]["node"][: len(recording)] == 2
     for step, there in ((0, 0), (recording.steps, 1024)):
-        looks, _ = Scene(recording).cells(step)
-        assert (looks[: len(recording)][node_2] & 15 == MAPPED).sum() == there
+        states = Scene(recording).states(step)
+        assert (states[node_2] == S_MAPPED).sum() == there
 
 
 def test_a_ring_that_has_wrapped_is_recorded_all_the_same():
@@ -144,12 +144,14 @@ def test_looks_and_letters_of_the_frames():
     task.mlock(heap[8:10])  # breaks the sharing of these two
     pfn = task.pages()["pfn"].tolist()
     theirs = child.pages()["pfn"].tolist()
-    looks, letters = Scene(Recording(kernel, lambda: None)).cells(0)
+    scene = Scene(Recording(kernel, lambda: None))
+    looks, letters = scene.cells(0)
     assert chr(letters[pfn[0]]) == "+"
-    assert chr(letters[pfn[8]]) == "a"
+    assert scene.describe(0, pfn[8]).startswith(f"frame {pfn[8]} on node 0: page 8 of a; in a locked vma")
     assert chr(letters[theirs[8]]) == "b"
-    assert [list(MARKS)[(looks[pfn[i]] >> MARK) - 1] for i in (3, 8)] == ["pinned", "in a locked vma"]
-    assert int((looks[:256] & 15 == FREE).sum()) == int((kernel.frames()["state"] == "free").sum())
+    assert all(looks[pfn[i]] & MARKED for i in (3, 8))
+    assert [letters[pfn[i]] for i in (3, 8)] == [MARKS["pinned"], MARKS["in a locked vma"]]
+    assert int((looks[:256] & KIND == FREE).sum()) == int((kernel.frames()["state"] == "free").sum())
 
 
 def test_the_static_twin(lab):
@@ -175,6 +177,55 @@ def test_every_cell_can_say_what_it_is(lab):
     assert texts[256].startswith("page 0 of a: frame 1 on node 0")
     assert texts[128].startswith("frame 128 on node 2: page 23 of a")  # the highest address moves first
     assert "swap slot 1: free" in texts
+
+
+OBSTACLES = [*MARKS, "buffers", "file"]
+
+
+def with_every_obstacle():
+    """A machine with one slot, which the first page keeps, on which a run meets every obstacle."""
+    kernel = Kernel(Topology.uniform(nodes=2, frames=64), swap_slots=1)
+    task = kernel.spawn("a", uid=0)
+    heap = task.mmap(6, name="heap")
+    task.touch(heap, write=True)
+    kernel.pin(task, heap[5])
+    kernel.hold_lock(task, heap[5], kernel.clock + 10**4)
+    task.touch(task.mmap(2, locked=True), write=True)
+    for fs in ("ext3-journalled", "reiserfs"):
+        file = kernel.file(fs, 2, fs=fs)
+        task.write(file, 0, 2)
+        task.touch(task.mmap(2, file=file, shared=True))
+    return kernel
+
+
+def test_every_obstacle_is_seen_on_its_page_in_the_legend_and_in_words():
+    lab = MigrationLab(with_every_obstacle, new=1)
+    scene, shown, said = lab._scenes[0], set(), set()
+    for step in range(lab.recording.steps + 1):
+        looks, letters = scene.cells(step)
+        for cell in np.flatnonzero(looks[: len(lab.recording)] & (MARKED | BUFFERS)).tolist():
+            seen = {name for name, bit in MARKS.items() if looks[cell] & MARKED and letters[cell] & bit}
+            seen |= {"buffers"} if looks[cell] & BUFFERS else set()
+            if not seen <= shown:
+                said |= {word for word in OBSTACLES if word in scene.describe(step, cell)}
+            shown |= seen
+    assert shown == {*MARKS, "buffers"}
+    assert said == set(OBSTACLES)
+    assert {*scene.letters.values(), *scene.file_letters.values()} == {ord(c) for c in "aer"}
+    legend = {text: (look, letter) for look, letter, text in scene.legend}
+    assert {"file ext3-journalled", "file reiserfs", "buffers", "dirty", "journal", "no slot", "locked vma", "pinned",
+            "locked", "writeback"} <= legend.keys()  # fmt: skip
+    assert any("pinned; locked" in scene.describe(0, cell) for cell in range(64)), "both, in words"
+
+
+def test_a_page_of_a_file_keeps_its_letter_when_it_moves():
+    lab = MigrationLab()
+    lab.controls["layout"].value = "a mapped file and a heap"
+    (letter,) = lab._scenes[0].file_letters.values()
+    seen = {(int((looks & KIND == PAGE_CACHE).sum()), chr(letter))
+            for looks, letters in map(lab._scenes[0].cells, (0, lab.recording.steps))
+            if set(letters[looks & (KIND | MARKED) == PAGE_CACHE]) == {letter}}  # fmt: skip
+    assert seen == {(16, "d")}
 
 
 # -- the controls
@@ -351,6 +402,30 @@ def test_a_policy_of_the_users_stays(lab):
     lab = MigrationLab(kernel)
     assert lab.migration.moved == 12
     assert str(task.get_mempolicy(heap)) == str(Policy.bind(0))
+
+
+def test_a_first_look_shows_picture_player_and_reasons_and_a_button_the_rest():
+    lab = MigrationLab(simple=True)
+    assert lab.simple
+    assert "mm-simple" in lab._dom_classes
+    large = lab.stage.geometry["groups"][0]["w"]
+    press(lab, "Last", "More")
+    assert not lab.simple
+    assert lab.step == lab.steps
+    assert lab.stage.geometry["groups"][0]["w"] < large
+    assert "mm-simple" not in lab._dom_classes
+    press(lab, "More")
+    assert lab.simple
+
+
+def test_the_settings_are_said_in_one_line_while_they_are_folded(lab):
+    assert lab._settings.layout.display == "none"
+    assert lab._summary.value == "B migrate_pages: from nodes 0 to nodes 2 · all patches · one heap"
+    lab.controls["trigger"].value = "A"
+    lab.controls[6].value = False
+    assert lab._summary.value == "A mbind: what is elsewhere to nodes 2 · patches 1, 2, 3, 4, 5, 7 · one heap"
+    press(lab, "Settings")
+    assert lab._settings.layout.display is None
 
 
 def test_controls_have_names(lab):

@@ -7,6 +7,8 @@ imported here.
 
 import errno
 
+from ..terms.policy import Policy
+
 
 def experiment(name, **machine):
     """Put a function into EXPERIMENTS, by name; `machine`: arguments of the Kernel that it needs."""
@@ -137,8 +139,6 @@ def target_full(kernel):
 @experiment("BIND under a changed cpuset")
 def bind_and_cpuset(kernel):
     """A vma bound to node 1, whose task's cpuset changes from nodes 0-1 to 2-3; then more of it is touched."""
-    from ..machine.policy import Policy
-
     task = kernel.spawn("a", node=0)
     job = kernel.cpuset("job", "0-1")
     job.attach(task)
@@ -152,8 +152,6 @@ def bind_and_cpuset(kernel):
 @experiment("PREFERRED under a changed cpuset")
 def preferred_and_cpuset(kernel):
     """A task that prefers node 1, whose cpuset changes from nodes 0-1 to 2-3, and then to all."""
-    from ..machine.policy import Policy
-
     task = kernel.spawn("a", node=0)
     job = kernel.cpuset("job", "0-1")
     job.attach(task)
@@ -168,8 +166,6 @@ def preferred_and_cpuset(kernel):
 @experiment("a hole in the range of mbind")
 def hole(kernel):
     """mbind(2) over a range that begins with a hole."""
-    from ..machine.policy import Policy
-
     task = kernel.spawn("a", node=0)
     heap = written(task, 8)
     task.munmap(heap[0:4])

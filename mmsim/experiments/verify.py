@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..machine.changes import NEWEST, known_release, order
 from ..machine.kernel import Kernel
-from . import replay_early, replay_later, replay_words
+from . import judged, replay_early, replay_later, replay_words
 from .history import which_change
 from .records import RecordError, check, read
 
@@ -130,6 +130,8 @@ def replay_of(case):
 
 def facts_on(case, release):
     """The facts of a case on the model of any release; None: V1.  An "error" is among them if it ends with one."""
+    if isinstance(case, judged.Recorded):
+        return judged.facts_on(case, release)
     replay = replay_of(case)
     try:
         model = replay.replay(case, Kernel(release=release, **replay.machine(case)))
@@ -146,6 +148,8 @@ def facts_on(case, release):
 
 def changes_of(case):
     """The changes between V1 and the record's release that make the recorded facts of a case, found by running."""
+    if isinstance(case, judged.Recorded):
+        return which_change(judged.CATALOGUE[case.id], None, judged.nearest(case.release), **judged.options(case))
     replay, recorded = replay_of(case), judge(case).linux
 
     def experiment(kernel):
@@ -184,6 +188,8 @@ def nearest_release(name):
 
 def judge_all(path, name=None):
     """The Verdicts of all cases of a record, or of those called `name`; RecordError if one says what cannot be."""
+    if judged.is_catalogue(path):
+        return judged.verdicts(path, name, Verdict)
     return [judge(case) for case in read(path) if name in (None, case.id)]
 
 

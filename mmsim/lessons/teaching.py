@@ -52,6 +52,11 @@ class Question(NamedTuple):
             return None
         return next((text for typical, text in self.wrong.items() if same(value, typical)), "")
 
+    def nudge(self, value):
+        """What to say to the first wrong answer: what can be said about it, a hint or the rule; not the answer."""
+        hint = f"Hint: {self.hints[0]}" if self.hints else self.rule
+        return shown(f"✗ Not “{value}”. {self.mistake(value) or hint} Try once more.", False)
+
     def feedback(self, value, again=False):
         """Judge an answer as Shown; `again`: let the reader try again, so do not tell the right one."""
         if unanswered(value):

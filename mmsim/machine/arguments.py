@@ -1,102 +1,10 @@
-"""What a call is given: whole numbers, yes or no, names, and things of the same machine; each refused by name."""
-
-import operator
-import reprlib
+"""Page frames as a call is given them; what a real machine is given as well is read by mmsim.terms.arguments."""
 
 import numpy as np
 
-END_OF_TIME = 1 << 62  # ns, 146 years: a clock that is before it never overflows
-_short = reprlib.Repr()
-_short.maxstring, _short.maxother = 60, 80
+from ..terms.arguments import END_OF_TIME, function, like, one_node, shown, text, whole, words, yes_no
 
-
-def shown(value):
-    """repr() of what somebody gave, on one short line."""
-    return " ".join(_short.repr(value).split())
-
-
-def whole(number, name, least=None, most=END_OF_TIME, what="", no_number=TypeError):
-    """A whole number, whoever made it (int, numpy, 2.0), as an int.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the message.
-    least, most : int
-        Bounds, both possible; `least` None: whatever a caller checks later.
-    what : str
-        What it counts, for the message: "pages", "ns".
-    no_number : type
-        The error for what is no number at all.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what is no number, or one that is not whole or out of bounds.
-    """
-    low = -END_OF_TIME if least is None else least
-    bounds = "" if least is None else f", {least} or more" if most >= END_OF_TIME else f", {least} to {most}"
-    right = f"it is a whole number{what and ' of ' + what}{bounds}"
-    try:
-        value = number if isinstance(number, (float, np.floating)) else operator.index(number)
-        if isinstance(number, (bool, np.bool_)):
-            raise TypeError
-    except TypeError:
-        raise no_number(f"{name} is {shown(number)}; {right}") from None
-    if not low <= value <= most or value != int(value):
-        raise ValueError(f"{name} is {shown(number)}; {right}")
-    return int(value)
-
-
-def yes_no(value, name):
-    """True or False (0 and 1 will do) as a bool; TypeError for anything else, such as the words "yes" and "no"."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    try:
-        if operator.index(value) in (0, 1):
-            return bool(value)
-    except TypeError:
-        pass
-    raise TypeError(f"{name} is {shown(value)}; it is True or False")
-
-
-def text(value, name):
-    """A name; TypeError for what is no text."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {shown(value)}; it is text")
-    return value
-
-
-def words(names, name):
-    """One word or an iterable of them, as a list; TypeError for anything else."""
-    if not isinstance(names, str) and not hasattr(names, "__iter__"):
-        raise TypeError(f"{name} is {shown(names)}; it is a word, or a list of words")
-    return [names] if isinstance(names, str) else list(names)
-
-
-def like(value, attributes, name, right):
-    """`value`, if it has some attributes; else a TypeError that says what would be right."""
-    if isinstance(value, type) or not all(hasattr(value, attribute) for attribute in attributes.split()):
-        raise TypeError(f"{name} is {shown(value)}; {right}")
-    return value
-
-
-def function(value, name, right):
-    """`value`, if it can be called, be it a function, a class or a thing; else a TypeError that says what is right."""
-    if not callable(value):
-        raise TypeError(f"{name} is {shown(value)}; {right}")
-    return value
-
-
-def one_node(number, nodes, name="node"):
-    """The number of one of a machine's `nodes` nodes."""
-    try:
-        number = whole(number, name)
-    except TypeError:
-        raise TypeError(f"{name} is {shown(number)}; it is the number of a node") from None
-    if not 0 <= number < nodes:
-        raise ValueError(f"{name} is {number}; this machine has the nodes 0 to {nodes - 1}")
-    return number
+__all__ = ["END_OF_TIME", "function", "like", "one_node", "page_frames", "shown", "text", "whole", "words", "yes_no"]
 
 
 def page_frames(pages, frames):

@@ -92,11 +92,11 @@ RELEASED = {
     "2.6.17": "2006-06-17", "2.6.18": "2006-09-20", "2.6.19": "2006-11-29", "2.6.20": "2007-02-04",
     "2.6.21": "2007-04-25", "2.6.23": "2007-10-09", "2.6.24": "2008-01-24", "2.6.25": "2008-04-16",
     "2.6.26": "2008-07-13", "2.6.28": "2008-12-24", "2.6.32": "2009-12-02", "2.6.34": "2010-05-16",
-    "2.6.35": "2010-08-01", "3.4": "2012-05-20", "3.5": "2012-07-21", "3.8": "2013-02-18", "3.15": "2014-06-08",
-    "4.1": "2015-06-21", "4.3": "2015-11-01", "4.13": "2017-09-03", "4.15": "2018-01-28", "4.16": "2018-04-01",
-    "4.17": "2018-06-03", "5.0": "2019-03-03", "5.4": "2019-11-24", "5.5": "2020-01-26", "5.7": "2020-05-31",
-    "5.14": "2021-08-29", "5.15": "2021-10-31", "6.1": "2022-12-11", "6.6": "2023-10-29", "6.7": "2024-01-07",
-    "6.9": "2024-05-12", "6.12": "2024-11-17",
+    "2.6.35": "2010-08-01", "3.1": "2011-10-24", "3.4": "2012-05-20", "3.5": "2012-07-21", "3.8": "2013-02-18",
+    "3.15": "2014-06-08", "4.1": "2015-06-21", "4.3": "2015-11-01", "4.13": "2017-09-03", "4.15": "2018-01-28",
+    "4.16": "2018-04-01", "4.17": "2018-06-03", "5.0": "2019-03-03", "5.4": "2019-11-24", "5.5": "2020-01-26",
+    "5.7": "2020-05-31", "5.14": "2021-08-29", "5.15": "2021-10-31", "6.1": "2022-12-11", "6.6": "2023-10-29",
+    "6.7": "2024-01-07", "6.9": "2024-05-12", "6.12": "2024-11-17",
 }  # fmt: skip
 
 CHANGES = (
@@ -253,9 +253,21 @@ CHANGES = (
         "it goes unnoticed", "-EFAULT, though what was collected moves", "9d8cebd4bcd",
     ),
     Change(
+        "mbind-merges", "2.6.34", "mbind(2) leaves no cuts behind", ("mbind_range",),
+        "the vmas at its ends are cut in two, for good",
+        "a vma that has the policy stays whole, and neighbours that are alike become one",
+        "mm: fix mbind vma merge problem",
+    ),
+    Change(
         "static-takes-all", "2.6.35", "STATIC without a node left takes the whole cpuset", ("mpol_rebind_policy",),
         "it keeps nodes that it may not use", "it allocates on any node of the cpuset", "708c1bbc9d0",
         ("static-relative",),
+    ),
+    Change(
+        "clones-stay", "3.1", "What came with fork() is merged no more", ("is_mergeable_anon_vma",),
+        "neighbours become one vma where one of them has no anonymous memory",
+        "only where the one that is changed has none, and the other has its own",
+        "mmap: avoid merging cloned VMAs",
     ),
     Change(
         "permission-first", "3.4", "Permission comes before existence", ("sys_migrate_pages",),
@@ -275,6 +287,11 @@ CHANGES = (
     Change(
         "mpol-local", "3.8", "LOCAL is a policy", ("mpol_new",),
         "PREFERRED without a node is shown as such", "it is LOCAL", "479e2802d09f",
+    ),
+    Change(
+        "fault-around", "3.15", "A read fault on a file maps its neighbours", ("do_fault_around",),
+        "one page a fault", "what the page cache has of the 16 pages around it as well",
+        "mm: introduce vm_ops->map_pages()",
     ),
     Change(
         "move-pages-reclaims", "3.15", "move_pages(2) reclaims", ("new_page_node",),

@@ -27,8 +27,8 @@ from tqdm.auto import tqdm
 
 from . import compile_cache
 from ..mm import (
-    cpuset, fault, filemap, fork, mbind, memory_failure, mmap, mmzone, move_pages, sched, shmem, swap, swapfile, timer,
-    vmscan,
+    cpuset, fault, filemap, fork, mbind, memory_failure, mlock, mmap, mmzone, move_pages, sched, shmem, swap, swapfile,
+    timer, vmscan,
 )
 from .compile_cache import ANY, V1
 from .constants import code_of_v1
@@ -37,7 +37,7 @@ from .writing import replacing
 
 # What is called from Python; `k` is followed by numbers, but for the arrays below.
 ENTRIES = (
-    mmap.new_vma, mmap.insert_vm_struct, mmap.split_at, mmap.do_munmap, fault.touch_range, fault.make_pages_present,
+    mlock.do_mlock, mmap.new_vma, mmap.insert_vm_struct, mmap.do_munmap, fault.touch_range, fault.make_pages_present,
     fault.get_user_pages, fork.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mbind.do_mbind,
     mbind.do_migrate_pages, mbind.migrate_frames, move_pages.sys_move_pages, cpuset.cpuset_attach,
     cpuset.update_nodemask,

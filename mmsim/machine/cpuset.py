@@ -7,7 +7,7 @@ from ..mm.cpuset import cpuset_attach, update_nodemask
 from .errors import os_error
 from .explain import Asked
 from .policy import format_nodes, parse_nodes
-from .results import counted
+from ..terms.arguments import counted
 from .task import Task
 
 

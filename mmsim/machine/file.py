@@ -3,7 +3,8 @@
 from .handles import Handle
 from ..mm import structs
 from .names import file_labels
-from .results import counted, file_frames
+from .results import file_frames
+from ..terms.arguments import counted
 
 FS_NAMES = {
     "ext2": structs.FS_EXT2, "ext3": structs.FS_EXT3, "ext3-journalled": structs.FS_EXT3_JOURNALLED,

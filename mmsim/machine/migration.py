@@ -9,7 +9,8 @@ from .explain import BY, passed_over, reasons
 from .lazy import Lazy
 from ..mm import trace
 from .names import task_labels
-from .results import counted, known
+from .results import known
+from ..terms.arguments import counted
 
 pd = Lazy("pandas")
 

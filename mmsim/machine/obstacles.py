@@ -12,12 +12,13 @@ from ..mm import fault, filemap, ll_rw_blk, sched, structs, swapfile, timer, vms
 from ..mm.swap import release_pages
 from .packets import packets
 from .errors import os_error
-from .ranges import builtin_range, task_range
+from .ranges import task_range
 from .results import ptes_of
 from .task import Task
 from .trouble import free_memory
 
 PID_KSWAPD = 1
+builtin_range = range  # `range` is the name of an argument below
 MOST_PINS, MOST_PINS_IN_ALL = 1 << 16, 1 << 26  # by one call: of a page, and of all pages together
 ROUNDS_FROM = 10_000  # interrupts from which on it is worth while to look for rounds
 ROUNDS_EFFORT = 1 << 28  # bytes of tables that are compared until it is given up

@@ -17,11 +17,6 @@ PTE_FLAG_NAMES = {"writable": PTE_RW, "young": PTE_YOUNG, "dirty": PTE_DIRTY}
 PAGE_SIZE = 4096
 
 
-def counted(number, noun):
-    """'1 page', '2 pages', '1 pass', '2 passes'."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
-
-
 def flag_text(flags, names):
     """The names of the bits that are set, for each of an array of flags."""
     flags = np.asarray(flags).astype(np.uint16)  # the highest bit is no sign here
@@ -271,13 +266,22 @@ def access_cost(kernel, task, start, end):
 
 def governing(kernel, task, vma, address):
     """The row that holds the policy of an address: of its shared object, of its vma, or of the task."""
+    row = policy_row(kernel, vma, address)
+    return task._row if row is None else row
+
+
+def policy_row(kernel, vma, address):
+    """The row that holds the policy that mbind() has set for an address: of its shared object, or of its vma; or None.
+
+    get_mempolicy(2) asks for this one, and does not fall back to the policy of the task.
+    """
     file, ranges = kernel.tables["mapping"][vma["mapping"]], kernel.tables["sp_node"]
     if file["fs"] != structs.FS_TMPFS:
-        return vma if vma["mode"] else task._row
+        return vma if vma["mode"] else None
     index, n = vma["vm_pgoff"] + address - vma["vm_start"], file["policy"]
     while n and not ranges["start"][n] <= index < ranges["end"][n]:
         n = ranges["next"][n]
-    return ranges[n] if n else task._row
+    return ranges[n] if n else None
 
 
 def policy_text(row):

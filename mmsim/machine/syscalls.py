@@ -10,7 +10,7 @@ from .doors import door
 from .errors import ERRNO_NAMES, os_error
 from .explain import Asked
 from .handles import Handle
-from .policy import check_policy, format_nodes, mask_nodes, parse_nodes, policy_of
+from .policy import Policy, check_policy, format_nodes, mask_nodes, parse_nodes, policy_of, resolve
 from .ranges import Range, check_owner, task_range
 from .trouble import free_memory
 
@@ -80,10 +80,10 @@ class NumaCalls(Handle):
         """A policy as the kernel keeps it; `clips`: the nodes that the cpuset does not allow are left out."""
         check_policy(policy)
         kernel = self._kernel
-        return policy.resolve(kernel.topology.nodes, int(self._row["mems_allowed"]), kernel.k.change, clips)
+        return resolve(policy, kernel.topology.nodes, int(self._row["mems_allowed"]), kernel.k.change, clips)
 
     def get_mempolicy(self, page=None):
-        """The task's policy; or the one that governs a virtual page."""
+        """The task's policy; or that of a virtual page, which is the default where mbind() has set none."""
         self._policy_call("get_mempolicy")
         if page is None:
             return policy_of(self._row)
@@ -95,7 +95,8 @@ class NumaCalls(Handle):
         vma = self._kernel._vma(self, start)
         if vma is None:
             raise os_error("EFAULT", f"page: {start:#x} of {self.label} is not mapped")
-        return policy_of(results.governing(self._kernel, self, vma, start))
+        row = results.policy_row(self._kernel, vma, start)
+        return Policy.default() if row is None else policy_of(row)
 
     @door
     def mbind(self, range, policy, move=False, move_all=False, strict=False):

@@ -1,17 +1,15 @@
 """Task: a process, the ranges of its address space, and its system calls."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from . import results
+from ..terms.arguments import Faults, counted
 from .arguments import one_node, shown, text, whole, words, yes_no
-from .results import counted
 from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File
 from .handles import own
-from ..mm import fault, filemap, fork, ll_rw_blk, mbind, mmap, shmem, structs, timer
+from ..mm import fault, filemap, fork, ll_rw_blk, mbind, mlock, mmap, shmem, structs, timer
 from .names import task_labels
 from .ranges import Range, areas, task_range
 from .syscalls import NumaCalls
@@ -20,15 +18,6 @@ from .trouble import out_of_memory, shortage
 _VM_FLAGS = {name: getattr(structs, f"VM_{name.upper()}") for name in ("io", "reserved", "denywrite", "shm")}
 FIRST_PAGE = 0x10000  # where the first mapping of a task starts
 SPARE_TIMERS = ll_rw_blk.NR_REQUESTS + 8  # timers that a call may need on top of those pending
-
-
-class Faults(NamedTuple):
-    """How many faults of each kind a touch took; every fault is counted once."""
-
-    minor: int
-    major: int
-    protection: int
-    copied: int
 
 
 class Task(NumaCalls):
@@ -196,11 +185,7 @@ class Task(NumaCalls):
         self._check_alive()
         start, end = task_range(self, range)
         self._kernel._reserve_vmas(4)
-        self._call(mmap.split_at, self.pid, start)
-        self._call(mmap.split_at, self.pid, end)
-        vmas = self._kernel.tables["vma"]
-        inside = (vmas["vm_mm"] == self.pid) & (vmas["vm_start"] >= start) & (vmas["vm_end"] <= end)
-        vmas["vm_flags"][inside] = vmas["vm_flags"][inside] & ~structs.VM_LOCKED | flag
+        self._call(mlock.do_mlock, self.pid, start, end, flag)
         return start, end
 
     @door

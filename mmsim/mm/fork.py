@@ -2,7 +2,7 @@
 
 from .memory import copy_page_range
 from .mmap import vma_copy, insert_vm_struct
-from .structs import VM_LOCKED
+from .structs import VM_CLONED, VM_LOCKED
 from .trace import FORKED, trace
 
 
@@ -16,6 +16,8 @@ def dup_mmap(k, parent, child, pte_base):
         copy = k.vma[new]
         copy.vm_mm = child
         copy.vm_flags &= ~VM_LOCKED
+        if copy.anon_vma:
+            copy.vm_flags |= VM_CLONED
         copy.pte_base = pte_base - vma.vm_start
         pte_base += vma.vm_end - vma.vm_start
         insert_vm_struct(k, new)

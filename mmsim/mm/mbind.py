@@ -10,7 +10,7 @@ from .mempolicy import (
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
 from .migrate_page import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
-from .mmap import find_vma, split_at
+from .mmap import find_vma, same_policy, split_vma, vma_merge
 from .mmzone import list_add_tail, list_del, list_empty, work_list
 from .nodemask import node_remap, nodes_weight
 from .page_alloc import alloc_pages
@@ -189,11 +189,16 @@ def migrate_node_sets(k, mm, source, target, flags):
 
 def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
     """Split the vmas at the ends of a range and give those inside a policy; that of tmpfs belongs to the object."""
-    split_at(k, mm, start)
-    split_at(k, mm, end)
     v = find_vma(k, mm, start)
     changed = 0
     while v and k.vma[v].vm_start < end:
+        if k.change.mbind_merges and same_policy(k.vma[v], mode, home, nodes, mpol_flags, asked):
+            v = k.vma[v].vm_next
+            continue
+        if k.vma[v].vm_start < start:
+            v = split_vma(k, v, start)
+        if k.vma[v].vm_end > end:
+            split_vma(k, v, end)
         vma = k.vma[v]
         if k.mapping[vma.mapping].fs == FS_TMPFS:
             size = vma.vm_end - vma.vm_start
@@ -201,14 +206,15 @@ def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
                 k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes, mpol_flags, asked
             )
             trace(k, SHARED_POLICY_SET, 0, 0, size)
-        else:
-            vma.mode = mode
-            vma.home = home
-            vma.nodes = nodes
-            vma.mpol_flags = mpol_flags
-            vma.asked = asked
+        vma.mode = mode
+        vma.home = home
+        vma.nodes = nodes
+        vma.mpol_flags = mpol_flags
+        vma.asked = asked
         changed += 1
-        v = vma.vm_next
+        if k.change.mbind_merges:
+            v = vma_merge(k, v)
+        v = k.vma[v].vm_next
     trace(k, POLICY_SET, 0, 0, changed)
 
 

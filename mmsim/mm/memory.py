@@ -2,6 +2,7 @@
 
 from .filemap import filemap_nopage, lock_page, unlock_page
 from .mempolicy import alloc_page_vma
+from .radix_tree import file_page
 from .rmap import anon_vma_prepare, page_add_anon_rmap, page_remove_rmap
 from .shmem import shmem_getpage
 from .structs import (
@@ -21,6 +22,7 @@ from .trace import (
 NO_FAULT, MINOR, MAJOR, PROTECTION, COPIED = range(5)
 PTE_TOUCHED = PTE_PRESENT | PTE_YOUNG
 ZERO_PAGE = 0
+FAULT_AROUND = 16  # pages
 
 
 def zap_pte(k, pte):
@@ -110,6 +112,8 @@ def do_no_page(k, v, address, write):
     """First touch of a file page: map the page cache page; a private write gets a copy at once."""
     vma = k.vma[v]
     index = vma.vm_pgoff + address - vma.vm_start
+    if k.change.fault_around and not write and do_fault_around(k, v, address):
+        return MINOR
     if k.mapping[vma.mapping].fs == FS_TMPFS:
         pfn, read = shmem_getpage(k, vma.mapping, index)
     else:
@@ -128,12 +132,30 @@ def do_no_page(k, v, address, write):
         if not new:
             return -ENOMEM
     else:
-        k.mem_map[pfn].mapcount += 1
-        pte.value = pfn
-        pte.flags = PTE_TOUCHED
-        if vma.vm_flags & VM_SHARED and vma.vm_flags & VM_WRITE:
-            pte.flags |= PTE_RW | (PTE_DIRTY if write else 0)
+        map_file_page(k, vma, pte, pfn, write)
     return MAJOR if read else MINOR
+
+
+def map_file_page(k, vma, pte, pfn, write):
+    """Let an empty pte refer to a page of the page cache; our reference to the page becomes the pte's."""
+    k.mem_map[pfn].mapcount += 1
+    pte.value = pfn
+    pte.flags = PTE_TOUCHED
+    if vma.vm_flags & VM_SHARED and vma.vm_flags & VM_WRITE:
+        pte.flags |= PTE_RW | (PTE_DIRTY if write else 0)
+
+
+def do_fault_around(k, v, address):
+    """A read fault on a file: map what the page cache has around the address; True if that has resolved the fault."""
+    vma = k.vma[v]
+    first = max(address - address % FAULT_AROUND, vma.vm_start)
+    for near in range(first, min(first + FAULT_AROUND, vma.vm_end)):
+        pte = k.pte[vma.pte_base + near]
+        pfn = k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + near - vma.vm_start)].pfn
+        if pte.flags == 0 and pfn and k.mem_map[pfn].flags & PG_uptodate and not k.mem_map[pfn].flags & PG_locked:
+            get_page(k, pfn)
+            map_file_page(k, vma, pte, pfn, False)
+    return k.pte[vma.pte_base + address].flags & PTE_PRESENT != 0
 
 
 def do_swap_page(k, v, address, write):

@@ -3,6 +3,7 @@
 from .memory import unmap_page_range
 from .rmap import anon_vma_link, anon_vma_unlink
 from .shmem import shmem_delete_inode
+from .structs import VM_CLONED
 from .swap import lru_add_drain
 
 
@@ -98,6 +99,63 @@ def split_vma(k, v, address):
     k.vma[v].vm_end = address
     insert_vm_struct(k, second)
     return second
+
+
+def same_policy(vma, mode, home, nodes, mpol_flags, asked):
+    """mpol_equal(): whether a vma has this policy."""
+    return (vma.mode == mode and vma.home == home and vma.nodes == nodes and vma.mpol_flags == mpol_flags
+            and vma.asked == asked)  # fmt: skip
+
+
+def vma_merge(k, v):
+    """Make a vma that was changed one with its neighbours, where nothing tells them apart now: what has become of it.
+
+    They must have been one: those of two mmap() calls keep ptes of their own here, and stay two.
+    """
+    after = k.vma[v].vm_next
+    before = find_vma(k, k.vma[v].vm_mm, max(k.vma[v].vm_start - 1, 0))
+    joins_before = before != v and alike(k, before, v) and anon_vma_fits(k, v, before)
+    joins_after = after and alike(k, v, after) and anon_vma_fits(k, v, after)
+    if joins_before:
+        one = k.vma[before].anon_vma
+        other = k.vma[after].anon_vma
+        joins_after = joins_after and (one == other or not one or not other)
+        join(k, before, v)
+        v = before
+    if joins_after:
+        join(k, v, after)
+    return v
+
+
+def alike(k, v, other):
+    """Whether a vma and the one behind it are neighbours with the same flags, object and policy."""
+    vma = k.vma[v]
+    after = k.vma[other]
+    same = vma.vm_end == after.vm_start and vma.pte_base == after.pte_base and vma.mapping == after.mapping
+    same = same and vma.vm_flags & ~VM_CLONED == after.vm_flags & ~VM_CLONED
+    return same and same_policy(vma, after.mode, after.home, after.nodes, after.mpol_flags, after.asked)
+
+
+def anon_vma_fits(k, v, neighbour):
+    """is_mergeable_anon_vma(): whether a neighbour may take a vma in, as far as their anon_vmas are concerned."""
+    one = k.vma[v].anon_vma
+    other = k.vma[neighbour].anon_vma
+    if one == other:
+        return True
+    if not k.change.clones_stay:
+        return not one or not other
+    return not one and not k.vma[neighbour].vm_flags & VM_CLONED
+
+
+def join(k, v, other):
+    """Let a vma take in the one behind it."""
+    vma = k.vma[v]
+    end = k.vma[other].vm_end
+    if k.vma[other].anon_vma and not vma.anon_vma:
+        anon_vma_link(k, v, k.vma[other].anon_vma)
+    vma.vm_flags |= k.vma[other].vm_flags & VM_CLONED
+    remove_vma(k, other)
+    vma.vm_end = end
 
 
 def split_at(k, mm, address):

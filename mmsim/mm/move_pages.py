@@ -26,7 +26,9 @@ def page_at(k, mm, address, moving):
         return -EFAULT
     pte = k.pte[k.vma[v].pte_base + address]
     if not pte.flags & PTE_PRESENT:
-        return -EFAULT if k.change.move_pages_efault and not k.change.empty_pte_enoent and not pte.flags else -ENOENT
+        if k.vma[v].mapping or pte.flags or not k.change.move_pages_efault or k.change.empty_pte_enoent:
+            return -ENOENT
+        return -EFAULT  # it is for what would be the zero page: an empty pte of anonymous memory
     if k.mem_map[pte.value].flags & PG_reserved:
         return -EFAULT if k.change.move_pages_efault else -ENOENT
     return pte.value

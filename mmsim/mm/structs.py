@@ -51,6 +51,7 @@ VM_IO = 1 << 3
 VM_RESERVED = 1 << 4
 VM_DENYWRITE = 1 << 5
 VM_SHM = 1 << 6
+VM_CLONED = 1 << 7  # of our own: its anon_vma came with fork() from a parent
 VM_NOT_MIGRATABLE = VM_LOCKED | VM_IO | VM_RESERVED | VM_DENYWRITE | VM_SHM
 
 # memory policies (include/linux/mempolicy.h)
@@ -175,12 +176,12 @@ CHANGE_NAMES = (
     "mapcount_rule", "root_moves_all", "cap_sys_nice", "locked_elsewhere", "chunks", "no_swap_no_migration",
     "vma_policies_follow", "cpuset_moves_at_once", "absent_mems_dropped", "empty_mems_refused",
     "zonelists_take_turns", "pageout_keeps_mapped", "strict_collects", "target_cpuset", "shmem_method",
-    "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages", "move_pages_node_only",
-    "mbind_clips", "locked_vmas_move", "absent_target", "no_zero_page", "address_of_the_page", "set_mempolicy_clips",
-    "bind_nearest", "static_relative", "cpuset_files_strict", "move_pages_zero", "hole_at_head", "static_takes_all",
-    "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "move_pages_reclaims",
-    "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates", "targets_clipped",
-    "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
+    "migration_entries", "file_ptes", "one_by_one", "ten_passes", "move_pages", "move_pages_node_only", "mbind_clips",
+    "locked_vmas_move", "absent_target", "no_zero_page", "address_of_the_page", "set_mempolicy_clips", "bind_nearest",
+    "static_relative", "cpuset_files_strict", "move_pages_zero", "hole_at_head", "mbind_merges", "static_takes_all",
+    "clones_stay", "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "fault_around",
+    "move_pages_reclaims", "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates",
+    "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
     "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "strict_walks_on",
     "failures_counted", "weighted_interleave", "empty_pte_enoent",
 )  # fmt: skip

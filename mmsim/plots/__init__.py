@@ -6,9 +6,11 @@ Each function draws on `ax`, or on a figure of its own where none is given, and 
 
 from .configs import images
 from .distances import topology, zonelist
+from .entry import entry
 from .flow import compare, flow, paths
 from .history import history
 from .memory import page_table, residency
+from .passes import passes, passes_table
 from .races import race
 from .style import STYLE, describe
 from .sweep import sweep
@@ -17,6 +19,6 @@ from .verdicts import verdicts
 from .zones import free_pages, watermarks
 
 __all__ = [
-    "STYLE", "compare", "describe", "flow", "free_pages", "history", "images", "page_table", "paths", "race",
-    "residency", "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
+    "STYLE", "compare", "describe", "entry", "flow", "free_pages", "history", "images", "page_table", "passes",
+    "passes_table", "paths", "race", "residency", "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
 ]  # fmt: skip

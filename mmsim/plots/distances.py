@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from ..machine.arguments import like
 from . import palette
 from .palette import BLACK, DARK, GREY, WHITE
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import bare, canvas, drawing, sentence, zoom
 
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from ..machine.arguments import like
 from .palette import BLACK, DARK, GREY, WHITE
 from .palette import PATHS as LOOKS
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.
@@ -70,9 +70,11 @@ def paths(migration, *, ax=None):
 
     Parameters
     ----------
-    migration : Migration
+    migration : Migration, or list of Migration
+        Several, as one call a process makes, are drawn together.
     ax : Axes, optional
     """
+    migration = Together(migration) if isinstance(migration, list) and migration else migration
     like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
     table, graph = migration.pages, flow(migration)
     by = "in-kernel caller" if migration.trigger == "kernel" else migration.trigger
@@ -106,6 +108,23 @@ def paths(migration, *, ax=None):
     ax.set(xlim=(-0.7, 9.6), ylim=(-2.25 - below, 2.35 + above))
     bare(ax)
     return ax, _text(migration)
+
+
+class Together:
+    """Several migrations as one; each call made its own passes, so `passes` is the largest number."""
+
+    def __init__(self, migrations):
+        tables = [m.pages for m in migrations]
+        self.pages = pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
+        self.trigger = migrations[0].trigger
+        self.paths = pd.concat([m.paths for m in migrations]).groupby(level=0, sort=False).sum()
+        self.elapsed, self.passes = sum(m.elapsed for m in migrations), max(m.passes for m in migrations)
+        self.why_not = "; ".join(dict.fromkeys(m.why_not for m in migrations if m.why_not))
+        self.passed_over = pd.concat([m.passed_over for m in migrations]).groupby(level=0, sort=False).sum()
+
+    def there_was(self):
+        """What there was beside pages to consider, in all of them."""
+        return "; ".join([*filter(None, [self.why_not]), *(f"{what} {n:,}" for what, n in self.passed_over.items())])
 
 
 def _draw_node(ax, name, count, table, size):

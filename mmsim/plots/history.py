@@ -7,10 +7,11 @@ from matplotlib.patches import Rectangle
 
 from ..experiments.history import said
 from ..machine.arguments import like
-from .palette import BLACK, DARK, LIGHT, SKY, WHITE, YELLOW, Look
+from .palette import BLACK, DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence
 
-LOOKS = (Look(WHITE, ""), Look(SKY, ""), Look(YELLOW, ""), Look(LIGHT, ""))  # what a fact is, in turn at each change
+# What a fact is, in turn at each change: greys, as a value is none of the things that have colours.
+LOOKS = (Look(WHITE, ""), Look(LIGHT, ""), Look("#b0b0b0", ""), Look("#ececec", ""))
 NARROW, WIDE = 0.45, 3.0  # of a column in which nothing changes, and of one that begins with a change
 LETTERS = 3.2  # that fit into a field that is 1 wide, beside a dozen columns
 INCH = 0.4  # of a row
@@ -75,7 +76,7 @@ def draw_row(ax, y, values, edges):
         left, right = edges[start], edges[end]
         ax.add_patch(Rectangle((left, y - 0.4), right - left, 0.8, **box(look, edgecolor=DARK)))
         words = wrap(value, max(6, round(LETTERS * (right - left))), max_lines=2, placeholder="...")
-        ax.text(left + 0.12, y, "\n".join(words), va="center", fontsize=8, clip_on=True)
+        ax.text(left + 0.3, y, "\n".join(words), va="center", fontsize=8, clip_on=True)
         start = end
 
 

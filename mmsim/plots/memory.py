@@ -15,7 +15,7 @@ from . import palette
 from ..mm import structs
 from ..machine.names import HOLDERS
 from .palette import LIGHT, WHITE, Look
-from ..machine.results import counted
+from ..terms.arguments import counted
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
@@ -182,8 +182,8 @@ def _looks(kernel):
     nodes = {n: palette.node(n) for n in range(kernel.topology.nodes)}
     return {
         **{f"on node {n}": look for n, look in nodes.items()},
-        **{_CACHED + str(n): look._replace(letter=f"s{n}", hatch="///") for n, look in nodes.items()},
-        "swap pte, swapped out": Look(WHITE, "s", "///"), "the zero page": Look(LIGHT, "z"),
+        **{_CACHED + str(n): palette.SWAP_CACHE._replace(letter=f"s{n}") for n in nodes},
+        "swap pte, swapped out": palette.PATHS["swapped out"], "the zero page": Look(LIGHT, "z"),
         "not present": Look(WHITE, "–"),
     }  # fmt: skip
 

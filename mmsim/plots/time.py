@@ -7,17 +7,17 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from ..machine.arguments import like
 from ..mm import trace
-from .palette import BLACK, BLUE, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION
-from ..machine.results import counted
+from .palette import BLACK, GREY, LIGHT, PATHS
+from ..terms.arguments import counted
 from .style import canvas, drawing, sentence
 
-# What is marked on a page's line: (label, marker, colour, events).
+# What is marked on a page's line: (label, marker, colour, events).  Tried again: nothing else happened to it in a pass.
 MARKS = (
-    ("tried again", "o", PURPLE, None),  # whatever the reason: nothing below happened to the page in this pass
-    ("written out", "^", BLUE, {trace.PAGEOUT_START}),
-    ("moved", "s", SKY, {trace.MOVED}),
-    ("swapped out", "D", ORANGE, {trace.EVICTED}),
-    ("failed, or freed meanwhile", "X", VERMILLION, {trace.FAILED, trace.FREED}),
+    ("tried again", "o", PATHS["retries exhausted"].colour, None),
+    ("written out", "^", PATHS["direct after writeout"].colour, {trace.PAGEOUT_START}),
+    ("moved", "s", PATHS["direct"].colour, {trace.MOVED}),
+    ("swapped out", "D", PATHS["swapped out"].colour, {trace.EVICTED}),
+    ("failed, or freed meanwhile", "X", PATHS["failed for good"].colour, {trace.FAILED, trace.FREED}),
 )
 
 
@@ -36,7 +36,7 @@ def timeline(kernel, by="page", *, ax=None):
     like(kernel, "events last", "kernel", "give a Kernel")
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
-    events = _last_events(kernel)
+    events = last_events(kernel)
     start, end = events["time"].iloc[[0, -1]]
     unit, scale = ("ms", 1e6) if end - start > 1e6 else ("µs", 1e3)
     events = events.assign(time=(events["time"] - start) / scale)
@@ -47,7 +47,7 @@ def timeline(kernel, by="page", *, ax=None):
     return ax, f"{text} over {(end - start) / scale:.3g} {unit} in {counted(passes, 'pass')}."
 
 
-def _last_events(kernel):
+def last_events(kernel):
     """The events of the passes of the last migration, with their codes."""
     if kernel.last is None or not kernel.last.passes:
         last = repr(kernel.last) if kernel.last else "there was none"

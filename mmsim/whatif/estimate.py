@@ -1,8 +1,12 @@
 """What what-ifs take of this computer; one that takes too much memory, or too long, does not begin unasked."""
 
+import contextlib
 import os
+import sys
 from fractions import Fraction
-from math import ceil, log2
+from math import ceil
+
+from tqdm.auto import tqdm
 
 from ..mm import structs
 from .schema import ScenarioError
@@ -11,6 +15,7 @@ PATIENCE = 60  # seconds after which nobody believes any more that it will end
 # Seconds a page of an interpreted run in which all pages move, everything included. `mmsim run scheduler-moved-my-job
 # --set scale=1/512 --set kernel.compiled=false` has 8,192 of them; the other shipped scenarios take 20 to 50 us a page.
 PAGE = 50e-6
+LOOK = 12  # bytes a page frame, while somebody looks whose it is
 ANYWAY = "To begin all the same: --anyway (in Python: anyway=True)"
 
 
@@ -34,7 +39,7 @@ def refuse_large(plans, processes):
 def size(plan):
     """The bytes of the tables of a plan, while they grow and while everything moves."""
     mapped = pages(plan) * (2 * structs.PTE.itemsize + structs.CONSIDERED.itemsize)
-    return sum(plan.machine.frames) * structs.PAGE.itemsize + 3 * 4 * plan.kernel.swap + mapped
+    return sum(plan.machine.frames) * (structs.PAGE.itemsize + LOOK) + 3 * 4 * plan.kernel.swap + mapped
 
 
 def memory():
@@ -47,8 +52,8 @@ def memory():
 
 def smaller(plans, factor):
     """What to do about plans that are too large by some factor."""
-    scale = Fraction(min(plan.scale for plan in plans) / 2 ** ceil(log2(factor))).limit_denominator(10**6)
-    return f"a smaller machine, as with --set scale={scale}"
+    scale = Fraction(min(plan.scale for plan in plans)).limit_denominator(10**6) / ceil(factor)
+    return f"a smaller machine, at most --set scale={scale}"
 
 
 def refuse_long(plans, processes):
@@ -68,6 +73,20 @@ def pages(plan):
     """How many pages a run of a plan fills or maps; each child has its own page table."""
     tasks = sum((task.children + 1) * sum(area.size for area in task.memory) for task in plan.task)
     return tasks + sum(load.cache + load.memory for load in plan.background)
+
+
+def steps(plan):
+    """How many pages a run of a plan does in all: fills them, accesses them three times, and moves them."""
+    return 5 * pages(plan)
+
+
+@contextlib.contextmanager
+def bar(plan):
+    """A progress bar, on a terminal, of a run that takes longer than two seconds: a function that is told of pages."""
+    left = "{percentage:3.0f} % of {total:,} steps of a page |{bar}| {elapsed}, about {remaining} left"
+    todo = steps(plan)
+    with tqdm(total=todo, delay=2, leave=False, disable=not sys.stderr.isatty(), bar_format=left) as shown:
+        yield lambda done: shown.update(min(done, todo - shown.n))
 
 
 def have_numba():

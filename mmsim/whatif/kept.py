@@ -14,7 +14,7 @@ class Log:
 
     def __init__(self, path, scenario, seed):
         self.path, self.name = Path(path), scenario.name
-        self.digest = digest((scenario.content(), seed, __version__))
+        self.digest = digest((scenario.content(), seed, __version__, list(FIGURES)))
 
     def read(self):
         """{name of the point: row} of what the file holds; it is begun if it is not there.

@@ -16,6 +16,11 @@ from .estimate import refuse
 from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read
 
 WORDS = {"name", "question", "grid", "report"}  # keys of a file on which no figure depends, or only in part
+# What a file says of its kernel does not hold where a parameter names another one.
+INSTEAD = {
+    "kernel.release": {"kernel.patches", "kernel.without"},
+    "kernel.patches": {"kernel.release", "kernel.without"},
+}
 SHIPPED = resources.files("mmsim.whatif") / "scenarios"
 
 
@@ -53,8 +58,9 @@ class Scenario:
             like(grid, "items", "grid", "give {parameter: values}")
         self.name, self.build, self.trigger, self.grid = text(name, "name"), build, trigger, grid or {}
         self.question, self.source, self.figures = "", None, list(report.FIGURES)
+        self.progress = None  # while it runs: a function that is told how many pages are done
         self.plan = None  # of a file: a function of parameters. Of functions nobody knows what they will do.
-        self.tasks = lambda kernel: kernel.tasks
+        self.tasks, self.rate = (lambda kernel: kernel.tasks), report.RATE
 
     @classmethod
     def load(cls, file):
@@ -95,7 +101,9 @@ class Scenario:
             check(source, {key: value})
 
         def planned(parameters):
-            return check(source, parameters)
+            plan = check(source, parameters)
+            plan.progress = made.progress
+            return plan
 
         def build(parameters):
             return plans.build(planned(parameters))
@@ -107,9 +115,10 @@ class Scenario:
         made.plan = planned
         made.question, made.source, made.figures = plan.question, document, plan.report.figures or made.figures
         made.tasks = functools.partial(plans.reported, plan)
+        made.rate = plan.report.rate
         return made
 
-    def run(self, parameters=None, times=None, *, anyway=False):
+    def run(self, parameters=None, times=None, *, anyway=False, details=True, progress=None):
         """Build the machine, let its tasks run, move, let them run again.
 
         Parameters
@@ -120,11 +129,15 @@ class Scenario:
             Multiply some costs once the machine is built, as in ``{"copy": 2}``.
         anyway : bool
             Begin also where the run needs more memory than there is, or over a minute because numba is missing.
+        details : bool
+            Look also at what the nodes hold before and after, and at what is left.
+        progress : callable, optional
+            Told, as the run goes on, how many pages are done; `estimate.steps` of them are to be done.
 
         Returns
         -------
         Run
-            `.figures`, `.kernel`, `.migrations`.
+            `.figures`, `.kernel`, `.migrations`, `.answers`, `.before`, `.after`, `.left`.
 
         Raises
         ------
@@ -132,13 +145,17 @@ class Scenario:
             For a key that is no parameter, a value that cannot be, and a run that takes too much (see `anyway`).
         """
         self.accept(parameters or {})
+        self.progress = progress
         if self.plan and not anyway:
             refuse([self.plan(parameters or {})])
         kernel = call(self.build, parameters or {})
         scaled = {cost: round(getattr(kernel.costs, cost) * by) for cost, by in (times or {}).items()}
         kernel.costs = replace(kernel.costs, **scaled)
         kernel.tables["costs"][0] = tuple(vars(kernel.costs).values())
-        return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel))
+        plan = self.plan(parameters or {}) if self.plan else None
+        leaving = plan and plans.leaving(kernel, plan)._replace(scale=plan.scale)
+        return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel), leaving,
+                              self.rate, plan and plans.shares(plan, kernel), details, progress)  # fmt: skip
 
     def accept(self, keys):
         """Raise ScenarioError for a key that is no parameter of this scenario."""
@@ -190,7 +207,9 @@ def check(source, parameters=None):
     try:
         document = copy.deepcopy(document)
         for key, value in sorted((parameters or {}).items(), key=lambda item: item[0].count(".")):
-            put(document, key, value)  # a table before the keys in it
+            place = put(document, key, value)  # a table before the keys in it
+            for other in INSTEAD.get(key, {}) - (parameters or {}).keys():
+                place.pop(other.rpartition(".")[2], None)
         plan = read(SCENARIO, document, {}, "")
         memory = sum(area.size for task in plan.task for area in task.memory)
         if memory > sum(plan.machine.frames) + plan.kernel.swap:
@@ -223,6 +242,7 @@ def put(document, dotted, value):
         raise ScenarioError(f"{dotted} is not one value; keys below it: {keys}")
     known(last, what.keys, path)
     place[last] = value
+    return place
 
 
 def known(part, names, path):

@@ -1,13 +1,10 @@
 """What a scenario file may say: its tables and keys, and what their values must be.
 
-`SCENARIO` at the end is the whole of it.  A reader takes a value and the `world` (what was read before:
-the machine, the scale, the names of tasks) and gives what the machine is built from; the ValueError of
-a reader says what would be right, `read` adds the key and the value, and `mmsim.whatif.scenario` the file.
+`SCENARIO` at the end is the whole of it.  The readers of single values are in values.py; `read` adds the key
+and the value to what they refuse, and `mmsim.whatif.scenario` the file.  `reference` lists every key, with an example.
 """
 
-import difflib
-import re
-from fractions import Fraction
+import json
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,26 +13,25 @@ from ..machine.config import Config, Costs
 from ..machine.file import FS_NAMES
 from ..mm.structs import MAX_NODES
 from ..machine.changes import V1, parse_patches, parse_release
-from ..machine.policy import MODES, Policy, parse_nodes
-from ..machine.results import PAGE_SIZE
-from ..machine.topology import MOST_FRAMES, Topology
-from .report import FIGURES
+from ..machine.policy import MODES
+from ..machine.topology import Topology
+from .report import RATE
+from .values import (
+    TIMES, UNITS, ScenarioError, area, choices, figures, flag, hold, module, name, named, near, node, nodes, number,
+    one_of, policy, release, runs, scale, share_of_all, size, sizes, task_name, text, time,
+)  # fmt: skip
 
-UNITS = {f"{letter}{i}B": 1024**n / PAGE_SIZE for n, letter in enumerate("KMGT", 1) for i in ("", "i")}  # pages
-TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-MOST_TIME = 10**18  # ns: 30 years
+__all__ = ["SCENARIO", "TIMES", "UNITS", "Key", "ScenarioError", "Table", "Tables", "near", "read", "reference", "toml"]
 REQUIRED = object()
 
 
-class ScenarioError(ValueError):
-    """A scenario says something that cannot be: the message names file, key, value, and what would be right."""
-
-
 class Key(NamedTuple):
-    """A key of a table: the reader of its value, and the value where the file leaves the key out."""
+    """A key of a table: the reader of its value, the value where the file leaves it out, what it means, an example."""
 
     read: Any
     default: Any = None
+    says: str = ""
+    example: Any = None
 
 
 class Table(NamedTuple):
@@ -50,13 +46,6 @@ class Tables(NamedTuple):
     """An array of tables, each with a name that no other has."""
 
     table: Table
-
-
-def near(word, known):
-    """What would be right: the known words, the one that is nearly `word` first."""
-    known = [str(one) for one in known]
-    close = difflib.get_close_matches(str(word), known, 1)
-    return "".join(f"did you mean {one!r}? " for one in close) + f"There are: {', '.join(known) or 'none'}"
 
 
 def read(what, value, world, where):
@@ -98,7 +87,7 @@ def read_table(table, value, world, where):
         if key not in table.keys:
             raise ScenarioError(f"{where or 'the file'} has no key {key!r}; {near(key, table.keys)}")
     done = {}
-    for key, (reader, default) in table.keys.items():
+    for key, (reader, default, *_) in table.keys.items():
         inner = f"{where}.{key}".lstrip(".")
         if key in value or (isinstance(reader, Table) and default is None):
             done[key] = read(reader, value.get(key, {}), world, inner)
@@ -111,165 +100,6 @@ def read_table(table, value, world, where):
         return table.make(**done)
     except (ValueError, TypeError, OSError) as error:
         raise ScenarioError(f"{where}: {error.args[-1]}") from None
-
-
-# -- readers of single values
-
-
-def text(value, _):
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError('it is a text, as in "the scheduler moved my job"')
-    return value
-
-
-def name(value, _):
-    if not isinstance(value, str) or not re.fullmatch(r"[\w-]+", value):
-        raise ValueError("a name is made of letters, digits, - and _")
-    return value
-
-
-def task_name(value, world):
-    if name(value, world) in names(world, "background"):
-        raise ValueError("a background load has this name; give the task one of its own")
-    if value == "all":
-        raise ValueError('"all" means all tasks, so none can be called so')
-    return value
-
-
-def flag(value, _):
-    if not isinstance(value, bool):
-        raise ValueError("it is true or false")
-    return value
-
-
-def number(least, most, kind=int):
-    """A reader of numbers."""
-
-    def read_number(value, _):
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
-            raise ValueError(f"it is a {'whole ' * (kind is int)}number from {least} to {most:,}")
-        return value
-
-    return read_number
-
-
-def scale(value, _):
-    try:
-        return number(1e-9, 1_000, float)(float(Fraction(value)), _)
-    except (TypeError, ValueError, ArithmeticError):
-        raise ValueError('every size is multiplied by it: a number above 0, as in 0.001 or "1/1024"') from None
-
-
-def quantity(value, units, what):
-    """How many of the smallest unit a number, or a text such as "16 GB", is."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", value) if isinstance(value, str) else None
-    if found and found[2] in units:
-        return float(found[1]) * units[found[2]]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError(f"it is {what}; units: {', '.join(units)}")
-
-
-def size(value, world):
-    """Pages, times the scale."""
-    pages = quantity(value, UNITS, 'a number of pages, or a text as in "16 GB" or "512 MB"') * world["scale"]
-    if pages > MOST_FRAMES:
-        raise ValueError(f"it is at most {MOST_FRAMES:,} pages, 4 TB")
-    return max(round(pages), pages > 0)
-
-
-def sizes(value, world):
-    return [size(v, world) for v in value] if isinstance(value, list) else size(value, world)
-
-
-def time(value, _):
-    ns = quantity(value, TIMES, 'a number of ns, or a text as in "20 us"')
-    if ns > MOST_TIME:
-        raise ValueError(f"it is at most {MOST_TIME:,} ns")
-    return round(ns)
-
-
-def hold(value, world):
-    return round(time(value, world) * world["scale"])
-
-
-def node(value, world):
-    nodes = world["machine"].nodes
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < nodes:
-        raise ValueError(f"it is the number of a node; this machine has the nodes 0 to {nodes - 1}")
-    return value
-
-
-def nodes(value, world):
-    if not parse_nodes(value, world["machine"].nodes):
-        raise ValueError('name at least one node, as in 2, [0, 1], "0-1,3", "all", "!0"')
-    return value
-
-
-def policy(value, world):
-    mode, _, where = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if mode not in MODES:
-        raise ValueError(f'a policy is a text as in "bind:0", "interleave:0-3" or "preferred:1"; {near(mode, MODES)}')
-    made = Policy(mode, where)
-    made.resolve(world["machine"].nodes, (1 << world["machine"].nodes) - 1)
-    return made
-
-
-def one_of(known):
-    """A reader of one of some words."""
-
-    def word(value, _):
-        if not isinstance(value, str) or value not in known:
-            raise ValueError(near(value, known))
-        return value
-
-    return word
-
-
-def names(world, kind):
-    """The names of the tasks, cpusets or the like."""
-    return [getattr(known, "name", known) for known in world.get(kind, [])]
-
-
-def named(kind, several=False):
-    """A reader of the name of a task, a cpuset or the like; `several`: also of a list of names, or "all"."""
-
-    def reference(value, world):
-        if several and value == "all":
-            return value
-        for one in value if several and isinstance(value, list) else [value]:
-            one_of(names(world, kind))(one, world)
-        return [value] if several and isinstance(value, str) else value
-
-    return reference
-
-
-def module(value, world):
-    """Memory of a node that begins at `start`."""
-    node, start, pages = *(world[f"trigger.offline.{key}"] for key in ("node", "start")), size(value, world)
-    left = world["machine"].frames[node] - start
-    if not 0 < pages <= left:
-        most = f"what node {node} has from its page {start:,} on: {max(0, left):,} pages"
-        raise ValueError(f"it is at least one page, and at most {most}")
-    return pages
-
-
-def area(value, world):
-    return named(f"task.{world['trigger.mbind.task']}.memory")(value, world)
-
-
-def release(value, _):
-    return None if value in ("V1", V1) else parse_release(value)
-
-
-def figures(value, world):
-    return [one_of(FIGURES)(one, world) for one in (value if isinstance(value, list) else [value])]
-
-
-def choices(value, _):
-    if not isinstance(value, dict) or not all(isinstance(v, list) and v for v in value.values()):
-        raise ValueError('each key has a list of values, as in "kernel.patches" = [0, 4, 7]')
-    return value
 
 
 # -- what is made of tables
@@ -308,90 +138,190 @@ def make_trigger(**kinds):
 
 # -- the schema
 
-SHARE = number(0, 1, float)
+SHARE = share_of_all
 
 MACHINE = Table({
-    "preset": Key(one_of(Topology.presets())),
-    "nodes": Key(number(1, MAX_NODES)),
-    "remote": Key(number(11, 254), 20),
-    "distances": Key(lambda value, _: Topology.from_matrix(value, 1024).distances),
-    "memory": Key(sizes, REQUIRED),  # of each node: one size for all, or a list
+    "preset": Key(one_of(Topology.presets()), None, "a machine whose distances are known", "two-socket"),
+    "nodes": Key(number(1, MAX_NODES), None, "how many nodes, all of them at one distance: instead of a preset", 4),
+    "remote": Key(number(11, 254), 20, "their distance; 10 is local memory", 21),
+    "distances": Key(lambda value, _: Topology.from_matrix(value, 1024).distances, None,
+                     "the matrix as `numactl --hardware` prints it: instead of a preset", [[10, 21], [21, 10]]),
+    "memory": Key(sizes, REQUIRED, "of each node: one size for all, or a list; 0 for a node without memory", "64 GB"),
 }, make_machine)  # fmt: skip
 
-PRESET = Key(lambda value, _: Costs.preset(value), Costs())
-COSTS = Table({"preset": PRESET} | dict.fromkeys(vars(Costs()), Key(number(0, 10**12))), make_costs, short="preset")
-CONFIG = Table({option: Key(flag, on) for option, on in vars(Config()).items()}, Config)
+COST = {
+    "alloc": "to allocate a page", "unmap": "to take away the ptes of a page", "copy": "to copy a page, at distance 10",
+    "swap_write": "to write a page to swap", "swap_read": "to read one from there",
+    "file_write": "to write a page of a file", "file_read": "to read one", "minor": "a fault without I/O",
+    "access": "an access to memory, at distance 10",
+}  # fmt: skip
+PRESET = Key(lambda value, _: Costs.preset(value), Costs(), "costs of a kind of machine", "two-socket")
+COSTS = Table(
+    {"preset": PRESET}
+    | {key: Key(number(0, 10**12), None, f"ns {COST[key]}", ns) for key, ns in vars(Costs()).items()},
+    make_costs, "preset",
+)  # fmt: skip
+OPTION = {"numa": "NUMA", "sparsemem": "SPARSEMEM", "discontigmem": "DISCONTIGMEM", "smp": "SMP", "swap": "SWAP"}
+CONFIG = Table({key: Key(flag, on, f"CONFIG_{OPTION[key]}", not on) for key, on in vars(Config()).items()}, Config)
 
 KERNEL = Table({
-    "patches": Key(lambda value, _: parse_patches(value), parse_patches(7)),  # the first n, or a list of them
-    "release": Key(release),  # the Linux that answers, as a text: "2.6.18", "6.1"; left out, or "V1": the series itself
-    "without": Key(lambda value, _: words(value, "without"), ()),  # changes that this release is to do without
-    "swap": Key(size, 1024),
-    "costs": Key(COSTS),  # a preset, or a table of some costs in ns
+    "patches": Key(lambda value, _: parse_patches(value), parse_patches(7),
+                   "the series of November 2005: the first n patches, or a list of them", 5),
+    "release": Key(release, None, 'the Linux that answers; left out, or "V1": the series itself', "6.1"),
+    "without": Key(lambda value, _: words(value, "without"), (), "changes that this release is to do without, by name",
+                   ["file-ptes"]),
+    "swap": Key(size, 1024, "the swap device; 0: none", "16 GB"),
+    "costs": Key(COSTS, None, "a preset, or a table of the keys below"),
     "config": Key(CONFIG),
-    "trace": Key(flag, False),  # keep what happens, the last 65,536 events: for small machines
-    "compiled": Key(flag),  # left out: Kernel decides by size
+    "trace": Key(flag, False, "keep what happens, the last 65,536 events: for small machines", True),
+    "compiled": Key(flag, None, "run compiled by numba; left out: by size", True),
 }, make_kernel)  # fmt: skip
 
 CPUSET = Table({
-    "name": Key(name, REQUIRED),
-    "mems": Key(nodes, REQUIRED),
-    "memory_migrate": Key(flag, True),
-    "parent": Key(named("cpuset")),
+    "name": Key(name, REQUIRED, "its name", "batch"),
+    "mems": Key(nodes, REQUIRED, "the nodes that it allows", "0-1"),
+    "memory_migrate": Key(flag, True, "whether memory follows when the nodes change", False),
+    "parent": Key(named("cpuset"), None, "the cpuset that it is in; left out: the root", "batch"),
 })  # fmt: skip
 
 BACKGROUND = Table({
-    "name": Key(name, REQUIRED),
-    "node": Key(node, REQUIRED),
-    "cache": Key(size, 0),  # clean page cache that nobody maps
-    "memory": Key(size, 0),  # anonymous memory of others
-    "interrupts": Key(time),  # from the end on: one GFP_ATOMIC frame each so often ...
-    "hold": Key(hold, 0),  # ... given back after this time, which is scaled as it decides how much memory is taken
+    "name": Key(name, REQUIRED, "its name", "others"),
+    "node": Key(node, REQUIRED, "the node", 1),
+    "cache": Key(size, 0, "clean page cache that nobody maps", "4 GB"),
+    "memory": Key(size, 0, "anonymous memory of others", "2 GB"),
+    "interrupts": Key(time, None, "from the end on, so often an interrupt takes a frame (GFP_ATOMIC)", "20 us"),
+    # scaled, as it decides how much memory is taken
+    "hold": Key(hold, 0, "after which time it gives the frame back", "1 s"),
 })  # fmt: skip
 
 MEMORY = Table({
-    "name": Key(name, REQUIRED),
-    "size": Key(size, REQUIRED),
-    "file": Key(one_of(FS_NAMES)),  # the file system; left out: anonymous memory
-    "shared": Key(flag, False),
-    "locked": Key(flag, False),
-    "policy": Key(policy),
-    "dirty": Key(SHARE, 0),  # how much of a file was just written
-    "pinned": Key(SHARE, 0),  # how much a device is using
+    "name": Key(name, REQUIRED, "its name", "heap"),
+    "size": Key(size, REQUIRED, "how much, all of it touched", "8 GB"),
+    "file": Key(one_of(FS_NAMES), None, "mapped from a file of this file system; left out: anonymous memory", "ext3"),
+    "on": Key(node, None, "the node where its pages are, whatever the policy says; left out: as the policy says", 1),
+    "shared": Key(flag, False, "MAP_SHARED; without a file: shared anonymous memory", True),
+    "locked": Key(flag, False, "mlock()", True),
+    "policy": Key(policy, None, "by mbind(), before it is touched", "interleave:0-3"),
+    "dirty": Key(SHARE, 0, "the share of a file that was just written", 0.2),
+    "pinned": Key(SHARE, 0, "the share that a device is using (RDMA, O_DIRECT)", 0.5),
 })  # fmt: skip
 
 TASK = Table({
-    "name": Key(task_name, REQUIRED),
-    "node": Key(node, 0),  # where it runs while it takes its memory
-    "runs_on": Key(node),  # where the scheduler has moved it since
-    "cpuset": Key(named("cpuset")),
-    "policy": Key(policy),
+    "name": Key(task_name, REQUIRED, "its name", "job"),
+    "node": Key(node, 0, "where it runs while it takes its memory", 0),
+    "runs_on": Key(runs, None, "where it runs since then; threads on several nodes: the share of accesses from each",
+                   {"0": 0.75, "1": 0.25}),
+    "cpuset": Key(named("cpuset"), None, "the cpuset that it is in", "batch"),
+    "policy": Key(policy, None, "by set_mempolicy()", "interleave:0-3"),
     "memory": Key(Tables(MEMORY), REQUIRED),
-    "children": Key(number(0, 1_000), 0),  # forked when the memory is there
-    "copied": Key(SHARE, 0),  # how much of it each child has written since
+    "children": Key(number(0, 1_000), 0, "how many it forks when the memory is there", 8),
+    "copied": Key(SHARE, 0, "the share of its private memory that each child has written since", 0.05),
 })  # fmt: skip
 
-TASKS = Key(named("task", several=True), "all")
+TASKS = Key(named("task", several=True), "all", 'a task without its children, a list, or "all" with children', "job")
 TRIGGER = Table({  # one of these
-    "migrate_pages": Key(Table({"task": TASKS, "old": Key(nodes, REQUIRED), "new": Key(nodes, REQUIRED)}), ()),
-    "mbind": Key(Table({"task": Key(named("task"), REQUIRED), "memory": Key(area),
-                        "policy": Key(policy, REQUIRED)}), ()),
-    "attach": Key(Table({"task": TASKS, "cpuset": Key(named("cpuset"), REQUIRED)}), ()),
-    "mems": Key(Table({"cpuset": Key(named("cpuset"), REQUIRED), "mems": Key(nodes, REQUIRED)}), ()),
-    "kernel": Key(Table({"task": TASKS, "to": Key(node, REQUIRED)}), ()),
-    "offline": Key(Table({"node": Key(node, REQUIRED), "start": Key(size, 0), "memory": Key(module, REQUIRED)}), ()),
+    "migrate_pages": Key(Table({
+        "task": TASKS,
+        "old": Key(nodes, REQUIRED, "the nodes to be left", 0),
+        "new": Key(nodes, REQUIRED, "the nodes to go to", 1),
+    }), (), "root runs migratepages(8) for each process"),
+    "mbind": Key(Table({
+        "task": Key(named("task"), REQUIRED, "the program", "job"),
+        "memory": Key(area, None, "the part of its memory; left out: all of it", "heap"),
+        "policy": Key(policy, REQUIRED, "its new policy", "bind:1"),
+    }), (), "a program binds its memory anew, with MPOL_MF_MOVE"),
+    "attach": Key(Table({
+        "task": TASKS, "cpuset": Key(named("cpuset"), REQUIRED, "where they are attached", "batch"),
+    }), (), "tasks are attached to another cpuset"),
+    "mems": Key(Table({
+        "cpuset": Key(named("cpuset"), REQUIRED, "whose nodes change", "batch"),
+        "mems": Key(nodes, REQUIRED, "its new nodes", "0-1"),
+    }), (), "a cpuset gets other nodes"),
+    "kernel": Key(Table({"task": TASKS, "to": Key(node, REQUIRED, "the node to go to", 1)}), (),
+                  "a caller in the kernel moves all that the tasks have"),
+    "offline": Key(Table({
+        "node": Key(node, REQUIRED, "the node", 1),
+        "start": Key(size, 0, "where on it the module begins", "0 GB"),
+        "memory": Key(module, REQUIRED, "how large it is", "8 GB"),
+    }), (), "bad memory is emptied, and taken out of use"),
 }, make_trigger)  # fmt: skip
 
 SCENARIO = Table({
-    "name": Key(text, REQUIRED),
-    "question": Key(text, ""),
-    "scale": Key(scale, 1),
+    "name": Key(text, REQUIRED, "what it is called", "The scheduler moved my job"),
+    "question": Key(text, "", "what is to be known", "Does it pay to move the memory, too?"),
+    "scale": Key(scale, 1, "every size is multiplied by it", "1/64"),
     "machine": Key(MACHINE, REQUIRED),
     "kernel": Key(KERNEL),
     "cpuset": Key(Tables(CPUSET), []),
     "background": Key(Tables(BACKGROUND), []),
     "task": Key(Tables(TASK), REQUIRED),
     "trigger": Key(TRIGGER, REQUIRED),
-    "report": Key(Table({"tasks": TASKS, "figures": Key(figures)})),
-    "grid": Key(choices, {}),
+    "report": Key(Table({
+        "tasks": TASKS._replace(says="whose accesses count"),
+        "figures": Key(figures, None, "the figures to be shown; left out: all", ["direct", "break_even"]),
+        "rate": Key(number(1, 10**12), RATE, "accesses to memory a second by each process, for break_even_s", 10**6),
+    })),
+    "grid": Key(choices, {}, "values that a sweep tries", {"kernel.release": ["V1", "6.1"]}),
 })  # fmt: skip
+
+# Tables in the order of a file: what each is for.
+ABOUT = {
+    "": "the file", "machine": "the machine", "kernel": "the kernel", "kernel.costs": "what things take, in ns",
+    "kernel.config": "how it was configured", "cpuset": "cpusets, each begins with [[cpuset]]",
+    "background": "what others have, each begins with [[background]]", "task": "the jobs, each begins with [[task]]",
+    "task.memory": "the memory of the task above, each begins with [[task.memory]]",
+    "trigger": "what is done: one of these tables", "report": "what is reported",
+}
+
+
+class Said(NamedTuple):
+    """A key as the reference has it: table, name, what it says, its unit, an example, and its default."""
+
+    table: str
+    key: str
+    says: str
+    unit: str
+    example: Any
+    default: str
+
+
+PAGES, NS = "pages, or a text with KB, MB, GB, TB", "ns, or a text with us, ms, s"
+UNIT = {
+    size: PAGES, sizes: PAGES, module: PAGES, time: NS, hold: NS, node: "number of a node", SHARE: "share, 0 to 1",
+    nodes: 'nodes: 1, [0, 1], "0-1,3", "all", "!0"', policy: "mode:nodes; modes: " + ", ".join(MODES),
+    flag: "true, false", scale: 'factor, as 0.01 or "1/64"',
+}  # fmt: skip
+
+
+def reference(table=SCENARIO, where=""):
+    """Every key that a scenario file may have, as Said: those of a table first, then the tables below it."""
+    tables = []
+    for key, (reader, default, says, example) in table.keys.items():
+        below = reader.table if isinstance(reader, Tables) else reader
+        if isinstance(below, Table):
+            tables.append((f"{where}.{key}".lstrip("."), below, says))
+        else:
+            shown = "required" if default is REQUIRED else plain(default)
+            yield Said(where, key, says, UNIT.get(reader, ""), example, shown)
+    for inner, below, says in tables:
+        if where == "trigger":
+            yield Said(inner, "", says, "", None, "")
+        yield from reference(below, inner)
+
+
+def plain(default):
+    """A default in words."""
+    if default is None or default in ((), [], {}, ""):
+        return ""
+    if isinstance(default, Costs):
+        return "altix-2005"
+    if isinstance(default, frozenset):
+        return "7"
+    return toml(default)
+
+
+def toml(value):
+    """A value as a TOML file has it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k if str(k).isalnum() else toml(k)} = {toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value)

@@ -3,9 +3,12 @@
 import contextlib
 import itertools
 import json
+import os
 import random
 import re
+import signal
 import tempfile
+import threading
 import tomllib
 import warnings
 from os import PathLike
@@ -23,7 +26,9 @@ from ..machine.speed import SlowWarning
 from ..machine.config import Costs
 from .estimate import refuse
 from .kept import Log
+from .report import NOT_WHOLE
 from .scenario import Scenario, ScenarioError
+from .schema import toml
 
 RELEASE = "kernel.release"
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
@@ -34,7 +39,8 @@ def sweep(scenario, grid=None, jobs=-1, progress=True, *, keep=None, seed=0, sen
     """Run every combination of some parameters; a point that fails, or ends its process, is a row with its error.
 
     Processes of this machine share the work.  For a cluster of machines, use joblib's dask backend:
-    ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``.
+    ``with joblib.parallel_config("dask"): mmsim.sweep(scenario, grid)`` after ``dask.distributed.Client(address)``; on
+    the command line ``mmsim sweep --cluster``.
     With ``joblib.parallel_config("sequential")`` all points run in this process, as a debugger needs; one that ends its
     process then ends all.  So do they where no process can be started (a browser), and for one job where the functions
     cannot be sent to another process.
@@ -120,6 +126,13 @@ def values_of(text, key=""):
     return values if isinstance(values, list) else [value_of(part, key) for part in text.split(",")]
 
 
+def text_of(values, key=""):
+    """Values as `values_of` takes them; in quotes where a text like "0,3" would be torn."""
+    plain = ", ".join(map(str, values))
+    quoted = ", ".join(toml(value) for value in values)
+    return plain if values_of(plain, key) == values else quoted
+
+
 def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     """An iterator over (name of the point, row) as points finish: first those that a file has kept, then new ones.
 
@@ -129,7 +142,8 @@ def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     kept = log.read() if log else {}
     old = {key: row for key, row in kept.items() if key in todo and set(row) != {"error"}}  # without figures: once more
     new = {key: parameters for key, parameters in todo.items() if key not in old}
-    if scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
+    here = not hasattr(get_active_backend()[0], "client")  # what the computers of a cluster have, nobody says
+    if here and scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
         refuse(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
 
     def each():
@@ -179,7 +193,7 @@ def run_in_processes(left, jobs, begun):
     one = one_process(left, jobs)
 
     def parallel(some):
-        marked = ((begun / str(n), n, args) for n, args in some)
+        marked = ((begun / str(n), n, args, os.getpid()) for n, args in some)
         if one:
             return (one(run_marked, *args) for args in marked)
         calls = (joblib.delayed(run_marked)(*args) for args in marked)
@@ -255,8 +269,10 @@ def run_on_dask(client, points):
         yield found
 
 
-def run_marked(mark, n, args):
-    """(n, what `run_point` gives); while it runs, a file says so."""
+def run_marked(mark, n, args, parent):
+    """(n, what `run_point` gives); while it runs, a file says so.  `parent`: the process that has asked for it."""
+    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the parent, who ends us
     with contextlib.suppress(OSError):  # another computer of a cluster has no such folder
         mark.touch()
     found = run_point(*args)
@@ -281,7 +297,7 @@ def run_point(scenario, key, parameters, seed):
         with warnings.catch_warnings():
             if scenario.plan:  # `refuse` has said before how slow the sweep will be, or it is not
                 warnings.simplefilter("ignore", SlowWarning)
-            return key, scenario.run(own(parameters), times, anyway=True).figures
+            return key, scenario.run(own(parameters), times, anyway=True, details=False).figures
     except (Exception, SystemExit) as error:  # whatever a point does, the others go on
         return key, {"error": f"{type(error).__name__}: {error.args[-1] if error.args else ''}"}
 
@@ -295,4 +311,5 @@ def table(scenario, todo, done):
     parameters = list(next(iter(todo.values())))
     figures = [figure for figure in scenario.figures if figure not in ("kernel", "error")]
     columns = [*parameters, "kernel", *figures, "error"]  # whose answer it is, whatever figures are asked for
-    return pd.DataFrame(found).reindex(columns=columns)
+    made = pd.DataFrame(found).reindex(columns=columns)
+    return made.astype({name: "Int64" for name in figures if name not in NOT_WHOLE})  # also beside a row that failed

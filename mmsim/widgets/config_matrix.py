@@ -37,10 +37,8 @@ class ConfigMatrix(Plain, W.VBox):
         self.options = {name: box(name, name in ("NUMA", "SMP", "SWAP")) for name in OPTIONS}
         self.patch_1 = box("patch 1 applied", True)
         self.others = box("patches 2 to 7 applied, too (they need patch 1)", False)
-        self.triggers, self.symbols, self.line = W.HTML(), W.HTML(), Status()
-        row = W.Layout(flex_flow="row wrap")
-        part = W.Layout(flex="1 1 380px", min_width="0")
-        self.triggers.layout = self.symbols.layout = part
+        row, part = W.Layout(flex_flow="row wrap"), W.Layout(flex="1 1 380px", min_width="0")
+        self.triggers, self.symbols, self.line = W.HTML(layout=part), W.HTML(layout=part), Status()
         super().__init__([
             W.HTML(STYLE), W.HBox(list(self.options.values()), layout=row),
             W.HBox([self.patch_1, self.others], layout=row), self.line,

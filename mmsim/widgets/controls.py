@@ -32,12 +32,17 @@ def make_controls(trigger, old, new):
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
         "beside": W.Dropdown(options=beside_options(()), description="beside it", style=STYLE),
         "tool": radio("a click will", list(TOOLS), "look"),
+        "follow": W.Text(description="follow", placeholder="page 5 of a", **text),
+        "event": W.BoundedIntText(0, min=0, max=1, description="no.", **text),
         "position": Range(name="event"),
         "speed": Range(name="speed", value=3, most=len(SPEEDS) - 1),
     }
     c["tool"].tooltip = "; ".join(f"{tool}: {text}" for tool, text in TOOLS.items())
     c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
-    c["Source"] = W.Button(description="Source ▸", tooltip="the function of mmsim that wrote this event")
+    folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
+             "Passes": "what became of each page in each pass",
+             "Source": "the function of mmsim that wrote this event"}  # fmt: skip
+    c |= {name: W.Button(description=f"{name} ▸", tooltip=what) for name, what in folds.items()}
     return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
 
 
@@ -59,6 +64,16 @@ def beside_options(patches):
 def numbers(patches):
     """A set of patches in words."""
     return f"patch{'es' * (len(patches) != 1)} {', '.join(map(str, sorted(patches)))}" if patches else "no patches"
+
+
+def settings_text(c, patches, process):
+    """What the settings are, in one line."""
+    moves = "what is elsewhere" if c["from"].disabled else f"from nodes {c['from'].value}"
+    flags = "".join(f", {name}" for name in ("all", "strict") if c[name].value and not c[name].disabled)
+    which = "all patches" if len(patches) == len(PATCHES) else numbers(patches)
+    seed = "" if c["seed"].disabled else f", seed {c['seed'].value}"
+    call = f"{c['trigger'].label}: {moves} to nodes {c['to'].value}{flags}"
+    return f"{call} · {which}" + f" · {process}{seed}" * bool(process)
 
 
 def nodes_text(nodes):

@@ -1,6 +1,7 @@
 """MigrationLab: choose a machine, a trigger and patches, and step through what the kernel does."""
 
 import inspect
+from contextlib import suppress
 from html import escape
 
 import ipywidgets as W
@@ -12,11 +13,12 @@ from ..machine.changes import PATCHES, parse_patches
 from ..machine.topology import Topology
 from . import svg
 from .controls import (
-    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, without,
+    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, settings_text, without,
 )
+from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
-from .panels import counters_html, flow_svg, stayed_html
+from .panels import counters_html, flow_svg, passes_html, stayed_html
 from .parts import Plain, source_of
 from .placing import DONE, place, refusal
 from .recording import Recording, error_text
@@ -27,7 +29,7 @@ from .trigger import prepare
 FASTEST = 40  # ms between two pictures; above that speed steps are left out
 
 
-class MigrationLab(Plain, W.VBox):
+class MigrationLab(Following, Plain, W.VBox):
     """A laboratory for page migration.
 
     Parameters
@@ -43,6 +45,8 @@ class MigrationLab(Plain, W.VBox):
     patches : int or iterable of int, optional
     beside : int, optional
         Show the same machine without this patch, and without those that need it, beside it; 0: without any.
+    simple : bool
+        Begin with the picture, the player and the reasons alone; a button shows the rest.
 
     Attributes
     ----------
@@ -54,23 +58,28 @@ class MigrationLab(Plain, W.VBox):
     kernel : Kernel
         The machine as the run left it.
     migration : Migration or None
+    followed : tuple or None
+        (pid, virtual page) of the page that Step and Back follow from event to event: see `follow`.
     placed : frozenset
         The obstacles that were put in the way: (tool, pid, virtual page).
+    simple : bool
+        Whether only picture, player and reasons are shown; assignable.
     message : str
         What was wrong with a setting, which patches went with another, and which obstacles there are.
     controls : dict
         The widgets by name: "trigger", "from", "to", "all", "strict", "layout", "seed", "beside", "tool", 1 to 7,
-        "First", ..., "Reset", "Source", "CSV frames", ...
+        "follow", "event", "First", ..., "Reset", "Settings", "Passes", "More", "Source", "CSV frames", ...
     """
 
     step = t.Int(0)
+    simple = t.Bool(False)
 
-    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None):
+    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None, simple=False):
         if not (machine is None or isinstance(machine, Kernel) or callable(machine)):
             raise TypeError(f"machine is {machine!r}; give a Kernel, or a function that makes one")
         self._machine, self._before = machine, machine.snapshot() if isinstance(machine, Kernel) else None
         self.kernel = self.recording = self.beside = None
-        self.message, self.placed, self._quiet = "", frozenset(), False
+        self.message, self.placed, self.followed, self._quiet = "", frozenset(), None, False
         self.controls = make_controls(trigger, "0" if old is None else old, "" if new is None else new)
         first = self._build(frozenset(range(1, 8)))
         if new is None:
@@ -81,8 +90,9 @@ class MigrationLab(Plain, W.VBox):
         self.controls["beside"].value = "" if beside is None else beside
         self.stages = [Stage(self._play_on, self._pick), Stage(lambda: None, self._pick)]
         self.stage = self.stages[0]
-        super().__init__(self._rows())
+        super().__init__(self._rows(), simple=bool(simple))
         self.add_class("mm-lab")
+        self._fit()
         self._listen()
         self.run()
 
@@ -95,20 +105,26 @@ class MigrationLab(Plain, W.VBox):
         for patch in PATCHES:
             c[patch.number].observe(lambda change, n=patch.number: self._toggled(n, change["new"]), "value")
         acts = {
-            "First": lambda: self._go(0), "Back": lambda: self._go(self.step - 1),
-            "Step": lambda: self._go(self.step + 1), "Last": lambda: self._go(self.steps),
-            "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear, "Source": self._unfold,
+            "First": lambda: self._go(0), "Back": lambda: self._go(self._next(-1)),
+            "Step": lambda: self._go(self._next(1)), "Last": lambda: self._go(self.steps),
+            "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
+            "Source": lambda: self._unfold("Source", self._source),
+            "Settings": lambda: self._unfold("Settings", self._settings),
+            "Passes": lambda: self._unfold("Passes", self._passes),
+            "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
         for name, act in acts.items():
             c[name].on_click(lambda _, act=act: act())
         c["position"].observe(lambda change: self._go(change["new"]), "value")
+        c["event"].observe(lambda change: self._go(change["new"]), "value")
+        c["follow"].observe(self._follow_what, "value")
         c["speed"].observe(self._pace, "value")
         c["tool"].observe(lambda change: [stage.set_trait("tool", change["new"]) for stage in self.stages], "value")
 
     def _rows(self):
         c = self.controls
-        for name in ("position", "speed", "layout", "seed", "beside"):
+        for name in ("position", "speed", "layout", "seed", "beside", "event", "follow"):
             c[name].add_class(f"mm-{name}")
         self._note, self._said, self._source = Status(), [Status(), Status(quiet=True)], Source()
         self._note.add_class("mm-note")
@@ -119,19 +135,37 @@ class MigrationLab(Plain, W.VBox):
         self._stage_row, self._said_row = W.HBox(_dom_classes=["mm-stages"]), W.HBox(_dom_classes=["mm-sentences"])
         self._source.layout.display = "none"
         self._pace()
-        exports = row([c[name] for name in EXPORTS.values()], "mm-exports")
-        self._panels = W.HBox([W.VBox([self._flow, self._stayed]), W.VBox([self._counters, exports])],
-                              _dom_classes=["mm-panels"])  # fmt: skip
-        choices = [c["layout"], c["seed"]] if self._machine is None else []
+        exports = row([c[name] for name in EXPORTS.values()], "mm-exports", "mm-rest")
+        self._stayed.add_class("mm-stayed")
+        self._panels = W.HBox([W.VBox([self._flow, self._counters], _dom_classes=["mm-rest"]),
+                               W.VBox([self._stayed, exports])], _dom_classes=["mm-panels"])  # fmt: skip
+        choices = [row([c["layout"], c["seed"]])] if self._machine is None else []
+        patches = row([W.Label("patches"), *(c[p.number] for p in PATCHES)])
+        self._summary = W.HTML()
+        self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
+        self._settings.layout.display = "none"
+        self._following, self._passes = W.HTML(), W.HTML()
+        self._passes.add_class("mm-passes")
+        self._passes.layout.display = "none"
+        for name in ("Source", "Settings", "event"):
+            c[name].add_class("mm-rest")
         return (
-            row([c[name] for name in SETTINGS]),
-            row([W.Label("patches"), *(c[p.number] for p in PATCHES)]),
-            row([*choices, c["beside"], c["tool"]]), self._note, self._stage_row,
-            row([c[name] for name in (*PLAYER, "position", "speed", "Source")]),
+            row([c["Settings"], c["Passes"], self._summary], "mm-rest"), self._settings, self._passes,
+            row([c["beside"], c["tool"], c["follow"], self._following], "mm-rest"), self._note, self._stage_row,
+            row([c[name] for name in (*PLAYER, "position", "event", "speed", "Source", "More")], "mm-player"),
             self._said_row, self._source, self._panels,
         )  # fmt: skip
 
     # -- what they do
+
+    @t.observe("simple")
+    def _fit(self, *_):
+        """Show all, or what a first look needs: with larger squares."""
+        (self.add_class if self.simple else self.remove_class)("mm-simple")
+        self.controls["More"].description = "More ▸" if self.simple else "Less ▾"
+        if self.recording:
+            self._scenes = [Scene(each, self.simple) for each in self._runs]
+            self._show()
 
     def _changed(self, *_):
         if not self._quiet:
@@ -210,6 +244,10 @@ class MigrationLab(Plain, W.VBox):
                 self._toggle(tool, *stage.scene.page_at(stage.at, cell))
             except ValueError as error:
                 self._say(f"Not {DONE[tool]}: {error}.")
+        elif not self.simple:  # a second click lets go of it
+            with suppress(ValueError):
+                page = stage.scene.page_at(stage.at, cell)
+                self._follow(None if page == self.followed else page)
 
     def _toggle(self, tool, pid, page):
         recording, before = self.recording, self.placed
@@ -278,16 +316,23 @@ class MigrationLab(Plain, W.VBox):
             return False
         self.kernel, self.recording, self.beside = kernel, recording, other
         self._runs = runs = [recording] + [other] * (other is not None)
-        self._scenes = [Scene(each) for each in runs]
+        self._scenes = [Scene(each, self.simple) for each in runs]
         self._pairs = lockstep(*runs) if other else [(step,) for step in range(recording.steps + 1)]
         self._stage_row.children, self._said_row.children = self._sides[: len(runs)], self._said[: len(runs)]
         self._titles[0].layout.display = None if other else "none"
-        (self._panels.add_class if other else self._panels.remove_class)("mm-two")
+        (self.add_class if other else self.remove_class)("mm-two")
         for title, patches in zip(self._titles, (self._patches, without(self._patches, lacking)), strict=True):
             title.value = f"<b>{numbers(patches)}</b>"
         self._say(f"The call ends in an error: {error_text(recording.error)}." if recording.error else "",
                   f"{note} {self._obstacles()}".strip())  # fmt: skip
+        process = c["layout"].value if self._machine is None else ""
+        self._summary.value = escape(settings_text(c, self._patches, process))
         c["position"].most = self.steps
+        self._quiet = True
+        c["event"].max = self.steps
+        self._quiet = False
+        self._mark()
+        self._passes.value = passes_html(recording)
         self.set_trait("step", 0)
         self._show()
         return True
@@ -310,11 +355,11 @@ class MigrationLab(Plain, W.VBox):
             self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
         self.controls["position"].said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
-        self.controls["position"].value = step
+        self.controls["position"].value = self.controls["event"].value = step
         self._quiet = False
         self._flow.value = flow_svg(runs, at)
-        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay", "... beside it")
-        self._stayed.value = "".join(stayed_html(each.stayed(n), caption, 5 - len(captions))
+        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay, and why", "... beside it")
+        self._stayed.value = "".join(stayed_html(each.stayed(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
         self._counters.value = counters_html(("here", "beside")[: len(runs)],
                                              [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
@@ -323,10 +368,11 @@ class MigrationLab(Plain, W.VBox):
 
     # -- the source of what happens
 
-    def _unfold(self):
-        folded = self._source.layout.display is None
-        self._source.layout.display = "none" if folded else None
-        self.controls["Source"].description = "Source ▸" if folded else "Source ▾"
+    def _unfold(self, name, what):
+        """Show what a button hides, or hide it again."""
+        folded = what.layout.display is None
+        what.layout.display = "none" if folded else None
+        self.controls[name].description = f"{name} {'▸' if folded else '▾'}"
         self._show_source()
 
     def source(self):

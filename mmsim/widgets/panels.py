@@ -8,6 +8,9 @@ import pandas as pd
 from ..plots import palette
 from ..mm import trace
 from ..plots.flow import STAGES, flow
+from ..plots.passes import LOOKS as PASS_LOOKS
+from ..plots.passes import WORDS as PASS_WORDS
+from ..plots.passes import letters
 from ..machine.policy import format_nodes
 
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
@@ -88,27 +91,49 @@ def box(name, count, asked, running):
     return f'<rect {at} {ground}/><text x="{x}" y="{y + 4}" {fits} {ink}>{word} <tspan>{count}</tspan></text>'
 
 
-def stayed_html(table, caption, most):
+def passes_html(recording):
+    """What became of each page in each pass, a letter a state: the whole run at one look."""
+    rows = recording.considered(recording.steps)
+    events = recording.events[["code", "page", "new_page", "arg"]].tolist()
+    passes, found = letters(events, rows["old_pfn"].tolist(), [trace.PATHS[path] for path in rows["path"].tolist()])
+    known = dict(zip(zip(recording.pte_pid.tolist(), recording.pte_address.tolist(), strict=True),
+                     range(len(recording.pte_pid)), strict=True))  # fmt: skip
+    body, used = [], {}
+    for i, (pid, address, pfn) in enumerate(rows[["mm", "address", "old_pfn"]].tolist()):
+        name = recording.virtual(known[pid, address]) if (pid, address) in known else f"frame {pfn}"
+        cells = ""
+        for turn in range(len(passes)):
+            letter = found.get((i, turn), "")
+            used |= {letter: PASS_WORDS[letter]} if letter else {}
+            look = letter and f' style="background:{PASS_LOOKS[letter].colour};color:{PASS_LOOKS[letter].ink}"'
+            cells += f"<td{look}>{letter}</td>"
+        body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    head = "".join(f"<th>{number}</th>" for number in passes)
+    said = "; ".join(f"{letter} {words}" for letter, words in used.items())
+    return (f"<table tabindex=0><caption>Each page in each pass: {escape(said) or 'no pass was run'}</caption>"
+            f"<tr><th>pass</th>{head}</tr>{''.join(body)}</table>")  # fmt: skip
+
+
+def stayed_html(table, caption):
     """The pages that stayed, one row for all that stayed alike."""
     groups = table.groupby(["task", "mappers", "what", "error", "reason"], sort=False)
     rows = []
     for (task, mappers, what, error, reason), group in groups:
         pages = group["page"] if task else group["frame"]
         names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
-        names = names if len(names) < 40 else names[:36].rpartition(",")[0] + ", ..."
         whose = f"of {escape(mappers)}" if task else "(frames)"
-        rows.append(f'<tr><td class="n">{len(group)}</td><td class="one">{names} {whose}</td>'
-                    f'<td class="one">{what} {error}</td><td class="one">{escape(reason)}</td></tr>')  # fmt: skip
-    if len(rows) > most:
-        rows[most - 1 :] = [f'<tr><td colspan="4">and {len(rows) - most + 1} more rows</td></tr>']
+        rows.append(f'<tr><td class="n">{len(group)}</td><td>{names} {whose}</td>'
+                    f'<td>{what} <span class="one">{error}</span></td><td>{escape(reason)}</td></tr>')  # fmt: skip
     rows = rows or ["<tr><td>none</td></tr>"]
     head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)
-    return f"<table><caption>{caption}</caption>{head}{''.join(rows)}</table>"
+    return f"<table{' tabindex=0' * (len(rows) > 2)}><caption>{caption}</caption>{head}{''.join(rows)}</table>"
 
 
 def counters_html(names, counters):
-    """The running counters, a column a machine."""
+    """The running counters, a column a machine, in three tables side by side."""
     head = f"<tr><td></td>{''.join(f'<th>{name}</th>' for name in names)}</tr>" * (len(names) > 1)
-    rows = "".join(f"<tr><td>{what}</td>{''.join(f'<td class=n>{each[what]}</td>' for each in counters)}</tr>"
-                   for what in counters[0])  # fmt: skip
-    return f"<table><caption>Since the call began</caption>{head}{rows}</table>"
+    rows = [f"<tr><td>{what}</td>{''.join(f'<td class=n>{each[what]}</td>' for each in counters)}</tr>"
+            for what in counters[0]]  # fmt: skip
+    third = -(-len(rows) // 3)
+    tables = [f"<table>{head}{''.join(rows[i : i + third])}</table>" for i in range(0, len(rows), third)]
+    return f'<div class="mm-caption">Since the call began</div><div class="mm-counters">{"".join(tables)}</div>'

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ipywidgets as W
 
+from .reruns import close_all, made_here
 from .stage import Status
 
 __all__ = ["STYLE", "Plain", "Status", "button", "markup_of", "source_of"]
@@ -16,7 +17,7 @@ STYLE = """<style>
 .mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
 .mmsim-plain :is(th, td) { border: 1px solid var(--jp-border-color2, #ccc); padding: 2px 6px; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; font-weight: normal }
-.mmsim-plain th { background: var(--jp-layout-color2, #eee); font-weight: 600 }
+.mmsim-plain th { overflow-wrap: normal; background: var(--jp-layout-color2, #eee); font-weight: 600 }
 .mmsim-plain caption { text-align: left; font-weight: 600; padding: 4px 0 }
 .mmsim-plain code { font-size: 12px; background: none; color: inherit; padding: 0 }
 .mmsim-plain p { line-height: 1.5; margin: 4px 0 }
@@ -46,7 +47,27 @@ def source_of(function):
 
 
 class Plain:
-    """For widgets with a __repr__ that says it all: plain text where widgets cannot be shown."""
+    """For widgets with a __repr__ that says it all: plain text where widgets cannot be shown.
+
+    They close all that they are made of, and are closed when their cell is run again.
+    """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        made_here(self)
+
+    def close(self):
+        """Close the widget with all that it is made of, and let go of what it shows."""
+        if "_closed" not in vars(self):
+            close_all(self)
+            self._closed = True
+
+    def __getattr__(self, name):
+        if "_closed" in vars(self):
+            raise AttributeError(f"this {type(self).__name__} was closed, as its cell was run again; make a new one")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _repr_mimebundle_(self, **options):
+        if "_closed" in vars(self):
+            return {"text/plain": f"<{type(self).__name__}: closed>"}
         return super()._repr_mimebundle_(**options) | {"text/plain": repr(self)}

@@ -1,4 +1,7 @@
-"""A question with buttons: answer, feedback, hints, the next question."""
+"""A question with buttons: answer, feedback, hints, the next question.
+
+The first wrong answer gets a hint or the rule, the second one the answer.
+"""
 
 import functools
 
@@ -15,17 +18,17 @@ class Prediction(Plain, W.VBox):
     ask : callable
         ``ask(seed)`` gives the Question of a seed.
     kept : dict
-        The answers by seed, and under "seed" the seed last shown.
+        The answers by seed, under "seed" the seed last shown, and under (seed, "wrong") the wrong answers.
     plain : callable
         ``plain(question, seed)`` gives the whole as plain text.
     """
 
     def __init__(self, ask, kept, plain):
         self.ask, self.kept, self.plain = ask, kept, plain
-        self.text, self.line = W.HTML(), Status()
+        self.text, self.line, self.given = W.HTML(), Status(), W.HTML()
         self.options = W.HBox(layout=W.Layout(flex_flow="row wrap"))
         self.tools = [button("Hint", self.hint), button("Show the answer", self.reveal), button("", self.another)]
-        super().__init__([self.text, self.options, self.line, W.HBox(self.tools)])
+        super().__init__([self.text, self.options, self.line, self.given, W.HBox(self.tools)])
         self.add_class("mmsim-predict").layout.margin = "4px 0 8px 0"
         self.show()
 
@@ -37,41 +40,58 @@ class Prediction(Plain, W.VBox):
         self.text.value = f"<div style='line-height: 1.5; font-size: var(--jp-content-font-size1, 14px)'>{text}</div>"
         self.tools[0].disabled = not self.question.hints
         self.tools[2].description = f"Another one (seed {seed + 1})"
-        self.line.value = ""
+        self._say("")
         if self.question.choices:
             acts = {choice: functools.partial(self.guess, choice) for choice in self.question.choices}
             self.options.children = [button(f"○ {choice}", act) for choice, act in acts.items()]
         else:
             field = W.Text(description="Answer", value=str(self.kept.get(seed, "")))
+            field.on_msg(lambda _, said, __: said.get("event") == "submit" and self.guess(field.value))  # Enter
+            field.observe(lambda _: self._say(""), "value")  # a verdict is of the answer that stands there
             self.options.children = [field, button("Check", lambda: self.guess(field.value))]
         if seed in self.kept:
             self.guess(self.kept[seed])
 
     def guess(self, value):
         """Answer the question: the feedback, also on the screen."""
+        seed, wrong = self.kept["seed"], self.kept.setdefault((self.kept["seed"], "wrong"), [])
         result = self.question.feedback(value)
         if result.right is not None:
-            self.kept[self.kept["seed"]] = value
+            self.kept[seed] = value
+        if result.right is False:
+            wrong += [value] if value not in wrong else []
+            result = result if len(wrong) > 1 else self.question.nudge(value)
         for choice, made in zip(self.question.choices, self.options.children, strict=False):
             made.description = f"{'●' if choice == value else '○'} {choice}"
             made.style.font_weight = "bold" if choice == value else ""
-        self.line.value = markup_of(result.text)
+        self._say(result.text)
         return result
 
     def hint(self):
         """Show the next hint; after the last one the first again."""
-        n = self.hints_given % len(self.question.hints)
-        self.line.value = markup_of(f"Hint {n + 1} of {len(self.question.hints)}: {self.question.hints[n]}")
         self.hints_given += 1
+        self._say(self._hints()[-1], hint=True)
 
     def reveal(self):
         """Show the answer."""
-        self.line.value = markup_of(self.question.solution)
+        self._say(self.question.solution)
 
     def another(self):
         """Go to the question of the next seed."""
         self.kept["seed"] += 1
         self.show()
+
+    def _hints(self):
+        """The hints that were given, the last one last."""
+        hints = [f"Hint {n} of {len(self.question.hints)}: {text}" for n, text in enumerate(self.question.hints, 1)]
+        last = (self.hints_given - 1) % len(hints) + 1 if self.hints_given else 0
+        return hints[:last] if self.hints_given <= len(hints) else [*hints[last:], *hints[:last]]
+
+    def _say(self, text, hint=False):
+        """Say something; the hints that were given stay below it."""
+        self.line.value = markup_of(text)
+        stay = self._hints()[:-1] if hint else self._hints()
+        self.given.value = "".join(f"<p>{markup_of(each)}</p>" for each in stay)
 
     def __repr__(self):
         return self.plain(self.question, self.kept["seed"])

@@ -6,6 +6,7 @@ from html import escape
 import ipywidgets as W
 
 from ..plots import palette
+from ..plots.entry import html, of_race
 from ..machine.changes import parse_patches
 from ..race import SCENES, WITHOUT_PATCH_2, Race, Schedule, explore
 from ..race.view import WAITS, frames, lanes, places
@@ -14,6 +15,7 @@ from .parts import STYLE, Plain, Status, button
 ROWS = 10  # of the table of steps that are drawn even while they are empty, so that nothing jumps
 OWN_STYLE = """<style>
 .mmsim-race table { table-layout: fixed }
+.mmsim-race .jupyter-button { white-space: normal; height: auto; min-height: 28px; line-height: 1.3 }
 .mmsim-race .waits { font-style: italic; border-left: 4px dotted currentColor }
 .mmsim-race .bad { font-weight: 700; outline: 2px solid currentColor; outline-offset: -2px }
 .mmsim-race .said { line-height: 1.4; min-height: 5.8em; font-size: 13px }
@@ -24,19 +26,6 @@ OWN_STYLE = """<style>
 def words(what):
     """HTML of what an actor does, kernel functions as code."""
     return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(what))
-
-
-def html_table(caption, table, widths):
-    """A DataFrame as HTML; rows whose column `wrong` says something are marked."""
-    columns = [c for c in table.columns if c != "wrong"]
-    head = "".join(f"<th scope=col style='width:{w}'>{c}</th>" for c, w in zip(columns, widths, strict=True))
-    body = []
-    for row in table.to_dict("records"):
-        wrong = f"<br>✗ {escape(row['wrong'])}" if row["wrong"] else ""
-        cells = [escape(str(row[c])) for c in columns]
-        cells[columns.index("holds" if "holds" in columns else "used as")] += wrong
-        body.append(f"<tr{' class=bad' if wrong else ''}>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-    return f"<table><caption>{caption}</caption><tr>{head}</tr>{''.join(body)}</table>"
 
 
 class RacePlayer(Plain, W.VBox):
@@ -63,8 +52,8 @@ class RacePlayer(Plain, W.VBox):
                                 indent=False)  # fmt: skip
         self.replay = button("Replay the counterexample", self.replay_counterexample)
         self.next = button("Next", self.next_step)
-        self.outcomes = W.Dropdown(description="Outcome")
-        self.outcomes.layout = W.Layout(flex="1 1 300px", width="auto", min_width="0")
+        wide = W.Layout(flex="1 1 300px", width="auto", min_width="0")
+        self.outcomes = W.Dropdown(description="Outcome", layout=wide)
         self.count, self.table, self.state, self.line = W.HTML(), W.HTML(), W.HTML(), Status()
         self.line.add_class("end")
         self.actors = W.HBox(layout=W.Layout(padding="0 0 0 2.6em"))
@@ -133,8 +122,10 @@ class RacePlayer(Plain, W.VBox):
         self.show()
 
     def replay_counterexample(self):
-        """Go to the start of the shortest bad schedule."""
-        self.follow(self.exploration.counterexample)
+        """Go to the start of the shortest bad schedule; of "lost write", of one that loses the write."""
+        bad = self.exploration.outcomes.query("bad")["outcome"]
+        lost = bad[bad.str.contains("was the last")] if self.scene.value == "lost write" else bad[:0]
+        self.follow(self.exploration.example(lost.iloc[0]) if len(lost) else self.exploration.counterexample)
 
     def follow(self, schedule):
         """Go to the start of a schedule, for `next_step`."""
@@ -174,10 +165,7 @@ class RacePlayer(Plain, W.VBox):
         self.next.description = f"Next: {self.labels[turn]}" if turn else "Next"
         self.next.disabled, self.undo.disabled = not turn, not race.history
         self.table.value = self._steps()
-        widths = ("10%", "10%", "17%", "34%", "20%", "9%")
-        held = held.rename(columns={"lock": "locked by", "references": "refs"})
-        self.state.value = (html_table("What leads to the page", around, ("42%", "58%"))
-                            + html_table("The frames", held, widths))  # fmt: skip
+        self.state.value = f"<b>What leads to the page</b>{html(of_race(race, self.pages))}"
         done = [f"Step {n}, {': '.join(race.history[-1])}" if n else "At the start."]
         waits = [f"■ {name} {race.waits_for(name)}." for name in race.points if race.blocked(name)]
         self.line.value = "<br>".join(map(escape, [*done, *waits])) + f"<br><b>{escape(self.outcome())}</b>"

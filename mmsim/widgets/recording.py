@@ -188,6 +188,11 @@ class Recording:
         """Which frames a locked vma maps; `pfn`: the frame of each pte."""
         return np.isin(np.arange(len(self)), pfn[self._pte_locked & (pfn > 0)])
 
+    @property
+    def any_locked_vma(self):
+        """Whether any page lies in a locked vma."""
+        return bool(self._pte_locked.any())
+
     def pinned(self):
         """Which frames someone has pinned."""
         return np.isin(np.arange(len(self)), [pfn for pfns in self._book["pins"].values() for pfn in pfns])
@@ -244,6 +249,20 @@ class Recording:
                 followed |= {pages[1]} if event["code"] == trace.COPIED else set()
         return story
 
+    def steps_of(self, place):
+        """The steps at which something happens to the page at a place among the ptes, also in its new frame."""
+        followed, steps = {int(self.owners(self.at(0).tables)[0][place])} - {0}, []
+        for step, event in enumerate(self.events[["code", "page", "new_page"]].tolist(), 1):
+            pages = pages_of_event(*event)
+            if followed & set(pages):
+                steps.append(step)
+                followed |= set(pages[1:]) if event[0] == trace.COPIED else set()
+        return steps
+
+    def steps_where(self, *codes):
+        """The steps at which one of some events is written."""
+        return (np.flatnonzero(np.isin(self.events["code"], codes)) + 1).tolist()
+
     # -- numbers
 
     def counters(self, step):
@@ -255,15 +274,18 @@ class Recording:
         table["simulated time"] = f"{(now['sys']['clock'][0] - before['sys']['clock'][0]) / 1e6:.3f} ms"
         return table
 
+    def considered(self, step):
+        """The rows of the record of the pages considered by then; before the call it is that of an earlier one."""
+        tables = self.at(step).tables
+        return tables["considered"][1 : int(tables["sys"]["nr_considered"][0]) * (step > 0) + 1]
+
     def fates(self, step):
         """The pages considered by then: (rows of the record; the path of each as text).
 
         Until the call has ended, what is still in the list is "pending", or "retries exhausted" where it has asked
         for a retry.
         """
-        tables = self.at(step).tables
-        count = int(tables["sys"]["nr_considered"][0]) * (step > 0)  # before the call it is that of an earlier one
-        rows = tables["considered"][1 : count + 1]
+        rows = self.considered(step)
         path = rows["path"].copy()
         if step < self.steps:
             waits = (rows["new_pfn"] == 0) & ~np.isin(path, ENDS)

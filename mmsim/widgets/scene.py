@@ -8,90 +8,142 @@ import numpy as np
 
 from ..plots import palette
 from ..machine import results
+from ..machine.names import file_labels
 from ..mm import structs, trace
-from ..plots.palette import Look
 
-FREE, MAPPED, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE, SWAPPED = range(8)
+FREE, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE, SWAPPED, SHARED = range(8)  # looks: what it is
 NODE_0 = 8  # looks from here on: a present page, by node
-LOOKS = [palette.STATES[s] for s in ("free", "mapped", "swap cache", "page cache", "kernel", "other", "offline")]
-LOOKS += [palette.PATHS["swapped out"], *map(palette.node, range(len(palette.NODES)))]
-DIRTY = 1 << 4
-MARK = 5  # bits of a look from here on: 0, or 1 + a place in MARKS
-MARKS = {
-    "pinned": palette.STATES["pinned"],
-    "locked": palette.STATES["locked"],
-    "under writeback": Look(palette.ORANGE, "W"),
-    "in a locked vma": Look(palette.YELLOW, "M"),
-}
-LEGEND = (
-    (SWAP_CACHE, "", "swap cache"), (PAGE_CACHE, "c", "page cache"), (KERNEL, "k", "kernel"),
-    (OTHER, "o", "new or leaving"), (SWAPPED, "s", "swapped out"),
-    *((MAPPED + (i + 1 << MARK), "", text.replace("in a ", "").replace("under ", "")) for i, text in enumerate(MARKS)),
-    (MAPPED + DIRTY, "", "dirty"),
-)  # fmt: skip
+TASK_0 = 16  # looks from here on: a page of a task, by task
+LOOKS = [palette.STATES[s] for s in ("free", "swap cache", "page cache", "kernel", "other", "offline")]
+LOOKS += [palette.PATHS["swapped out"], palette.SHARED, *map(palette.node, range(len(palette.NODES))), *palette.TASKS]
+KIND = (1 << 5) - 1  # the bits of a look that are a place in LOOKS
+DIRTY, BUFFERS, MARKED = 1 << 5, 1 << 6, 1 << 7  # a line below, a line above; the letter is a set of MARKS, bit by bit
+MARKS = {name: 1 << i for i, name in enumerate(palette.MARKS)}
+MARKED_SHORT = {"under writeback": "writeback", "in a locked vma": "locked vma", "in a journal": "journal",
+                "no free swap slot": "no slot"}  # fmt: skip
 STATE_NAMES = ("free", "mapped", "in the swap cache", "in the page cache", "of the kernel", "new or leaving",
                "offline")  # fmt: skip
+S_FREE, S_MAPPED, S_SWAP_CACHE, S_PAGE_CACHE, S_KERNEL, S_OTHER, S_OFFLINE = range(len(STATE_NAMES))
 MAX_TASKS, MAX_CELLS = 3, 2400  # of which the pages are shown, and how many of them
+MAX_FILES = 5  # that the legend names
 LABEL, TEXT, PAD, HEAD, GAP = 104, 6.3, 8, 20, 18  # px: label of a strip, a letter, and distances between things
+USUAL, LARGE = (120, 20), (214, 26)  # px: height for the squares of a row of nodes, and the largest square
 
 
 class Scene:
     """How a recording looks."""
 
-    def __init__(self, recording):
-        self.recording = recording
+    def __init__(self, recording, large=False):
+        self.recording, self.large = recording, large
         names = {pid: recording.name(pid) for pid in recording.pids}
-        looks = palette.owners(list(names.values()))
-        self.letters = {pid: ord(looks[name].letter) for pid, name in names.items()}
+        taken = {look.letter for look in (*palette.STATES.values(), palette.SHARED)}
+        self.letters = dict(zip(names, map(ord, palette.letters(names.values(), taken)), strict=True))
+        files = file_labels(recording)
+        self.file_letters = dict(zip(files, map(ord, palette.letters(files.values(), taken)), strict=True))
         pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
         self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
         self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
         self.strips = [(strip_label(names[pid]), len(own)) for pid, own in pages.items()]
         self.strips += [("swap slots", self.slots)] * (self.slots > 0)
-        tasks = [(MAPPED, chr(self.letters[pid]), f"task {names[pid]}") for pid in pages]
-        shared = [(MAPPED, palette.SHARED.letter, "shared")] * (len(names) > 1)
-        ends = (recording.at(step).tables["mem_map"] for step in (0, recording.steps))
-        offline = [(OFFLINE, "x", "offline")] * any(results.out_of_use(pages).any() for pages in ends)
-        self.legend = [(FREE, "", "free"), *offline, *tasks, *shared, *LEGEND]
+        self.looks = {pid: TASK_0 + i % len(palette.TASKS) for i, pid in enumerate(names)}
+        self.legend = self._legend(names, pages, files)
+
+    def _legend(self, names, shown, files):
+        """(look, letter, text) of what may occur in this run, looks and letters as in `cells`."""
+        recording, ends = self.recording, (0, self.recording.steps)
+        tables = [recording.at(step).tables for step in ends]
+        swap, codes = recording.slots > 0, set(recording.events["code"].tolist())
+        entries = [(FREE, "", "free", True)]
+        entries += [(self.looks[pid], chr(self.letters[pid]), f"task {names[pid]}", True) for pid in shown]
+        entries += [(SHARED, palette.SHARED.letter, "shared", len(names) > 1)]
+        entries += [(PAGE_CACHE, chr(self.file_letters[m]), f"file {files[m]}", True) for m in [*files][:MAX_FILES]]
+        entries += [
+            (PAGE_CACHE, "", "other files", len(files) > MAX_FILES),
+            (SWAP_CACHE, "", "swap cache", swap), (SWAPPED, "s", "swapped out", swap), (KERNEL, "k", "kernel", True),
+            (OTHER, "o", "new or leaving", True),
+            (OFFLINE, "x", "offline", any(results.out_of_use(each["mem_map"]).any() for each in tables)),
+            (OTHER + DIRTY, "", "dirty", True), (OTHER + BUFFERS, "", "buffers", bool(files)),
+        ]  # fmt: skip
+        there = {
+            "pinned": recording.pinned().any(), "in a locked vma": recording.any_locked_vma,
+            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in codes,
+        }  # fmt: skip
+        entries += [(OTHER + MARKED, chr(MARKS[name]), MARKED_SHORT.get(name, name), there.get(name, True))
+                    for name in MARKS]  # fmt: skip
+        return [entry[:3] for entry in entries if entry[3]]
 
     def geometry(self, width=1100):
         """Where everything goes on a stage of that width, in px: boxes, groups of cells, texts and the legend."""
         groups, texts = [], []
-        y = place_nodes(self.recording.topology, width, groups, texts)
+        y = place_nodes(self.recording.topology, width, groups, texts, LARGE if self.large else USUAL)
         first = len(self.recording)
         for label, count in self.strips:
             y = place_strip(label, count, first, y + 8, width, groups, texts)
             first += count
-        legend, height = place_legend(self.legend, width, y + 12)
+        legend, height = place_legend(self.legend, width, y + 10)
         return {
             "width": width, "height": height, "groups": groups, "texts": texts, "legend": legend, "cells": first,
-            "looks": [[look.colour, look.ink, look.hatch] for look in LOOKS],
-            "marks": [[look.colour, look.ink, look.letter] for look in MARKS.values()],
+            "looks": [[look.colour, look.ink, look.hatch] for look in LOOKS], "marks": "".join(palette.MARKS.values()),
         }  # fmt: skip
 
-    def cells(self, step):
-        """An array of looks and one of letters (codes), one entry a cell."""
+    def states(self, step):
+        """What each frame is: an array of places in STATE_NAMES."""
+        pages = self.recording.at(step).tables["mem_map"][: len(self.recording)]
+        flags = pages["flags"]
+        state = np.full(len(pages), S_OTHER, np.uint8)
+        state[pages["mapping"] > 0] = S_PAGE_CACHE
+        state[pages["mapcount"] > 0] = S_MAPPED
+        state[flags & structs.PG_swapcache != 0] = S_SWAP_CACHE
+        state[flags & (structs.PG_slab | structs.PG_reserved) != 0] = S_KERNEL
+        state[flags & structs.PG_free != 0] = S_FREE
+        state[results.out_of_use(pages)] = S_OFFLINE
+        return state
+
+    def marks(self, step):
+        """What stands in the way of each frame: an array of sets of MARKS, bit by bit."""
         recording = self.recording
         tables = recording.at(step).tables
         pages = tables["mem_map"][: len(recording)]
-        flags = pages["flags"]
-        pfn, first, shared = recording.owners(tables)
-        look = np.full(len(pages), OTHER, np.uint8)
-        look[pages["mapping"] > 0] = PAGE_CACHE
-        look[pages["mapcount"] > 0] = MAPPED
-        look[flags & structs.PG_swapcache != 0] = SWAP_CACHE
-        look[flags & (structs.PG_slab | structs.PG_reserved) != 0] = KERNEL
-        look[flags & structs.PG_free != 0] = FREE
-        look[results.out_of_use(pages)] = OFFLINE
-        letter = np.array([ord(" "), *(ord(each.letter) for each in LOOKS[1:])], np.uint8)[look]
+        flags, state = pages["flags"], self.states(step)
+        in_file = (flags & structs.PG_private != 0) & (flags & structs.PG_swapcache == 0)
+        rows = recording.considered(step)
+        no_slot = np.isin(np.arange(len(pages)), rows["old_pfn"][(rows["reason"] == trace.R_NO_SLOT)])
+        marked = {
+            "pinned": recording.pinned(), "locked": flags & structs.PG_locked != 0,
+            "under writeback": flags & structs.PG_writeback != 0,
+            "in a locked vma": recording.in_locked_vma(recording.owners(tables)[0]),
+            "in a journal": in_file & (pages["private"] & structs.BH_JBD != 0),
+            "no free swap slot": no_slot & (flags & structs.PG_swapcache == 0) & (state == S_MAPPED),
+        }  # fmt: skip
+        return sum((marked[name].astype(np.uint8) * bit for name, bit in MARKS.items()), np.zeros(len(pages), np.uint8))
+
+    def cells(self, step):
+        """An array of looks and one of letters (codes, or sets of MARKS), one entry a cell."""
+        recording = self.recording
+        tables = recording.at(step).tables
+        pages = tables["mem_map"][: len(recording)]
+        flags, state = pages["flags"], self.states(step)
+        _, first, shared = recording.owners(tables)
+        by_state = np.array([FREE, OTHER, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE], np.uint8)
+        look = by_state[state]
+        letter = np.array([ord(LOOKS[kind].letter) if kind != FREE else ord(" ") for kind in by_state], np.uint8)[state]
+        owned = np.isin(state, (S_MAPPED, S_SWAP_CACHE))
         for pid, own in self.letters.items():
-            letter[(first == pid) & (look != KERNEL)] = own
-        letter[shared & (look != KERNEL)] = ord(palette.SHARED.letter)
+            theirs = owned & (first == pid)
+            letter[theirs] = own
+            look[theirs & (state == S_MAPPED)] = self.looks[pid]
+        letter[owned & shared] = ord(palette.SHARED.letter)
+        look[(state == S_MAPPED) & shared] = SHARED
+        files = pages["mapping"].clip(0)
+        of_file = (files > 0) & np.isin(state, (S_MAPPED, S_PAGE_CACHE))  # mapped or not: it is the file's
+        look[of_file] = PAGE_CACHE
+        for m in np.unique(files[of_file]).tolist():
+            letter[of_file & (files == m)] = self.file_letters.get(m, ord("c"))
         look[flags & structs.PG_dirty != 0] |= DIRTY
-        marks = (recording.pinned(), flags & structs.PG_locked != 0, flags & structs.PG_writeback != 0,
-                 recording.in_locked_vma(pfn))  # fmt: skip
-        for i, marked in enumerate(marks):
-            look[marked & (look < 1 << MARK)] |= i + 1 << MARK
+        look[of_file & (flags & structs.PG_private != 0)] |= BUFFERS
+        marks = self.marks(step)
+        look[marks > 0] |= MARKED
+        letter[marks > 0] = marks[marks > 0]
         users = tables["swap_map"][1 : self.slots + 1]
         cached = tables["swap_cache"][1 : self.slots + 1] > 0
         slots = (np.where(cached, SWAP_CACHE, np.where(users > 0, SWAPPED, FREE)),
@@ -121,8 +173,8 @@ class Scene:
         frames = recording.owners(recording.at(step).tables)[0]
         pfn = frames[self.pages[page]] if page >= 0 else cell
         places = self.pages[[page]] if page >= 0 and not pfn else np.flatnonzero(frames == pfn)
-        what = STATE_NAMES[int(self.cells(step)[0][cell]) & 15] if page < 0 else ""
-        if page < 0 and (not pfn or not len(places) or what == STATE_NAMES[KERNEL]):
+        what = STATE_NAMES[self.states(step)[cell]] if page < 0 else ""
+        if page < 0 and (not pfn or not len(places) or what == STATE_NAMES[S_KERNEL]):
             raise ValueError(f"frame {cell} is {what}; choose a page that a task maps")
         return int(recording.pte_pid[places[0]]), int(recording.pte_address[places[0]])
 
@@ -130,10 +182,10 @@ class Scene:
 
     def label(self, step):
         """What the stage shows."""
-        look = self.cells(step)[0] & 15
+        states = self.states(step)
         words, first = [], 0
         for node, frames in enumerate(self.recording.topology.frames):
-            counts = np.bincount(look[first : first + frames], minlength=len(STATE_NAMES))
+            counts = np.bincount(states[first : first + frames], minlength=len(STATE_NAMES))
             here = [f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=False) if n]
             words.append(f"node {node}: {', '.join(here) or 'no memory'}")
             first += frames
@@ -151,12 +203,14 @@ class Scene:
         if page >= 0:
             pte = tables["pte"][recording.pte_row[self.pages[page]]]
             return f"{recording.virtual(self.pages[page])}: {describe_pte(tables, pte)}"
-        frame, look = tables["mem_map"][cell], int(self.cells(step)[0][cell])
+        frame, state, marks = tables["mem_map"][cell], self.states(step)[cell], self.marks(step)[cell]
         mapped = map(recording.virtual, np.flatnonzero(recording.owners(tables)[0] == cell)[:3])
-        words = [f"frame {cell} on node {frame['node']}: " + (", ".join(mapped) or STATE_NAMES[look & 15])]
+        words = [f"frame {cell} on node {frame['node']}: " + (", ".join(mapped) or STATE_NAMES[state])]
         file = results.file_names(self.recording.at(step))[cell]
         words += [f"page {frame['index']} of file {file}"] * bool(file)
-        words += [text for i, text in enumerate(MARKS) if look >> MARK == i + 1]
+        words += [name for name, bit in MARKS.items() if marks & bit]
+        buffers = "dirty buffers" if frame["private"] & structs.BH_Dirty else "buffers"
+        words += [buffers] * bool(file and frame["flags"] & structs.PG_private)
         words += [f"references {frame['count']}, {frame['mapcount']} of them from ptes"] * bool(frame["count"])
         flags = results.flag_text([frame["flags"]], results.FLAG_NAMES)[0].replace(" ", ", ")
         return "; ".join(words + [f"flags {flags}"] * bool(flags))
@@ -197,7 +251,7 @@ def strip_label(task):
     return next((text for text in (f"pages of {task}", task) if len(text) <= room), f"…{task[1 - room :]}")
 
 
-def place_nodes(topology, width, groups, texts):
+def place_nodes(topology, width, groups, texts, room):
     """The boxes of the nodes, further apart where the distance is larger; the y below them."""
     n, distance = topology.nodes, topology.distances
     rows = next(rows for rows in range(1, n + 1) if width // -(-n // rows) >= 130 or rows == n)
@@ -205,7 +259,7 @@ def place_nodes(topology, width, groups, texts):
     far = [max(distance[i][i + 1] for i in range(column, n - 1, across)) for column in range(across - 1)]
     gaps = [int(14 + 0.6 * min(60, d)) for d in far]
     w = (width - 2 - sum(gaps)) // across
-    columns, cell = fit(max(topology.frames), w - 2 * PAD, rows)
+    columns, cell = fit(max(topology.frames), w - 2 * PAD, rows, *room)
     numbers, under, word = [["  ".join(map(str, row))] for row in distance], 0, "distances  "
     wide = TEXT * (len(max(numbers, key=len)[0]) + 11)
     if w < 120 + wide:  # no room for them beside the name
@@ -234,17 +288,17 @@ def place_nodes(topology, width, groups, texts):
     return 1 + rows * (tall + GAP) - GAP
 
 
-def fit(frames, width, rows):
+def fit(frames, width, rows, height, most):
     """(columns, size of a square) for the frames of a node: full rows, squares for a letter, or no more height."""
-    small, large = (best_fit(frames, width, budget // rows) for budget in (112, 192 if rows > 1 else 224))
+    small, large = (best_fit(frames, width, budget // rows, most) for budget in (height, max(224, height)))
     return large if small[1] < 11 and large[1] > 8 else small
 
 
-def best_fit(frames, width, height):
+def best_fit(frames, width, height, most):
     best = (-99, 0, 0)
     for columns in range(8, width // 2, 4):
-        cell = min(18, width // columns, height // -(-frames // columns))
-        best = max(best, (cell * (0.7 if cell > 10 and frames % columns else 1), columns, max(cell, 2)))
+        cell = min(most, width // columns, height // -(-frames // columns))
+        best = max(best, (cell * (0.85 if cell > 10 and frames % columns else 1), columns, max(cell, 2)))
     return best[1:]
 
 

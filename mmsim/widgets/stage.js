@@ -1,6 +1,6 @@
 // The moving parts of the MigrationLab. Where things go and how they look is decided in scene.py; this paints
 // it, asks the kernel for the next step while playing, and says what is under the pointer or has been clicked.
-const DIRTY = 16, MARK = 5, BLUE = "#0072b2";
+const KIND = 31, DIRTY = 32, BUFFERS = 64, MARKED = 128, NODE_0 = 8;  // a look, as scene.py makes it
 const node = (tag, attributes = {}, parent) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -70,30 +70,31 @@ function stage({ model, el }) {
   // Paints within its own w x h only, so that what is painted anew looks as if all were.
   function square(context, x, y, w, h, look, letter) {
     const edge = w > 4 ? 1 : 0;  // a line between squares, where there is room for one
-    let [colour, ink, lines] = g.looks[look & 15];
-    if (!(look & 15)) ink = theme.ink;
+    let [colour, ink, lines] = g.looks[look & KIND];
+    if (!(look & KIND)) ink = theme.ink;
     context.fillStyle = theme.back;
     context.fillRect(x, y, w, h);
     context.fillStyle = theme.line;
     if (edge) context.fillRect(x, y, w, h);
-    context.fillStyle = look & 15 ? colour : theme.back;
+    context.fillStyle = look & KIND ? colour : theme.back;
     context.fillRect(x, y, w - edge, h - edge);
     if (lines[0] in theme.hatch) {
       context.fillStyle = theme.hatch[lines[0]];
       context.fillRect(x, y, w - edge, h - edge);
     }
-    if (look >> MARK) {
-      [colour, ink, letter] = g.marks[(look >> MARK) - 1];
-      context.fillStyle = colour;
-      if (w > 8) context.fillRect(x + 2, y + 2, w - 5, h - 5);
+    if (look & MARKED) {  // what stands in the way: a tag with one letter, or two
+      const marks = [...g.marks].filter((_, i) => (letter.charCodeAt(0) >> i) & 1);
+      letter = marks.slice(0, w >= 16 ? 2 : 1).join("");
+      ink = "#fff";
+      context.fillStyle = "#000";
+      if (w > 8) context.fillRect(x + 1, y + 2, w - 3, h - 5);
       else context.fillRect(x, y, w, h);
     }
-    if (look & DIRTY && w > 4) {
-      context.fillStyle = BLUE;
-      context.fillRect(x, y + h - 3, w - edge, 2);
-    }
-    const at = { align: "center", ink, size: Math.min(11, h - 2) };
-    if (w > 8 && letter !== " ") write(context, letter, x + (w - 1) / 2, y + h / 2 + 3, at);
+    context.fillStyle = "#000";
+    if (look & DIRTY && w > 4) context.fillRect(x + 1, y + h - 4, w - 2 - edge, 2);
+    if (look & BUFFERS && w > 4) context.fillRect(x + 1, y + 1, w - 2 - edge, 2);
+    const size = Math.min(14, h - 2), at = { align: "center", ink, size: look & MARKED ? Math.min(12, h - 5) - (letter.length > 1) : size };
+    if (w > 8 && letter !== " ") write(context, letter, x + (w - 1) / 2, y + h / 2 + 0.36 * size - 1, at);
   }
 
   // Neighbours that are alike, written upon once: page tables too long for a letter in each square.
@@ -105,7 +106,7 @@ function stage({ model, el }) {
       const letter = String.fromCharCode(now[cell + half]), [x, y] = place(cell);
       if ((j - i) * group.w > 10 && letter !== " ")
         write(base, letter, x + ((j - i) * group.w) / 2, y + 9.5,
-          { align: "center", ink: now[cell] & 15 ? g.looks[now[cell] & 15][1] : theme.ink, size: 10 });
+          { align: "center", ink: now[cell] & KIND ? g.looks[now[cell] & KIND][1] : theme.ink, size: 10 });
     }
   }
 
@@ -139,18 +140,19 @@ function stage({ model, el }) {
     for (const group of g.groups) {
       let free = 0, changed = !shown;  // a node without memory has nothing that could change
       for (let i = group.first; i < group.first + group.count; i++) {
-        free += (now[i] & 15) === 0;
+        free += (now[i] & KIND) === 0;
         if (shown && shown[i] === now[i] && shown[i + half] === now[i + half]) continue;
         changed = true;
         square(base, ...place(i), now[i], String.fromCharCode(now[i + half]));
       }
       if (!changed) continue;
       if (group.box) {
-        const [x, y, w] = group.box, colour = g.looks[8 + (group.node % 8)][0];
+        const [x, y, w] = group.box, colour = g.looks[NODE_0 + (group.node % 8)][0];
         base.fillStyle = theme.back;
         base.fillRect(x + 4, y + 3, Math.min(w - 8, 120), 15);
         base.fillStyle = colour;
         base.fillRect(x + 8, y + 6, 10, 10);
+        base.strokeRect(x + 7.5, y + 5.5, 11, 11);
         const name = w < 112 ? `${group.node}` : `node ${group.node}`;
         write(base, name, x + 23, y + 15, { bold: "bold" });
         write(base, group.count ? `${free} free` : "no memory", x + 30 + base.measureText(name).width, y + 15);
@@ -209,7 +211,7 @@ function stage({ model, el }) {
         const t = 1 - (flight.end - time) / flight.time, [x, y] = along(t * t * (3 - 2 * t)), size = Math.max(14, w);
         over.fillStyle = theme.ink;
         over.fillRect(x - size / 2 - 2, y - size / 2 - 2, size + 3, size + 3);
-        square(over, x - size / 2, y - size / 2, size, size, 1, String.fromCharCode(cells()[hand.new + g.cells]));
+        square(over, x - size / 2, y - size / 2, size, size, cells()[hand.new], String.fromCharCode(cells()[hand.new + g.cells]));
         request();
       }
     }
@@ -331,19 +333,38 @@ function range({ model, el }) {
   node("span", {}, label).textContent = model.get("name");
   const input = node("input", { type: "range", min: 0, step: 1 }, label);
   const said = node("output", {}, label);
+  const bar = node("canvas", { class: "mm-marks", width: 220, height: 10 }, label).getContext("2d");
   let held = false;
+  const mark = () => {  // below the bar: where a pass begins, a page fails, two kernels part, the page has its events
+    const wide = input.clientWidth || 200, ink = getComputedStyle(label).color;
+    bar.canvas.width = wide;
+    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: ["#cc79a7", 5, 10] };
+    for (const [place, kind] of model.get("marks")) {
+      const [colour, w, h] = looks[kind];
+      bar.fillStyle = colour;
+      bar.fillRect(8 + ((wide - 16) * place) / model.get("most") - w / 2, 0, w, h);
+    }
+    const places = (kind) => model.get("marks").filter((each) => each[1] === kind).map((each) => each[0]).join(", ");
+    const words = { pass: "passes begin at", fails: "pages fail at", part: "the kernels part at", page: "its events:" };
+    bar.canvas.title = Object.entries(words).map(([kind, text]) => places(kind) && `${text} ${places(kind)}`)
+      .filter(Boolean).join("; ");
+    bar.canvas.style.display = model.get("marks").length ? "" : "none";
+  };
   const show = () => {
     input.max = model.get("most");
     if (!held) input.value = model.get("value");
     said.textContent = model.get("said");
     input.setAttribute("aria-valuetext", model.get("said") || input.value);
   };
+  const watch = new ResizeObserver(mark);
+  watch.observe(input);
+  model.on("change:marks", mark);
   input.addEventListener("pointerdown", () => { held = true; });
   input.addEventListener("pointerup", () => { held = false; show(); });
   input.addEventListener("input", () => { model.set("value", Number(input.value)); model.save_changes(); });
   model.on("change", show);
   show();
-  return () => model.off("change", show);
+  return () => { watch.disconnect(); model.off("change", show); model.off("change:marks", mark); };
 }
 
 // A line that a screen reader speaks when it changes; it stays in the page, or nothing would be spoken.

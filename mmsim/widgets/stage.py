@@ -10,21 +10,35 @@ HERE = Path(__file__).parent
 
 
 class Part(anywidget.AnyWidget):
-    """A widget of stage.js."""
+    """A widget of stage.js.
 
-    _esm = HERE / "stage.js"
-    _css = HERE / "stage.css"
+    Script and style are traits of the class: anywidget would make a class of its own for each widget.
+    """
+
+    _esm = t.Unicode((HERE / "stage.js").read_text(encoding="utf-8")).tag(sync=True)
+    _css = t.Unicode((HERE / "stage.css").read_text(encoding="utf-8")).tag(sync=True)
+    _anywidget_id = t.Unicode(__name__).tag(sync=True)
     kind = t.Unicode().tag(sync=True)
+
+    def add_traits(self, **traits):
+        """Add those that the class has not got."""
+        new = {name: trait for name, trait in traits.items() if not self.has_trait(name)}
+        if new:
+            super().add_traits(**new)
 
 
 class Range(Part):
-    """A slider whose name and value are said: `name`, `value` from 0 to `most`, and what it means, `said`."""
+    """A slider whose name and value are said: `name`, `value` from 0 to `most`, and what it means, `said`.
+
+    `marks`: [place, kind] of what is marked below it; a kind is one of pass, fails, part, page.
+    """
 
     kind = t.Unicode("range").tag(sync=True)
     name = t.Unicode().tag(sync=True)
     value = t.Int(0).tag(sync=True)
     most = t.Int(1).tag(sync=True)
     said = t.Unicode().tag(sync=True)
+    marks = t.List().tag(sync=True)
 
 
 class Status(Part):

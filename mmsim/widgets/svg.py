@@ -7,7 +7,7 @@ from math import atan2, cos, sin
 from PIL import Image, ImageDraw, ImageFont
 
 from ..plots import palette
-from .scene import DIRTY, FREE, LOOKS, MARK, MARKS, PAD
+from .scene import BUFFERS, DIRTY, FREE, KIND, LOOKS, MARKED, PAD
 
 STYLE = """<style>
 .box{fill:none;stroke:#999}.frame,.cell,.key{stroke:#0003}.hand{fill:none;stroke:#000;stroke-width:2.5}
@@ -100,7 +100,7 @@ def paint(scene, step, width, pen):
         first, columns, w, h = (group[key] for key in ("first", "cols", "w", "h"))
         if "box" in group:
             x, y, wide, tall = group["box"]
-            free = int((looks[first : first + group["count"]] & 15 == FREE).sum())
+            free = int((looks[first : first + group["count"]] & KIND == FREE).sum())
             pen.box(x + 0.5, y + 0.5, wide - 1, tall - 1, kind="box")
             pen.box(x + PAD, y + 6, 10, 10, palette.node(group["node"]).colour)
             pen.text(x + 23, y + 15, f"{'node ' * (wide >= 112)}{group['node']}", bold=True)
@@ -134,14 +134,17 @@ def arrow(pen, old, new):
 
 
 def square(pen, kind, x, y, w, h, look, letter):
-    """One cell: its colour, hatch, mark, dirty line and letter."""
-    base, mark = LOOKS[look & 15], look >> MARK
+    """One cell: its colour, hatch, lines for dirty and buffers, and its letter, or a tag with one or two."""
+    base = LOOKS[look & KIND]
     pen.box(x, y, w - 1, h - 1, base.colour, kind, base.hatch[:1] if base.hatch[:1] in ("/", "\\") else "")
     ink = base.ink
-    if mark:
-        colour, letter, _, ink = list(MARKS.values())[mark - 1]
-        pen.box(x + 2, y + 2, max(1, w - 5), h - 5, colour)
-    if look & DIRTY and w >= 5:
-        pen.box(x, y + h - 3, w - 1, 2, palette.BLUE)
+    if look & MARKED:
+        marks = [tag for i, tag in enumerate(palette.MARKS.values()) if ord(letter) >> i & 1]
+        letter, ink = "".join(marks[: 1 + (w >= 16)]), palette.WHITE
+        pen.box(x + 1, y + 2, max(1, w - 3), h - 5, palette.BLACK)
+    for line, at in ((DIRTY, y + h - 4), (BUFFERS, y + 1)):
+        if look & line and w >= 5:
+            pen.box(x + 1, at, w - 3, 2, palette.BLACK)
     if letter.strip() and w >= 8:
-        pen.text(x + w / 2 - 0.5, y + h / 2 + 3, letter, "middle", ink, min(11, h - 2))
+        size, tag = min(14, h - 2), (min(12, h - 5) - (len(letter) > 1)) * bool(look & MARKED)
+        pen.text(x + w / 2 - 0.5, y + h / 2 + 0.36 * size - 1, letter, "middle", ink, tag or size)

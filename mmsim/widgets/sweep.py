@@ -1,27 +1,38 @@
 """Sweep: choose values, let every combination run, look at where the move pays."""
 
 import asyncio
+import re
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
+from time import monotonic
 
 import ipywidgets as W
 
 from .. import plots
 from ..plots.picture import Picture
-from ..whatif import FIGURES, Scenario
-from ..whatif.sweeps import listed, points, rows, table, values_of
+from ..machine.errors import MMSimError
+from ..whatif import FIGURES, Scenario, answer, scenarios
+from ..whatif.sweeps import listed, points, rows, table, text_of, values_of
 from .parts import STYLE, Plain, Status, button
 from .stage import Range
 
 ACCESSES = [m * 10**e for e in range(6) for m in (1, 2, 5)]  # what the slider offers
 HEAT = {"lines or map": None, "lines": False, "map": True}
+FLOW = W.Layout(flex_flow="row wrap", grid_gap="4px 12px", align_items="center")
+LOOK = """.mmsim-sweep img { max-width: 100% } .mmsim-sweep a { margin-right: 12px; text-decoration: underline }
+.mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4;
+  overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
+.mmsim-sweep :is(th, td) { overflow-wrap: break-word }
+.mmsim-sweep .wrong { white-space: pre-wrap; overflow-wrap: anywhere }"""
 NUMBERS = [name for name in FIGURES if name not in ("kernel", "error")]
 
 
 class Sweep(Plain, W.VBox):
     """Fields for the values of some parameters, a figure of what every combination gave, and a table.
 
-    `table` is the DataFrame; `mmsim.sweep` and `mmsim.plots.sweep` give the same without buttons.
+    Another scenario can be chosen, of those that ship or from a file.  `table` is the DataFrame; `mmsim.sweep` and
+    `mmsim.plots.sweep` give the same without buttons, `mmsim run` the answer in full.
 
     Parameters
     ----------
@@ -33,30 +44,83 @@ class Sweep(Plain, W.VBox):
     """
 
     def __init__(self, scenario, grid=None, jobs=-1):
-        self.scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
-        self.jobs, self.table, self.cancelled = jobs, None, False
-        wide = {"style": {"description_width": "auto"}, "layout": W.Layout(width="auto", min_width="340px", flex="1")}
-        self.fields = {
-            key: W.Text(", ".join(map(str, listed(values))), description=key, continuous_update=False, **wide)
-            for key, values in (grid or self.scenario.grid).items()
-        }
+        scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
+        self.jobs, self.cancelled, style = jobs, False, {"description_width": "auto"}
+        shipped = {Scenario.load(name).name: name for name in scenarios()}
+        others = [] if scenario.name in shipped else [scenario.name]
+        self.choice = W.Dropdown(options=[*others, *shipped], value=scenario.name, description="question", style=style,
+                                 layout=W.Layout(width="auto", max_width="100%"))  # fmt: skip
+        self.upload = W.FileUpload(accept=".toml", description="a file of your own (.toml)",
+                                   layout=W.Layout(width="auto"))  # fmt: skip
         self.start, self.stop = button("Run", self.run), button("Cancel", self.cancel, disabled=True)
-        self.y = W.Dropdown(options=NUMBERS, value="break_even", description="figure", style=wide["style"])
-        self.kind = W.Dropdown(options=list(HEAT), description="as", style=wide["style"])
+        self.full = button("Answer in full", self.answer)
+        self.y = W.Dropdown(options=NUMBERS, value="break_even", description="figure", style=style)
+        self.kind = W.Dropdown(options=list(HEAT), description="as", style=style)
         self.accesses = Range(name="accesses a page after the move", value=6, most=len(ACCESSES) - 1)
-        self.line, self.picture, self.rows = Status(), W.HTML(), W.HTML()
-        flow = W.Layout(flex_flow="row wrap", grid_gap="4px 12px", align_items="center")
+        self.line, self.picture, self.files, self.rows = Status(), W.HTML(), W.HTML(), W.HTML()
+        self.about, self.boxes = W.HTML(), W.HBox(layout=FLOW)
         super().__init__([
-            W.HTML(f"{STYLE}<style>.mmsim-sweep img {{ max-width: 100% }}</style><p>"
-                   f"<b>{escape(self.scenario.name)}.</b> {escape(self.scenario.question)}</p>"),
-            W.HBox(list(self.fields.values()), layout=flow),
-            W.HBox([self.start, self.stop, self.y, self.kind, self.accesses], layout=flow),
-            self.line, self.picture, self.rows,
+            W.HTML(f"{STYLE}<style>{LOOK}</style>"),
+            W.HBox([self.choice, self.upload], layout=FLOW), self.about, self.boxes,
+            W.HBox([self.start, self.stop, self.full, self.y, self.kind, self.accesses], layout=FLOW),
+            self.line, self.picture, self.files, self.rows,
         ])  # fmt: skip
         self.add_class("mmsim-sweep").add_class("mmsim-plain")
+        self.ask(scenario, grid)
         for control in (self.y, self.kind, self.accesses):
             control.observe(lambda _: self.show(), "value")
+        own = {scenario.name: scenario}
+        self.choice.observe(lambda change: self.choose(own.get(change["new"]) or shipped[change["new"]]), "value")
+        self.upload.observe(lambda change: self.take(change["new"]), "value")
+
+    def ask(self, scenario, grid=None):
+        """Show another scenario: its question, and a field for each parameter of its grid."""
+        self.scenario, self.table = scenario, None
+        wide = {"style": {"description_width": "auto"}, "layout": W.Layout(width="auto", min_width="340px", flex="1")}
+        self.fields = {
+            key: W.Text(text_of(listed(values), key), description=key, continuous_update=False, **wide)
+            for key, values in (grid or scenario.grid).items()
+        }
+        self.boxes.children = list(self.fields.values())
+        self.about.value = f"<p><b>{escape(scenario.name)}.</b> {escape(scenario.question)}</p>"
+        self.picture.value = self.files.value = self.rows.value = ""
         self.show()
+
+    def choose(self, scenario):
+        """Take another scenario, on a machine that is small enough to be asked at once."""
+        scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
+        small = {"scale": ["1/1024"]} if scenario.plan and scenario.plan({}).scale > 1 / 1024 else {}
+        self.ask(scenario, small | scenario.grid)
+
+    def take(self, uploaded):
+        """Take the scenario of a file that was uploaded."""
+        for file in uploaded:
+            try:
+                self.choose(Scenario.loads(bytes(file["content"]).decode("utf-8-sig"), file["name"]))
+            except ValueError as error:
+                self.fail(error)
+
+    def fail(self, error):
+        """Say what is wrong."""
+        self.line.value = f"<p class='wrong'>✗ {escape(str(error))}</p>"
+
+    def answer(self):
+        """Show what the first value of each field gives, in full, as `mmsim run` does."""
+        self.say_running()
+        parameters = {}
+        try:
+            parameters = {key: values[0] for key, values in self.grid.items() if values}
+            said = answer.answer(self.scenario, parameters, self.scenario.run(parameters))
+        except (ValueError, OSError, MMSimError) as error:
+            self.fail(error)
+            return
+        first = ", ".join(f"{key} = {value}" for key, value in parameters.items())
+        self.line.value = f"<p>{escape(first)}</p>"
+        self.rows.value = f"<pre>{escape(answer.text(said))}</pre>"
+
+    def say_running(self):
+        """What stands there until an answer comes."""
+        self.line.value, self.picture.value, self.files.value, self.rows.value = "<p>Running …</p>", "", "", ""
 
     @property
     def grid(self):
@@ -69,8 +133,9 @@ class Sweep(Plain, W.VBox):
             todo = points(self.scenario, self.grid)
             running = rows(self.scenario, todo, self.jobs)
         except ValueError as error:
-            self.line.value = f"<p>✗ {escape(str(error))}</p>"
+            self.fail(error)
             return
+        self.began = monotonic()
         self.cancelled, self.start.disabled, self.stop.disabled = False, True, False
         try:
             loop = asyncio.get_running_loop()
@@ -100,7 +165,8 @@ class Sweep(Plain, W.VBox):
     def say(self, done, of):
         """How far it is."""
         bar = f"<progress max={of} value={done} aria-label='points that are done'></progress>"
-        self.line.value = f"<p>{bar} {done} of {of} points</p>"
+        left = f", about {(monotonic() - self.began) / done * (of - done):,.0f} s left" if 0 < done < of else ""
+        self.line.value = f"<p>{bar} {done} of {of} points{left}</p>"
 
     def show(self):
         """Draw the figure and the table of what was found."""
@@ -116,12 +182,27 @@ class Sweep(Plain, W.VBox):
             f"at {accesses:,} accesses a page the move pays in {pays} of them.</p>"
         )
         ax = plots.sweep(self.table, y=y, accesses=accesses, heat=HEAT[self.kind.value])
-        self.picture.value = Picture(ax)._repr_html_()
+        picture = Picture(ax)
+        self.picture.value = picture._repr_html_()
+        self.files.value = "<p>" + " ".join([
+            download("CSV", "sweep.csv", "text/csv", self.table.to_csv(index=False).encode()),
+            download("JSON", "sweep.json", "application/json", self.table.to_json(orient="records").encode()),
+            download("PNG", "sweep.png", "image/png", picture._png),
+        ]) + "</p>"  # fmt: skip
         columns = dict.fromkeys([*self.fields, "kernel", y, "access_before", "access_after", "break_even"])
-        shown = self.table[[*columns, *["error"] * bool(failed)]]
-        markup = shown.to_html(index=False, border=0, float_format=lambda v: f"{v:,.4g}", na_rep="")
-        self.rows.value = markup.replace(">inf<", ">never<")
+        markup = self.table[list(columns)].to_html(index=False, border=0, float_format=lambda v: f"{v:,.4g}", na_rep="")
+        errors = self.table["error"][self.table["error"].astype(bool)].value_counts()
+        said = "".join(f"<p class='wrong'>✗ {escape(str(error))} ({n} of {len(self.table)} points)</p>"
+                       for error, n in errors.items())  # fmt: skip
+        head, body = markup.split("</thead>")
+        head = re.sub("(?<=[a-z])([._])(?=[a-z])", r"\1<wbr>", head)  # where names may be broken
+        self.rows.value = said + f"{head}</thead>{body}".replace(">inf<", ">never<").replace("&lt;NA&gt;", "")
 
     def __repr__(self):
         found = "not run yet" if self.table is None else self.table.to_string(index=False)
         return f"{self.scenario.name}: {self.scenario.question}\n{self.grid}\n{found}"
+
+
+def download(text, name, kind, data):
+    """A link that saves data as a file."""
+    return f'<a download="{name}" href="data:{kind};base64,{b64encode(data).decode()}">Save as {text}</a>'

@@ -70,13 +70,14 @@ def test_nothing_is_wider_than_the_window(finished):
 
 def test_a_prediction_is_judged(finished):
     page = finished(NAME)
-    predict, check = cell(page, "# for example [0, 1, 2, 3]"), cell(page, "elif prediction == right")
-    output = check.locator(".jp-OutputArea-output")
-    expect(output).to_have_text(re.compile("^No prediction yet"))
-    for prediction, verdict in (("[3, 2, 1, 0]", "Not quite"), ("[3, 1, 2, 0]", "Right: by distance")):
-        write(page, predict, f"prediction = {prediction}")
-        run_from(page, predict, 2)
-        expect(output).to_contain_text(verdict)
+    asked = cell(page, "lesson00.asked_order").locator(".mmsim-predict")
+    for typed, verdict in (("3, 2, 1, 0", "✗ Not “3, 2, 1, 0”. Two nodes are equally far."),
+                           ("0 1 2 3", "It goes by distance. The model answers 3, 1, 2, 0."),
+                           ("[3, 1, 2, 0]", "✓ Right. Rule: the node itself comes first")):  # fmt: skip
+        asked.get_by_label("Answer").fill(typed)
+        expect(asked.get_by_role("status")).to_be_empty()
+        asked.get_by_label("Answer").press("Enter")
+        expect(asked.get_by_role("status")).to_contain_text(verdict)
 
 
 def test_an_exercise_is_solved(finished):

@@ -34,7 +34,7 @@ def test_lesson_03_by_keys_alone(open_notebook):
     expect(button(asked, "○ pass 4")).to_be_visible()
     keys.back_to("○ pass 1")
     page.keyboard.press("Space")
-    expect(said(asked)).to_contain_text("✗ You said pass 1. The model answers pass 4.")
+    expect(said(asked)).to_contain_text("✗ Not “pass 1”.")
     for key in ("Tab", "Tab", "Enter"):
         page.keyboard.press(key)
     expect(said(asked)).to_contain_text("✓ Right.")
@@ -60,7 +60,10 @@ def test_lesson_03_by_keys_alone(open_notebook):
     keys.back_to("First")
     page.keyboard.press("Space")
     expect(sentence).to_contain_text("Before the call")
-    keys.back_to("3 direct")  # up to the switch of patch 3, past the picture and the choices above it
+    keys.back_to("Settings ▸")  # they are folded
+    page.keyboard.press("Enter")
+    expect(lab.get_by_label("3 direct")).to_be_visible()
+    keys.back_to("3 direct", "Tab")
     page.keyboard.press("Space")
     expect(lab.get_by_label("3 direct")).not_to_be_checked()
     expect(sentence).not_to_contain_text("179 events")
@@ -108,11 +111,11 @@ def test_lesson_04_predict_run_and_check(finished):
     page = finished(RESTORE)
     asked = cell(page, RESTORE, "predict-kind")
     button(asked, "○ a minor fault a page").click()
-    expect(said(asked)).to_contain_text("✗ You said a minor fault a page. The model answers a protection fault a page.")
+    expect(said(asked)).to_contain_text("✗ Not “a minor fault a page”.")
     asked = cell(page, RESTORE, "predict-number")
     button(asked, "Check").click()
     expect(said(asked)).to_contain_text("○ No answer yet")
-    for typed, judged in (("7", "✗ You said 7. Does a fault of one process"), ("14", "✓ Right.")):
+    for typed, judged in (("7", "✗ Not “7”. Does a fault of one process"), ("14", "✓ Right.")):
         asked.get_by_label("Answer").fill(typed)
         button(asked, "Check").click()
         expect(said(asked)).to_contain_text(judged)
@@ -122,6 +125,7 @@ def test_lesson_04_predict_run_and_check(finished):
     expect(lab.locator(".mm-flow")).to_have_accessible_name("Paths: considered 8, direct after writeout 8.")
     counters = lab.locator(".mm-panels")
     expect(counters).to_contain_text("swap slots in use\t0", use_inner_text=True)
+    button(lab, "Settings ▸").click()
     lab.get_by_label("4 remove_from_swap").uncheck()
     settled(page)
     button(lab, "Last").click()

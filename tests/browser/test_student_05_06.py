@@ -28,7 +28,7 @@ def test_lesson_05_predict_run_and_check(finished):
                                 ("predict-answer", 0, 1)):  # fmt: skip
         asked = cell(page, POLICY, place)
         button(asked, f"○ {wrong}").click()
-        expect(said(asked)).to_contain_text(f"✗ You said {wrong}.")
+        expect(said(asked)).to_contain_text(f"✗ Not “{wrong}”.")
         button(asked, f"○ {right}").click()
         expect(said(asked)).to_contain_text("✓ Right.")
 
@@ -39,6 +39,7 @@ def test_lesson_05_predict_run_and_check(finished):
     button(lab, "Last").click()
     expect(sentence).to_contain_text("migrate_pages returned 0; pages: direct 18")
     expect(lab.locator(".mm-sentences")).to_contain_text("migrate_pages returned 0; pages: swapped out 6")
+    button(lab, "Settings ▸").click()
     lab.get_by_label("C cpuset").check()
     settled(page)
     button(lab, "Last").click()
@@ -59,11 +60,11 @@ def test_lesson_06_predict_run_and_check(finished):
     page = finished(BUFFERS)
     asked = cell(page, BUFFERS, "predict-path")
     button(asked, "○ direct after writeout").click()
-    expect(said(asked)).to_contain_text("✗ You said direct after writeout. The model answers direct.")
+    expect(said(asked)).to_contain_text("✗ Not “direct after writeout”.")
     button(asked, "○ direct").click()
     expect(said(asked)).to_contain_text("✓ Right. Rule: its writepage puts the page into the swap cache")
     asked = cell(page, BUFFERS, "predict-references")
-    for typed, judged in (("3", "✗ You said 3. These are the ptes alone."), ("6", "✓ Right.")):
+    for typed, judged in (("3", "✗ Not “3”. These are the ptes alone."), ("6", "✓ Right.")):
         asked.get_by_label("Answer").fill(typed)
         button(asked, "Check").click()
         expect(said(asked)).to_contain_text(judged)
@@ -74,6 +75,7 @@ def test_lesson_06_predict_run_and_check(finished):
     expect(sentences).to_contain_text("with buffers 6, failed for good 2, retries exhausted 2")
     expect(sentences).to_contain_text("pages: direct after writeout 18, retries exhausted 2")
     expect(lab.locator(".mm-panels")).to_contain_text("file writes\t6\t14", use_inner_text=True)
+    button(lab, "Settings ▸").click()
     lab.get_by_label("6 buffers").uncheck()
     settled(page)
     button(lab, "Last").click()

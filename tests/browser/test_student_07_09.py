@@ -21,7 +21,7 @@ def test_lesson_07_predict_run_and_check(finished):
     page = finished(RESERVE)
     asked = cell(page, RESERVE, "predict-mask")
     button(asked, "○ no page").click()
-    expect(said(asked)).to_contain_text("✗ You said no page. The model answers a page, after direct reclaim.")
+    expect(said(asked)).to_contain_text("✗ Not “no page”.")
     button(asked, "○ a page, after direct reclaim").click()
     expect(said(asked)).to_contain_text("✓ Right. Rule: not more than pages_min are free.")
     asked = cell(page, RESERVE, "predict-fails")
@@ -39,6 +39,7 @@ def test_lesson_07_predict_run_and_check(finished):
         "Paths: considered 52 | 52, failed for good 0 | 12, direct 52 | 40."
     )
     expect(lab.locator(".mm-panels")).to_contain_text("no memory for a radix tree node")
+    button(lab, "Settings ▸").click()
     lab.get_by_label("7 gfp mask").uncheck()
     settled(page)
     button(lab, "Last").click()

@@ -1,0 +1,108 @@
+"""Run the catalogue on a machine, and write down what is seen: `mmsim record`.
+
+On a machine that has Python and nothing else: ``python -m mmsim.experiments.recording mine.jsonl``.  numpy is not
+imported here.
+"""
+
+import errno
+import json
+import sys
+import warnings
+from pathlib import Path
+
+from .matrix import CATALOGUE
+
+FORMAT = "mmsim experiments 1"
+
+
+def facts_of(experiment, kernel):
+    """The facts that an experiment gives on a machine, as JSON has them; "ends with" is one if an error ends it.
+
+    Raises
+    ------
+    NotImplementedError
+        The machine cannot do this.
+    """
+    try:
+        facts = experiment(kernel)
+    except NotImplementedError:
+        raise
+    except OSError as error:
+        facts = {"ends with": f"-{errno.errorcode.get(error.errno, error.errno)}"}
+    except Exception as error:  # one that the model has instead of an errno, or a wrong argument on both
+        facts = {"ends with": type(error).__name__}
+    return json.loads(json.dumps(facts, default=int))
+
+
+def describe(kernel):
+    """The first line of a record: the machine."""
+    topology, swap = kernel.topology, Path("/proc/swaps").read_text().splitlines()[1:]
+    return {"id": "env", "format": FORMAT, "kernel": kernel.release, "distances": topology.distances,
+            "frames": topology.frames, "swap": bool(swap), "notes": kernel.notes}  # fmt: skip
+
+
+def record(kernel, progress=iter, experiments=None):
+    """Run experiments on a real machine, one after the other: the lines of the record, as they come.
+
+    Parameters
+    ----------
+    kernel : mmsim.linux.Linux
+    progress : callable
+        What shows an iterable's progress, as tqdm does.
+    experiments : dict, optional
+        Default: the whole catalogue.
+    """
+    yield json.dumps(describe(kernel))
+    for name, experiment in progress((CATALOGUE if experiments is None else experiments).items()):
+        line = {"id": name}
+        try:
+            line["facts"] = facts_of(experiment, kernel)
+        except NotImplementedError as error:
+            line["not possible"] = str(error)
+        except PermissionError as error:
+            line["not possible"] = error.strerror
+        kernel.clear()
+        yield json.dumps(line)
+
+
+def record_into(path, progress=iter, kernel=None):
+    """Record this machine into a file, line by line, so that what is there stays if it is interrupted.
+
+    Returns how many experiments were recorded, and how many were not possible.
+
+    Raises
+    ------
+    FileExistsError
+        There is such a file.
+    OSError
+        This machine cannot be recorded: the message says why.
+    """
+    from ..linux import Linux
+
+    counts = [0, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the notes are in the record
+        kernel = kernel or Linux()
+    with kernel, open(path, "x", encoding="utf-8") as file:
+        for line in record(kernel, progress):
+            file.write(line + "\n")
+            file.flush()
+            counts["not possible" in line] += 1
+    return counts[0] - 1, counts[1]
+
+
+def main(path="mine.jsonl"):
+    """Record this machine: 0, or why that cannot be."""
+    try:
+        done, not_possible = record_into(path)
+    except OSError as error:
+        return f"Not recorded: {path}: {error.strerror or error}."
+    except KeyboardInterrupt:
+        return f"Interrupted; {path} has what was recorded until then."
+    sys.stdout.write(f"{done} experiments recorded, {not_possible} are not possible here; "
+                     f"compare them with: mmsim verify {path}\n")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""Lesson 00, pages and nodes: the machine that it begins with, and its questions."""
+
+import re
+
+from .teaching import Question
+from ..machine.kernel import Kernel
+from ..machine.policy import Policy
+from ..machine.topology import Topology
+
+
+def machine(patches=7):
+    """Process a wrote 17 pages on node 0, a device has pinned one, and the scheduler has moved a: (kernel, a, heap)."""
+    kernel = Kernel(Topology.preset("opteron-4s", 64), patches=patches)
+    a = kernel.spawn("a", node=0)
+    heap = a.mmap(17, name="heap")
+    a.touch(heap, write=True)
+    kernel.pin(a, heap[5])
+    a.run_on(3)
+    return kernel, a, heap
+
+
+def written(nodes):
+    return ", ".join(map(str, nodes))
+
+
+def asked_order(rng):
+    """In which order the nodes of a zonelist are asked."""
+    topology = Topology.preset("opteron-4s", 64)
+    node = rng.choice([3, 3, 0, 1])
+    distances, order = topology.distances[node], topology.zonelist(node)
+    behind = sorted(range(4), key=lambda other: (distances[other], -other))
+    wrong = {
+        written(behind): "Two nodes are equally far. The lower number goes first.",
+        written(reversed(order)): "That begins with the farthest node.",
+    }
+    if order != list(range(4)):
+        wrong[written(range(4))] = "That is by number. It goes by distance."
+
+    def judge(value):  # however the four numbers are written
+        numbers = [int(each) for each in re.findall(r"\d+", str(value))]
+        return "" if numbers == order else wrong.get(written(numbers), "The distances decide.")
+
+    return Question(
+        f"Find node {node} in the table of distances above. In which order are the nodes asked for it? Type four "
+        "numbers, as in `0, 1, 2, 3`.",
+        written(order),
+        f"Rule: the node itself comes first, then the others by their distance. From node {node} the distances are "
+        f"{written(distances)}; among equals the lower number goes first.",
+        wrong=wrong,
+        hints=("Which distance is 10? That node is first.", "Among nodes equally far, the lower number goes first."),
+        judge=judge,
+    )
+
+
+def second_call(rng):
+    """What migrate_pages answers when it is called again, after the page was unpinned or not."""
+    unpinned = rng.random() < 0.6
+    kernel, a, heap = machine()
+    a.migrate_pages(0, old=0, new=3)
+    if unpinned:
+        kernel.unpin(a, heap[5])
+    answer = a.migrate_pages(0, old=0, new=3)
+    happens = "The device finishes, and the page is unpinned." if unpinned else "The device goes on using the page."
+    return Question(
+        f"{happens} What does a second `migrate_pages` answer?",
+        answer,
+        "Rule: the answer counts the pages that could not be moved. Only one page was left on node 0. "
+        + ("Nobody unknown holds it now, so it moves in the first pass." if unpinned else "It is pinned as before."),
+        wrong={
+            16: "These are the pages that the first call has moved. They are not asked again.",
+            17: "These are all pages. The answer counts what stayed.",
+            **({1: "That would be so if it were still pinned."} if unpinned else {0: "It was not unpinned."}),
+        },
+        hints=("How many pages are on node 0 when the second call begins?",),
+    )  # fmt: skip
+
+
+def nodes_in_turn(rng):
+    """The words N...= of numa_maps after INTERLEAVE."""
+    pages = rng.choice([10, 10, 8, 11])
+    kernel = Kernel(Topology.preset("opteron-4s", frames=64))
+    job = kernel.spawn("job", node=0)
+    job.set_mempolicy(Policy.interleave("1-3"))
+    heap = job.mmap(pages)
+    job.touch(heap, write=True)
+    words = " ".join(word for word in job.numa_maps().split() if word.startswith("N"))
+    from_one = [sum(i % 3 == n for i in range(pages)) for n in range(3)]
+    first = " ".join(f"N{n + 1}={count}" for n, count in enumerate(from_one))
+    return Question(
+        f"A process on node 0 writes {pages} pages under `interleave:1-3`. The first of them is page {heap.start:,}. "
+        "Which words `N…=…` will its `numa_maps` line have?",
+        words,
+        f"Rule: a page's number decides its turn. {heap.start:,} divided by 3 leaves {heap.start % 3}, so the turn "
+        "begins with node 2. Node 0 has none, although the process runs there.",
+        wrong={
+            f"N0={pages}": "The policy does not ask where the process runs.",
+            **({first: "The turn does not begin with node 1: divide the number of the first page by 3."}
+               if first != words else {}),
+        },
+        hints=(f"What remains of {heap.start:,} divided by 3? 0 means node 1, 1 means node 2.",
+               "Write the turn down, page by page, and count."),
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""A real kernel with four NUMA nodes, in QEMU, for those who have none: `mmsim vm`.
+
+It takes the kernel image of a distribution, and an initramfs with Python and mmsim.  Without KVM it takes a minute or
+so until something is seen.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from . import initramfs
+from .worker import ends_with_parent
+
+GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.experiments.guest import main; main()"
+NODES = (512, 512, 512, 128)  # MB of each: the machine that the records in tests/oracle come from
+DISTANCES = ((10, 20, 30, 30), (20, 10, 30, 30), (30, 30, 10, 20), (30, 30, 20, 10))
+QEMU = {"x86_64": "qemu-system-x86_64"}
+NO_QEMU = "QEMU is missing; on Debian and Ubuntu: apt-get install --no-install-recommends qemu-system-x86"
+NO_KERNEL = (
+    "there is no kernel image in /boot that can be read; on Debian: apt-get install --no-install-recommends "
+    "linux-image-amd64, or apt-get download it, dpkg -x it, and give its boot/vmlinuz-* with --kernel"
+)
+
+
+class NotPossible(OSError):
+    """A virtual machine cannot be started: the message says what to do."""
+
+
+def kernel_image(name=None):
+    """The kernel image to start: the one that is named, or the newest in /boot."""
+    if name is not None:
+        if not os.access(name, os.R_OK):
+            raise NotPossible(f"--kernel {name}: there is no such file that can be read")
+        return Path(name)
+    images = [path for path in Path("/boot").glob("vmlinuz-*") if os.access(path, os.R_OK)]
+    if not images:
+        raise NotPossible(NO_KERNEL)
+    return max(images, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+
+
+def command(qemu, image, archive, results, kvm=False):
+    """The command line of QEMU."""
+    line = [qemu, "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-smp", str(len(NODES)), "-m", f"{sum(NODES)}M",
+            "-nographic", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-serial", results,
+            "-kernel", str(image), "-initrd", str(archive)]  # fmt: skip
+    for node, size in enumerate(NODES):
+        line += ["-object", f"memory-backend-ram,id=m{node},size={size}M"]
+        line += ["-numa", f"node,nodeid={node},memdev=m{node},cpus={node}"]
+    for a, row in enumerate(DISTANCES):
+        line += [word for b, d in enumerate(row) if a != b for word in ("-numa", f"dist,src={a},dst={b},val={d}")]
+    return [*line, "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on numa_balancing=disable"]
+
+
+def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
+    """Start the machine, let it do something, and wait until it is off.
+
+    Parameters
+    ----------
+    task : dict
+        What to do, for `guest.act`.
+    kernel : str, optional
+        The kernel image.
+    talk : callable, optional
+        Called with a function that sends the machine a line and gives the line that it answers (None: the first one
+        that it says by itself).
+    kvm : bool
+        Let the processor run it: much faster, where the machine and its owner allow it.
+    script : bytes
+        The file that is to be run.
+    show : callable, optional
+        Called with each line that the machine prints; None: the machine has this terminal.
+
+    Returns
+    -------
+    (int, str)
+        The exit code, and what the machine wrote as its result.
+
+    Raises
+    ------
+    NotPossible
+        QEMU or a kernel image is missing, or the machine did not come up.
+    """
+    if platform.machine() not in QEMU:
+        raise NotPossible(f"mmsim vm knows {', '.join(QEMU)}, and this is {platform.machine()}")
+    if (qemu := shutil.which(QEMU[platform.machine()])) is None:
+        raise NotPossible(NO_QEMU)
+    image = kernel_image(kernel)
+    with tempfile.TemporaryDirectory(prefix="mmsim-vm-") as folder:
+        archive, results = Path(folder) / "initramfs", Path(folder) / "results"
+        files = [("root/task.json", json.dumps(task).encode()), ("root/script.py", script)]
+        initramfs.write(archive, GUEST, files)
+        line = command(qemu, image, archive, f"unix:{results},server=on,wait=off" if talk else f"file:{results}", kvm)
+        if show is None:
+            return subprocess.run(line, check=False).returncode, ""
+        code, said = None, []
+        with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", preexec_fn=ends_with_parent) as machine:  # fmt: skip
+            try:
+                if talk:
+                    threading.Thread(target=converse, args=(talk, results, machine), daemon=True).start()
+                for text in machine.stdout:
+                    said.append(text)
+                    if found := re.search(r"mmsim vm: exit (\d+)", text):
+                        code = int(found[1])
+                    else:
+                        show(text.rstrip())
+            finally:
+                machine.kill()
+        if code is None:
+            raise NotPossible("the virtual machine did not come to its end; its last lines:\n" + "".join(said[-20:]))
+        return code, results.read_text() if results.is_file() else ""
+
+
+
+
+def converse(talk, path, machine):
+    """Let `talk` speak with the machine, and switch it off when it has done."""
+    while not path.exists():
+        if machine.poll() is not None:
+            return
+        time.sleep(0.05)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(path))
+        answers = line.makefile("rb")
+
+        def ask(text):
+            if text is not None:
+                line.sendall(text.encode() + b"\n")
+            return answers.readline().decode()
+
+        talk(ask)
+        line.sendall(b"null\n")

@@ -1,0 +1,246 @@
+"""Random histories: the same steps on the model and on real kernels, compared after each."""
+
+import gzip
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+
+from mmsim import Kernel, Topology, cli
+from mmsim.experiments import compared
+from mmsim.experiments.random_histories import STEPS, first_difference, history, play, shrink
+from mmsim.linux import Linux, initramfs, machine, vm
+
+RECORD = Path(__file__).parent / "oracle/histories-6.1.jsonl.gz"
+
+
+def recorded():
+    """The histories that were played on Linux 6.1 with four nodes (`mmsim vm --histories`), and what was seen."""
+    with gzip.open(RECORD, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def differing(lines):
+    """The seeds of recorded histories in which the model of that release does otherwise."""
+    return [line["seed"] for line in lines
+            if first_difference(line["seen"], compared.as_json(compared.on_model(line["steps"], line["kernel"])))
+            is not None]  # fmt: skip
+
+
+def test_the_model_does_as_linux_6_1_in_recorded_histories():
+    assert differing(recorded()[::50]) == []
+
+
+@pytest.mark.full
+def test_the_model_does_as_linux_6_1_in_every_second_recorded_history():
+    lines = recorded()
+    assert sum(len(line["steps"]) for line in lines) >= 20_000
+    assert differing(lines[::2]) == []
+
+
+# The shortest histories in which the model once did otherwise, and what Linux does.
+FOUND = {
+    "a read fault maps its neighbours": ("6.1", [
+        ["mmap", 0, "tmpfs", 5, True], ["touch", 0, 0, 1, 2, False], ["fork", 0], ["touch", 1, 0, 2, 2, False],
+    ], [None, [".00..", ".000."]]),
+    "munlock of what is not locked cuts no vma": ("6.1", [
+        ["mmap", 0, "shared", 6, True], ["munlock", 0, 0, 5, 6], ["touch", 0, 0, 2, 5, False], ["fork", 0],
+        ["touch", 1, 0, 0, 5, False],
+    ], [None, ["..0000", "000000"]]),
+    "mbind with the policy that is there cuts no vma": ("6.1", [
+        ["mmap", 0, "tmpfs private", 5, True], ["mbind", 0, 0, 1, 1, "default", [], "", ["move"]],
+        ["touch", 0, 0, 1, 4, True], ["touch", 0, 0, 0, 5, False], ["fork", 0],
+    ], [None, ["00000", "00000"]]),
+    "a neighbour without anonymous memory does not take in one that has some": ("6.1", [
+        ["mmap", 0, "tmpfs private", 4, True], ["mbind", 0, 0, 3, 1, "preferred", [0], "", []],
+        ["touch", 0, 0, 3, 1, True], ["touch", 0, 0, 2, 1, False], ["mbind", 0, 0, 2, 2, "default", [], "", []],
+        ["fork", 0],
+    ], [None, ["..00", "...0"]]),
+    "an empty pte of shared memory is -ENOENT": ("6.1", [
+        ["mmap", 0, "shared", 3, True], ["move_pages", 0, 0, 0, 0, [0]],
+    ], [["-ENOENT"], ["..."]]),
+    "an empty pte of anonymous memory is -EFAULT": ("6.1", [
+        ["mmap", 0, "anonymous", 3, True], ["move_pages", 0, 0, 0, 0, [0]],
+    ], [["-EFAULT"], ["..."]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_a_real_kernel_has_taught(name):
+    release, steps, last = FOUND[name]
+    assert compared.on_model(steps, release)[-1] == last
+
+
+def test_before_a_change_it_was_otherwise():
+    for name, release in (("a read fault maps its neighbours", "3.14"),
+                          ("mbind with the policy that is there cuts no vma", "2.6.33")):  # fmt: skip
+        assert compared.on_model(FOUND[name][1], release)[-1] != FOUND[name][2]
+
+
+def test_a_seed_is_one_history():
+    one, other = history(7, 50, 4), history(7, 50, 4)
+    assert one == other == json.loads(json.dumps(one))
+    assert history(8, 50, 4) != one
+    names = {step[0] for seed in range(40) for step in history(seed, 50, 4)}
+    assert names == set(STEPS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_list_of_steps_is_a_history(seed):
+    """Whatever is left out of it: so that it can be shrunk."""
+    steps = history(seed, 40, 4)
+    for some in (steps, steps[::2], steps[1::3], steps[-5:]):
+        seen = play(Kernel(Topology.uniform(nodes=4, frames=512), release="6.1", swap_slots=0), some)
+        assert len(seen) == len(some)
+        assert not any(isinstance(answer, str) and not answer.startswith("-") for answer, _ in seen)
+
+
+def test_a_difference_is_shrunk_to_the_fewest_steps():
+    """A machine that differs from another as soon as something is locked and a child was made, in this order."""
+
+    def differs(steps):
+        names = [step[0] for step in steps]
+        if "mlock" not in names or "fork" not in names[names.index("mlock") :]:
+            return None
+        return names.index("fork", names.index("mlock"))
+
+    steps = next(each for each in (history(seed, 80, 4) for seed in range(50)) if differs(each) is not None)
+    assert [step[0] for step in shrink(steps, differs)] == ["mlock", "fork"]
+
+
+def test_a_wrong_model_is_found_and_shrunk():
+    def differs(steps):
+        right, wrong = compared.on_model(steps, "6.1"), compared.on_model(steps, "6.1", without=["mapcount-rule"])
+        return first_difference(right, wrong)
+
+    steps = next(each for each in (history(seed, 40, 4) for seed in range(60)) if differs(each) is not None)
+    short = shrink(steps, differs)
+    assert differs(short) == len(short) - 1
+    assert len(short) <= 8
+
+
+def test_histories_are_compared_with_the_machine_that_is_started():
+    """A machine that does as the model, but for one answer: it is said, in how few steps."""
+    said, started = [], []
+
+    def start(task, talk):
+        started.append(task)
+
+        def ask(line):
+            if line is None:
+                return '"6.1.0-x"'
+            steps = json.loads(line)
+            seen = compared.as_json(compared.on_model(steps, "6.1"))
+            return json.dumps([["odd", where] if step[0] == "munmap" else [answer, where]
+                               for step, (answer, where) in zip(steps, seen, strict=True)])  # fmt: skip
+
+        talk(ask)
+
+    found = compared.compare(start, 1, 4, 25, said.append)
+    assert started == [{"do": "histories"}]
+    assert all([step[0] for step in short] == ["munmap"] for short in found)
+    assert 1 <= len(found) <= 4
+    assert said[-1] == f"Linux 6.1.0-x: 4 histories, 100 steps; {len(found)} differ from the model"
+
+
+def allowed():
+    try:
+        machine.check_system()
+    except OSError as error:
+        return error.strerror
+    return ""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(bool(allowed()), reason=f"no system calls of NUMA here: {allowed()}")
+def test_this_machine_and_the_model_in_some_hundred_steps():
+    """On whatever kernel this machine has, with as many nodes as it has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kernel = Linux()
+    with kernel:
+        nodes = kernel.topology.nodes
+        if nodes > 4 or not all(kernel.topology.cpus) or not all(kernel.topology.frames):
+            pytest.skip(f"{nodes} nodes, and not all of them with CPUs and memory")
+
+        def differs(steps):
+            kernel.clear()
+            real = compared.as_json(play(kernel, steps))
+            model = compared.on_model(steps, kernel.release, kernel.topology.distances)
+            return first_difference(real, compared.as_json(model))
+
+        for seed in range(15):
+            steps = history(seed, 40, nodes)
+            assert differs(steps) is None, shrink(steps, differs)
+
+
+# -- the virtual machine
+
+
+def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(vm.shutil, "which", lambda _: None)
+    monkeypatch.setattr(vm.platform, "machine", lambda: "x86_64")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["vm"])
+    assert ended.value.code == 2
+    assert "apt-get install --no-install-recommends qemu-system-x86" in capsys.readouterr().err
+    monkeypatch.setattr(vm.shutil, "which", lambda _: "/usr/bin/qemu-system-x86_64")
+    with pytest.raises(SystemExit):
+        cli.main(["vm", "--kernel", str(tmp_path / "vmlinuz"), "record", str(tmp_path / "mine.jsonl")])
+    assert "vmlinuz: there is no such file" in capsys.readouterr().err
+    monkeypatch.setattr(vm.Path, "glob", lambda *_: [])
+    with pytest.raises(OSError, match="linux-image-amd64"):
+        vm.kernel_image()
+    monkeypatch.setattr(vm.platform, "machine", lambda: "riscv64")
+    with pytest.raises(OSError, match="this is riscv64"):
+        vm.start({})
+
+
+def test_the_newest_kernel_image_is_taken(monkeypatch, tmp_path):
+    for name in ("vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-56-amd64", "vmlinuz-5.10.0-1-amd64"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(vm, "Path", lambda name: tmp_path if name == "/boot" else Path(name))
+    assert vm.kernel_image().name == "vmlinuz-6.1.0-56-amd64"
+    line = " ".join(vm.command("qemu", "image", "archive", "file:results"))
+    assert line.count("-numa node,") == 4
+    assert "dist,src=0,dst=2,val=30" in line
+
+
+@pytest.mark.full
+@pytest.mark.skipif(initramfs.shutil.which("ldd") is None, reason="no ldd, which the archive is made with")
+def test_the_machine_starts_with_python_and_mmsim(tmp_path):
+    initramfs.write(tmp_path / "archive", vm.GUEST, [("root/task.json", b"{}")])
+    content, at, there = (tmp_path / "archive").read_bytes(), 0, {}
+    while at < len(content):
+        assert content[at : at + 6] == b"070701"
+        fields = [int(content[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
+        name = content[at + 110 : at + 110 + fields[11] - 1].decode()
+        start = at + (110 + fields[11] + 3) // 4 * 4
+        there[name] = fields[1], content[start : start + fields[6]]
+        at = start + (fields[6] + 3) // 4 * 4
+    assert list(there)[-1] == "TRAILER!!!"
+    assert there["init"][1].startswith(b"#!/")
+    assert there["init"][0] & 0o111
+    assert there["root/task.json"][1] == b"{}"
+    assert there["init"][1].split()[0][3:].decode() in there
+    for name in ("__init__.py", "experiments/guest.py", "experiments/recording.py", "terms/policy.py"):
+        assert f"mmsim/mmsim/{name}" in there
+    assert not any("numpy" in name or "/machine/kernel.py" in name for name in there)
+
+
+@pytest.mark.parametrize("said", ["mmsim vm: exit 0\n", "mmsim vm: exit 3\n", "Kernel panic\n"])
+def test_what_the_machine_says_at_its_end_is_the_answer(said, monkeypatch, tmp_path):
+    image = tmp_path / "vmlinuz"
+    image.touch()
+    monkeypatch.setattr(vm.shutil, "which", lambda _: "/bin/sh")
+    monkeypatch.setattr(vm.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(vm.initramfs, "write", lambda *_: None)
+    monkeypatch.setattr(vm, "command", lambda *_: ["/bin/sh", "-c", f"echo begins; printf '%s' '{said}'"])
+    lines = []
+    if "exit" in said:
+        assert vm.start({"do": "run"}, str(image), show=lines.append) == (int(said.split()[-1]), "")
+        assert lines == ["begins"]
+    else:
+        with pytest.raises(OSError, match="did not come to its end; its last lines:\nbegins\nKernel panic"):
+            vm.start({"do": "run"}, str(image), show=lines.append)
