@@ -56,6 +56,7 @@ def test_run_says_what_the_machine_says(capsys, tmp_path):
     assert pd.read_csv(io.StringIO(out))["direct"].tolist() == [512]
 
 
+@pytest.mark.full
 def test_run_ends_with_1_where_the_machine_gives_up(capsys):
     code, out, err = outcome(capsys, "run", "target-nearly-full", *SMALL, "--set", "background.others.memory=300 GB")
     assert (code, out) == (1, "")
@@ -234,6 +235,7 @@ def start(*argv):
     )  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
     """It would take a minute or more, so the interrupt comes in time on every machine."""
@@ -256,6 +258,7 @@ def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
     assert all(row["row"]["error"] == "" for row in kept)
 
 
+@pytest.mark.full
 def test_output_can_be_piped_to_a_reader_that_stops():
     process = start("verify", "--cases")
     process.stdout.close()  # before the first line: all of them together would fit into the pipe

@@ -91,6 +91,7 @@ def test_workers_without_numba_are_named():
         check(workers(a=(__version__, True), b=(__version__, False)), "tcp://x:1")
 
 
+@pytest.mark.full
 def test_what_is_no_cluster_is_refused(needs):
     needs("distributed")
     with pytest.raises(ScenarioError, match="an address, as in tcp://host:8786"), connected("host"):

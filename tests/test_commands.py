@@ -80,7 +80,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", all_shown())
+# What compares whole records takes long, and what it prints is compared in test_verify_records.py.
+LONG = {command for command in all_shown() if command.startswith("mmsim verify")}
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(one, marks=pytest.mark.full) if one in LONG else one for one in all_shown()]
+)
 def test_command(command, folder):
     if command in TESTED:
         assert (ROOT / TESTED[command]).exists()

@@ -62,7 +62,7 @@ class Histories(Machine):
     Kernel = BothSpeeds
 
 
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.full(Histories.TestCase)
 TestHistories.settings = settings(max_examples=share(40))
 
 
@@ -309,6 +309,7 @@ def test_a_kernel_without_changes_is_compiled_without_what_came_later():
     assert today is older is not v1
 
 
+@pytest.mark.full
 def test_where_the_second_process_fails_this_one_compiles(fresh):
     assert fresh("BROKEN = True" + MIGRATE) == "0 0\n"
     assert fresh("BROKEN = True" + MIGRATE) == "0 1\n"

@@ -210,7 +210,7 @@ def deadly(pages, how="exit"):
     return build(pages)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.full), 2])
 @pytest.mark.parametrize(("how", "said"), [("exit", r"EXIT\(3\)"), ("kill", "SIGKILL.*memory"), ("segv", "SIGSEGV")])
 def test_a_point_that_ends_its_process_costs_its_own_row_only(keep, how, said, jobs):
     grid = {"pages": [16, 8, 24, 32, 40], "how": [how]}

@@ -345,6 +345,7 @@ def test_palette_can_be_read_and_told_apart_without_colour():
     assert palette.owners(["web", "work"])["work"].letter == "r"  # w is web's, o the others'
 
 
+@pytest.mark.full
 def test_the_figures_of_the_readme_are_small_and_the_same_each_time(tmp_path):
     code = "import sys, pathlib; sys.path.insert(0, 'docs'); import figures; figures.IMG = pathlib.Path(sys.argv[1])"
     written = []
