@@ -1,4 +1,4 @@
-"""Accesses to virtual pages: those of a program (arch/*/mm/fault.c), and those of the kernel in its stead."""
+"""Accesses to virtual pages: those of a program (arch/i386/mm/fault.c), and those of the kernel in its stead."""
 
 from .memory import handle_mm_fault
 from .mmap import find_vma
