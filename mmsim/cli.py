@@ -63,6 +63,7 @@ def add_run(commands):
     )  # fmt: skip
     add_scenario(parser, "draw which way the pages took, in all calls together (SVG, PNG or PDF)")
     parser.add_argument("--alone", action="store_true", help="do not ask other kernels, too")
+    parser.set_defaults(again=lambda _: ["nothing is kept; a smaller machine is faster: --set scale=1/64"])
 
 
 def add_scenario(parser, plot):
@@ -184,6 +185,8 @@ def sweep(args):
     try:
         scenario = whatif.Scenario.load(args.scenario)
         grid = (grid or scenario.grid) | {key: [value_of(text, key)] for key, text in args.set}
+        if not grid:
+            args.parser.error(f"{args.scenario} names no values to try: give some, as in --grid kernel.release=V1,6.1")
         shows = not args.quiet and sys.stderr.isatty()
         with on_cluster(args.cluster):
             table = whatif.sweep(scenario, grid, args.jobs, shows, keep=args.keep, seed=args.seed,

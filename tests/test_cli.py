@@ -15,6 +15,7 @@ import pytest
 
 from mmsim import cli
 from mmsim.whatif import Scenario, scenarios
+from mmsim.whatif.scenario import SHIPPED
 
 SMALL = ["--set", "scale=1/4096"]
 
@@ -102,9 +103,12 @@ def test_a_full_disk_leaves_the_figure_that_was_there(capsys, tmp_path, full_dis
         (["run", "low-swap", "--set", "machine.memory=" + "[" * 3000], "low-swap: machine.memory is"),
         (["sweep", "low-swap", "--keep", "."], "Is a directory"),
         (["scenarios", "lowswap"], "did you mean 'low-swap'?"),
+        (["sweep", "nogrid.toml"], "nogrid.toml names no values to try: give some, as in --grid kernel.release=V1,6.1"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys, argv, said):
+def test_wrong_usage_ends_with_2_and_says_what_is_right(capsys, argv, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nogrid.toml").write_text((SHIPPED / "low-swap.toml").read_text().partition("[grid]")[0])
     code, _, err = outcome(capsys, *argv)
     assert code == 2
     assert said in err
