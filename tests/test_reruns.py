@@ -3,7 +3,7 @@
 import ipywidgets as W
 import pytest
 
-from mmsim.widgets import ConfigMatrix, HistoryLab, MigrationLab, RacePlayer
+from mmsim.widgets import ConfigMatrix, HistoryLab, MigrationLab, RacePlayer, Sweep, reruns
 
 ALL = W.widgets.widget._instances
 
@@ -78,3 +78,24 @@ def test_two_hundred_runs_of_the_cell_of_a_lab_leave_less_than_20_mb():
         manager.shutdown_kernel(now=True)
     before, after = (int(text) for text in said if text and text.strip().isdigit())
     assert after - before < 20e6
+
+
+def test_a_closed_widget_takes_nothing_of_the_next_along():
+    """Widgets at the level of a module, a layout say, would be closed with the first that has them."""
+    for make in (lambda: Sweep("low-swap", {"scale": ["1/8192"]}, jobs=1), ConfigMatrix, HistoryLab):
+        make().close()
+        second = make()
+        assert second.comm is not None
+        assert all(each.comm is not None for each in parts_of(second))
+        second.close()
+
+
+def parts_of(widget):
+    """All widgets that a widget is made of."""
+    found, waiting = [], [widget]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.append(each)
+            waiting += reruns.widgets_in(each._trait_values.values())
+    return found

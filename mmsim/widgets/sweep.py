@@ -19,7 +19,7 @@ from .stage import Range
 
 ACCESSES = [m * 10**e for e in range(6) for m in (1, 2, 5)]  # what the slider offers
 HEAT = {"lines or map": None, "lines": False, "map": True}
-FLOW = W.Layout(flex_flow="row wrap", grid_gap="4px 12px", align_items="center")
+FLOW = {"flex_flow": "row wrap", "grid_gap": "4px 12px", "align_items": "center"}  # of a layout of its own each
 LOOK = """.mmsim-sweep img { max-width: 100% } .mmsim-sweep a { margin-right: 12px; text-decoration: underline }
 .mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4;
   overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
