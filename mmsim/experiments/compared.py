@@ -2,18 +2,17 @@
 
 import json
 
+from ..machine.changes import nearest_release
 from ..machine.kernel import Kernel
+from ..linux.vm import DISTANCES
 from ..machine.topology import Topology
-from .judged import nearest
 from .random_histories import first_difference, history, play, shrink
-
-DISTANCES = ((10, 20, 30, 30), (20, 10, 30, 30), (30, 30, 10, 20), (30, 30, 20, 10))  # of `mmsim vm`
 
 
 def on_model(steps, release, distances=DISTANCES, without=()):
     """What is seen on the model after each step."""
     topology = Topology.from_matrix(distances, 2048)
-    return play(Kernel(topology, release=nearest(release), without=without, swap_slots=0, trace=False), steps)
+    return play(Kernel(topology, release=nearest_release(release), without=without, swap_slots=0, trace=False), steps)
 
 
 def compare(start, seed, histories, steps, say, progress=iter):

@@ -3,7 +3,7 @@
 import fnmatch
 from typing import NamedTuple
 
-from ..machine.changes import CHANGES, NEWEST, RELEASES, known_release, order
+from ..machine.changes import CHANGES, RELEASES, nearest_release, order
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
 from .matrix import CATALOGUE
@@ -59,7 +59,7 @@ def read(path):
         frames = list(machine["frames"])
         if not isinstance(machine["kernel"], str) or len(frames) != len(machine["distances"]):
             raise ValueError("kernel is a text, and frames has a number for each node")
-        nearest(machine["kernel"])
+        nearest_release(machine["kernel"])
     except (TypeError, ValueError) as error:
         raise RecordError(f"{machine.where}: this describes no machine: {error}") from None
     for line in lines[1:]:
@@ -70,16 +70,6 @@ def read(path):
             raise RecordError(f"{line.where}: an experiment has facts, or a text: 'not possible'")
         cases.append(Recorded(line["id"], facts, why_not, machine, line.where))
     return cases
-
-
-def nearest(name):
-    """The release of a record, or the newest that the model knows."""
-    try:
-        return known_release(name)
-    except ValueError:
-        if order(name.split("-")[0]) > order(NEWEST):
-            return NEWEST
-        raise
 
 
 def options(case):
@@ -103,7 +93,7 @@ def judge(case, verdict):
     """Compare one experiment; `verdict` makes the Verdict."""
     if case.why_not:
         return verdict(case, "not asked", f"not possible there: {case.why_not.split(':')[0]}", {}, {})
-    release = nearest(case.release)
+    release = nearest_release(case.release)
     model = facts_on(case, release)
     wrong = {name for name in {*case.facts, *model} if case.facts.get(name) != model.get(name)}
     if not wrong:
@@ -133,5 +123,3 @@ def explained(case, release):
 def verdicts(path, name, verdict):
     """The verdicts on the experiments of a record, or on the one called `name`."""
     return [judge(case, verdict) for case in read(path) if name in (None, case.id)]
-
-

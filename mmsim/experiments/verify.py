@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..machine.changes import NEWEST, known_release, order
+from ..machine.changes import NEWEST, nearest_release, order
 from ..machine.kernel import Kernel
 from . import judged, replay_early, replay_later, replay_words
 from .history import which_change
@@ -149,7 +149,7 @@ def facts_on(case, release):
 def changes_of(case):
     """The changes between V1 and the record's release that make the recorded facts of a case, found by running."""
     if isinstance(case, judged.Recorded):
-        return which_change(judged.CATALOGUE[case.id], None, judged.nearest(case.release), **judged.options(case))
+        return which_change(judged.CATALOGUE[case.id], None, nearest_release(case.release), **judged.options(case))
     replay, recorded = replay_of(case), judge(case).linux
 
     def experiment(kernel):
@@ -174,16 +174,6 @@ def same(fact, other):
 def recording(name):
     """The file of a record that ships with mmsim, by its release; any other name is a path."""
     return RECORDS.get(name, name)
-
-
-def nearest_release(name):
-    """The release of a record, or the newest that the model knows, if the record is of a newer one."""
-    try:
-        return known_release(name)
-    except ValueError:
-        if re.match(r"\d+\.\d+", name) and order(re.match(r"\d+\.\d+", name)[0]) > order(NEWEST):
-            return NEWEST
-        raise
 
 
 def judge_all(path, name=None):

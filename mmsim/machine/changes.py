@@ -462,18 +462,36 @@ def ended(ends, release, chosen):
     return ends in chosen or (ends in RELEASED and order(ends) <= order(release))
 
 
+class UnknownRelease(ValueError):
+    """A release that the model does not know; `nearest`: the nearest that it knows, the first where nobody can say."""
+
+    def __init__(self, message, nearest="2.6.14"):
+        super().__init__(message)
+        self.nearest = nearest
+
+
+def nearest_release(release):
+    """As known_release(), but of a release that is newer than all that the model knows, the newest."""
+    try:
+        return known_release(release)
+    except UnknownRelease as unknown:
+        if unknown.nearest == NEWEST:
+            return NEWEST
+        raise
+
+
 def known_release(release):
     """The release that a name as `uname -r` gives it belongs to: '6.1.0-17-amd64' to '6.1'; ValueError: to none."""
     found = re.match(r"(2\.6\.\d+(?:-rc\d+)?|[3-9]\.\d+|\d\d+\.\d+)(?:[-.].*)?$", release)
     if not found:
-        raise ValueError(f"release is {release!r}; give one as '2.6.18' or '6.1', from 2.6.14 to {NEWEST}")
+        raise UnknownRelease(f"release is {release!r}; give one as '2.6.18' or '6.1', from 2.6.14 to {NEWEST}")
     release = found[1]
     numbers = order(release)[:-1]
     series = (2, 6) if numbers[0] == 2 else numbers[:1]
     if order(release) < order("2.6.14"):
-        raise ValueError(f"release is {release!r}; the nearest is 2.6.14, with which the model begins")
+        raise UnknownRelease(f"release is {release!r}; the nearest is 2.6.14, with which the model begins")
     if numbers[-1] > _LAST.get(series, -1) or order(release) > order(NEWEST):
         last = _LAST.get(series)
         near = ".".join(map(str, (*series, last))) if last else NEWEST
-        raise ValueError(f"release is {release!r}; the nearest that the model knows is {near}")
+        raise UnknownRelease(f"release is {release!r}; the nearest that the model knows is {near}", near)
     return release

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..machine.changes import parse_release
+from ..machine.changes import UnknownRelease, parse_release
 from ..machine.policy import format_nodes, node_set
 from .schema import ScenarioError
 
@@ -157,9 +157,8 @@ def release_line(release):
     try:
         return f'release = "{parse_release(release).name}"' if release else (
             'release = "6.1"           # nobody said which kernel it is: as uname -r has it')  # fmt: skip
-    except ValueError as error:
-        near = re.search(r"model knows is (\S+)$", str(error))
-        known = near[1] if near else "2.6.14"
+    except UnknownRelease as unknown:
+        known = unknown.nearest
         return f'release = "{known}"          # it is {release.partition("-")[0]}; this is the nearest that is modelled'
 
 
