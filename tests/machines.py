@@ -8,10 +8,20 @@ import pytest
 from hypothesis import settings
 
 from mmsim import Kernel, Topology
+from mmsim.linux import machine
 from mmsim.mm import page_alloc, structs, swap
 
 N = 8  # pages of the task that the fixture `job` of conftest.py makes
 RECORDS = ("considered", "event")  # tables that tell of the last migration and of the past, not of the machine
+
+
+def no_numa():
+    """Why the system calls of NUMA cannot be tried on this machine; '' if they can."""
+    try:
+        machine.check_system()
+    except OSError as error:
+        return f"no system calls of NUMA here: {error.strerror}"
+    return ""
 
 
 def share(examples):

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from machines import no_numa
 
 import mmsim
 from mmsim import Kernel, Topology, cli
 from mmsim.experiments import judged, recording, verify
 from mmsim.experiments.matrix import CATALOGUE
-from mmsim.linux import Linux, machine
+from mmsim.linux import Linux
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests/oracle/catalogue-6.1.jsonl"
@@ -21,16 +22,7 @@ LINES = RECORD.read_text().splitlines()
 NAMES = [json.loads(line)["id"] for line in LINES[1:]]
 
 
-def allowed():
-    """Why this machine cannot be recorded; '' if it can."""
-    try:
-        machine.check_system()
-    except OSError as error:
-        return error.strerror
-    return ""
-
-
-live = pytest.mark.skipif(bool(allowed()), reason=f"no system calls of NUMA here: {allowed()}")
+live = pytest.mark.skipif(bool(no_numa()), reason=no_numa())
 
 
 @pytest.fixture

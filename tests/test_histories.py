@@ -6,11 +6,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+from machines import no_numa
 
 from mmsim import Kernel, Topology, cli
 from mmsim.experiments import compared
 from mmsim.experiments.random_histories import STEPS, first_difference, history, play, shrink
-from mmsim.linux import Linux, initramfs, machine, vm
+from mmsim.linux import Linux, initramfs, vm
 
 RECORD = Path(__file__).parent / "oracle/histories-6.1.jsonl.gz"
 
@@ -144,16 +145,8 @@ def test_histories_are_compared_with_the_machine_that_is_started():
     assert said[-1] == f"Linux 6.1.0-x: 4 histories, 100 steps; {len(found)} differ from the model"
 
 
-def allowed():
-    try:
-        machine.check_system()
-    except OSError as error:
-        return error.strerror
-    return ""
-
-
 @pytest.mark.full
-@pytest.mark.skipif(bool(allowed()), reason=f"no system calls of NUMA here: {allowed()}")
+@pytest.mark.skipif(bool(no_numa()), reason=no_numa())
 def test_this_machine_and_the_model_in_some_hundred_steps():
     """On whatever kernel this machine has, with as many nodes as it has."""
     with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from machines import no_numa
 
 from mmsim import Kernel, Policy, Topology
 from mmsim.linux import Linux, calls, machine
@@ -19,10 +20,8 @@ from mmsim.linux.errors import INSTEAD
 from mmsim.linux.files import file_system
 
 ROOT = Path(__file__).parents[1]
-try:
-    machine.check_system()
-except OSError as error:
-    pytest.skip(f"no system calls of NUMA here: {error.strerror}", allow_module_level=True)
+if no_numa():
+    pytest.skip(no_numa(), allow_module_level=True)
 
 
 @pytest.fixture

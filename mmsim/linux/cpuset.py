@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from errno import EACCES, EEXIST, ESRCH
+from errno import EACCES, EEXIST, EPERM, EROFS, ESRCH
 from pathlib import Path
 
 from ..terms.arguments import yes_no
@@ -60,7 +60,7 @@ class CpuSet:
         except OSError as error:
             if error.filename is None:
                 raise
-            if error.errno in (EACCES, 1, 30):
+            if error.errno in (EACCES, EPERM, EROFS):
                 raise OSError(EACCES, "cpuset: it takes root, or a cgroup that was delegated to you") from None
             raise error_of(call, error.errno) from None
 

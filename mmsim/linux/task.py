@@ -3,7 +3,7 @@
 import json
 import re
 import socket
-from errno import EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH, errorcode
+from errno import EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH, errorcode
 from pathlib import Path
 
 from ..terms.arguments import Faults, counted, shown, text, whole, words, yes_no
@@ -133,7 +133,7 @@ class Task:
                 raise NotImplementedError(f"flags: only drivers of the kernel make mappings that are {flag}")
         start = max([FIRST_PAGE, *(end for _, end in self._areas)]) if at is None else whole(at, "at", least=0)
         if any(first < start + pages and start < end for first, end in self._areas):
-            raise OSError(17, f"at: something is mapped at {start:#x} already")
+            raise OSError(EEXIST, f"at: something is mapped at {start:#x} already")
         fd = None if file is None else file._fd
         self._ask("mmap", start * PAGE, pages, shared, writable, offset, fd=fd)
         self._areas = sorted([*self._areas, (start, start + pages)])

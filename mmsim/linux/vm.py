@@ -119,8 +119,6 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
         return code, results.read_text() if results.is_file() else ""
 
 
-
-
 def converse(talk, path, machine):
     """Let `talk` speak with the machine, and switch it off when it has done."""
     while not path.exists():
