@@ -34,13 +34,13 @@ def test_the_figure_says_the_same(lab):
 
 
 def test_the_lab_shows_the_same(lab):
+    assert lab._passes.layout.display == "none"
+    lab.controls["Passes"].click()
+    assert lab._passes.layout.display is None
     table, html = plots.passes_table(lab.kernel), lab._passes.value
     for page, row in table.iterrows():
         cells = re.search(f"<tr><th>{page}</th>(.*?)</tr>", html)[1]
         assert re.findall(r"<td[^>]*>(.?)</td>", cells) == row.tolist()[:-2]
-    assert lab._passes.layout.display == "none"
-    lab.controls["Passes"].click()
-    assert lab._passes.layout.display is None
 
 
 def test_without_a_migration_there_is_nothing_to_draw():

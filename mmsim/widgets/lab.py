@@ -332,7 +332,7 @@ class MigrationLab(Following, Plain, W.VBox):
         c["event"].max = self.steps
         self._quiet = False
         self._mark()
-        self._passes.value = passes_html(recording)
+        self._show_passes()
         self.set_trait("step", 0)
         self._show()
         return True
@@ -358,7 +358,7 @@ class MigrationLab(Following, Plain, W.VBox):
         self.controls["position"].value = self.controls["event"].value = step
         self._quiet = False
         self._flow.value = flow_svg(runs, at)
-        captions = ("Pages that stay, and why",) if len(runs) == 1 else ("Pages that stay, and why", "... beside it")
+        captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
         self._stayed.value = "".join(stayed_html(each.stayed(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
         self._counters.value = counters_html(("here", "beside")[: len(runs)],
@@ -374,6 +374,11 @@ class MigrationLab(Following, Plain, W.VBox):
         what.layout.display = "none" if folded else None
         self.controls[name].description = f"{name} {'▸' if folded else '▾'}"
         self._show_source()
+        self._show_passes()
+
+    def _show_passes(self):
+        """The table of passes, made where it is seen: of many pages it is large."""
+        self._passes.value = passes_html(self.recording) if self._passes.layout.display is None else ""
 
     def source(self):
         """(name, file, number of the first line, text, line) of the function that wrote the event which is shown.
