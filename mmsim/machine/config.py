@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from .arguments import shown, whole, yes_no
 
 MOST_COST = 10**10  # ns, ten seconds for a page: sums of costs stay far below 63 bits
+_PRESETS = {"altix-2005": (), "two-socket": (100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}  # (): the defaults
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,11 @@ class Costs:
         alloc, unmap     400, 800    100, 300  free list; reverse map and TLB flush; assumed
         =============  ==========  ==========  ================================================================
         """
-        presets = {"altix-2005": cls(), "two-socket": cls(100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}
-        if not isinstance(name, str) or name not in presets:
-            raise ValueError(f"preset: no costs {shown(name)}; there are {', '.join(presets)}")
-        return presets[name]
+        if not isinstance(name, str) or name not in cls.presets():
+            raise ValueError(f"preset: no costs {shown(name)}; there are {', '.join(cls.presets())}")
+        return cls(*_PRESETS[name])
+
+    @staticmethod
+    def presets():
+        """Names that `preset` takes."""
+        return list(_PRESETS)

@@ -69,7 +69,7 @@ def machine(kernel):
 
 def costs(kernel):
     """The costs by which it was counted: each in ns, and the preset if they are one."""
-    preset = next((n for n in ("altix-2005", "two-socket") if Costs.preset(n) == kernel.costs), None)
+    preset = next((n for n in Costs.presets() if Costs.preset(n) == kernel.costs), None)
     return {"preset": preset} | vars(kernel.costs)
 
 

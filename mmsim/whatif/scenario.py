@@ -144,17 +144,18 @@ class Scenario:
         ScenarioError
             For a key that is no parameter, a value that cannot be, and a run that takes too much (see `anyway`).
         """
-        self.accept(parameters or {})
+        parameters = parameters or {}
+        self.accept(parameters)
         self.progress = progress
-        if self.plan and not anyway:
-            refuse([self.plan(parameters or {})])
-        kernel = call(self.build, parameters or {})
+        plan = self.plan(parameters) if self.plan else None
+        if plan and not anyway:
+            refuse([plan])
+        kernel = call(self.build, parameters)
         scaled = {cost: round(getattr(kernel.costs, cost) * by) for cost, by in (times or {}).items()}
         kernel.costs = replace(kernel.costs, **scaled)
         kernel.tables["costs"][0] = tuple(vars(kernel.costs).values())
-        plan = self.plan(parameters or {}) if self.plan else None
         leaving = plan and plans.leaving(kernel, plan)._replace(scale=plan.scale)
-        return report.measure(kernel, lambda k: call(self.trigger, parameters or {}, k), self.tasks(kernel), leaving,
+        return report.measure(kernel, lambda k: call(self.trigger, parameters, k), self.tasks(kernel), leaving,
                               self.rate, plan and plans.shares(plan, kernel), details, progress)  # fmt: skip
 
     def accept(self, keys):
