@@ -1,13 +1,11 @@
 """A compiled machine is the same machine: each kernel function does the same to the same tables at both speeds."""
 
 import ctypes
-import dis
 import os
 import runpy
 import shutil
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,9 @@ from test_state_machine import Machine
 
 import mmsim
 from mmsim import Kernel, Topology
-from mmsim.machine import compile_cache, constants, speed
+from mmsim.machine import compile_cache, speed
 from mmsim.machine.packets import packets
+from mmsim.machine.translate import Program
 from mmsim.mm import mbind, timer
 
 
@@ -67,7 +66,7 @@ TestHistories.settings = settings(max_examples=share(40))
 
 
 def test_an_allocation_that_reclaims_and_allocates_in_turn():
-    """The one recursion of the kernel, which numba alone would not link; entered from either side."""
+    """The one recursion of the kernel, entered from either side."""
     kernel = BothSpeeds(Topology.uniform(nodes=1, frames=1024), swap_slots=4000)
     task = kernel.spawn("large")
     task.touch(task.mmap(3000), write=True)
@@ -151,6 +150,12 @@ print(kernel.k.mem_map[pfn].data)
 """
 
 
+FROM_DISK = """
+from mmsim.machine import compiled
+print(compiled.native(compiled.V1, swap.put_page).from_disk)
+"""
+
+
 @pytest.fixture
 def fresh(tmp_path):
     """Runs lines in a fresh process on a copy of the package, with a cache of its own: what they print."""
@@ -227,9 +232,7 @@ def test_a_cache_that_cannot_be_read_or_written(fresh, tmp_path):
     (file,) = cache.rglob("*put_page*.code")
     code = file.read_bytes()
     allow(cache, 0o444, 0o555)  # filled, as in an image
-    assert fresh(FREE_A_PAGE + "print(sum(kernel._compile(swap.put_page).stats.cache_hits.values()))", as_anybody) == (
-        poison + "1\n"
-    )
+    assert fresh(FREE_A_PAGE + FROM_DISK, as_anybody) == poison + "True\n"
     allow(cache, 0o000, 0o755)
     assert fresh(FREE_A_PAGE, as_anybody) == poison
     allow(cache, 0o000, 0o555)
@@ -264,27 +267,6 @@ def test_where_no_cache_can_be_made(fresh, tmp_path):
     assert fresh(FREE_A_PAGE) == "-1\n"
 
 
-MIGRATE = """
-import os
-os.sched_getaffinity = lambda pid: {0, 1}
-from mmsim import Kernel, Topology
-from mmsim.machine import compiled
-from mmsim.mm import mbind
-if BROKEN:
-    compiled.sys.executable = "/bin/false"
-kernel = Kernel(Topology.uniform(2, 256), compiled=True)
-task = kernel.spawn("job")
-task.touch(task.mmap(64), write=True)
-print(task.migrate_pages(0, 0, 1), end=" ")
-print(sum(kernel._compile(mbind.do_migrate_pages).stats.cache_hits.values()))
-"""
-
-
-@pytest.mark.full
-def test_a_second_process_compiles_what_migrates(fresh):
-    assert fresh("BROKEN = False" + MIGRATE) == "0 1\n"
-
-
 def test_the_cache_has_the_same_name_in_each_process():
     """A code object inside another one is written with its address by repr()."""
     described = [compile_cache.describe(value) for module in compile_cache.kernel_modules()
@@ -293,26 +275,16 @@ def test_the_cache_has_the_same_name_in_each_process():
 
 
 def test_a_kernel_without_changes_is_compiled_without_what_came_later():
-    def names(code):
-        return {instruction.argval for instruction in dis.get_instructions(code)}
-
-    for module in compile_cache.kernel_modules():
-        for function in vars(module).values():
-            if isinstance(function, types.FunctionType):
-                assert "change" not in constants.code_of_v1(function).co_names, function.__name__
-    code = constants.code_of_v1(mbind.migrate_pages_to)
-    assert "migrate_pages" in names(mbind.migrate_pages_to.__code__) - names(code)
-    assert code.co_firstlineno == mbind.migrate_pages_to.__code__.co_firstlineno
+    small, whole = (Program([mbind.do_migrate_pages], switches_off=off) for off in (True, False))
+    names = [{f"{f.__module__}.{f.__name__}" for f, _ in program.made} for program in (small, whole)]
+    assert names[0] < names[1]
+    assert "mmsim.mm.migrate.migrate_pages" in names[1] - names[0]
+    assert '"change.' in str(whole.module)  # the columns that hold the switches
+    assert '"change.' not in str(small.module)
     machines = [Kernel(Topology.uniform(2, 64), release=r, compiled=True) for r in (None, "2.6.14", "6.1", "3.8")]
     v1, oldest, today, older = (machine._compile for machine in machines)
     assert v1 is oldest
     assert today is older is not v1
-
-
-@pytest.mark.full
-def test_where_the_second_process_fails_this_one_compiles(fresh):
-    assert fresh("BROKEN = True" + MIGRATE) == "0 0\n"
-    assert fresh("BROKEN = True" + MIGRATE) == "0 1\n"
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -1,7 +1,4 @@
-"""Where compiled kernel functions are kept on disk, and the second process that helps to compile them.
-
-All of this comes before numba is imported: the second process is to begin as early as it can.
-"""
+"""Where compiled kernel functions are kept on disk."""
 
 import contextlib
 import functools
@@ -10,9 +7,7 @@ import importlib
 import os
 import pkgutil
 import shutil
-import subprocess
 import sys
-import threading
 import types
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,8 +17,7 @@ import platformdirs
 
 from .. import mm
 
-SOURCES = ("compiled.py", "constants.py", "numba_tables.py", "boot.py")  # what they do is part of the key
-HELPED = ("do_migrate_pages", "do_mbind", "migrate_frames")  # a Helper compiles these
+SOURCES = ("compiled.py", "translate.py", "signatures.py", "columns.py", "boot.py")  # what they do is part of the key
 KINDS = V1, ANY = "v1", "any"  # of kernels: one without what came after V1, and one with all of it
 KEPT = 4  # caches on disk: this version's, and those of others that were used last
 
@@ -61,39 +55,3 @@ def folder():
     except (OSError, RuntimeError, PackageNotFoundError):
         return None
     return here
-
-
-def name_of(module, function, kind):
-    """How the names of files with the code of an entry point begin."""
-    return f"{module.rpartition('.')[2]}.{function}.{kind}"
-
-
-class Helper:
-    """A second process that compiles HELPED into the cache while this one compiles what builds a job."""
-
-    def __init__(self, kind):
-        self.pending = [*HELPED]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.compiled", kind, *HELPED], cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        threading.Thread(target=self.process.wait, daemon=True).start()  # leaves no zombie
-
-    def wait_for(self, name):
-        """Return when the function of that name is in the cache, or when there is nothing to wait for."""
-        while name in self.pending:
-            self.pending = self.pending[1:] if self.process.stdout.readline() else []
-
-
-@functools.cache
-def helper(kind):
-    """The Helper for a kind of kernel; None if its work is in the cache, or there is no processor to spare for it."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus < 2 or not sys.executable or not folder():
-        return None
-    if any(folder().glob(f"{name_of('mbind', HELPED[0], kind)}-*")):
-        return None
-    try:
-        return Helper(kind)
-    except OSError:
-        return None

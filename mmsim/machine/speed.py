@@ -1,4 +1,4 @@
-"""The speed of a machine: its kernel functions as they stand, or compiled by numba."""
+"""The speed of a machine: its kernel functions as they stand, or compiled."""
 
 import warnings
 
@@ -13,13 +13,9 @@ def load_compiler(compiled, frames, changes):
     """
     if compiled or (compiled is None and frames >= COMPILED_FROM):
         try:
-            from . import compile_cache
-
-            kind = compile_cache.ANY if changes else compile_cache.V1
-            compile_cache.helper(kind)  # begins while this process imports numba
             from . import compiled as compiler
 
-            return compiler.compile_kernel(kind), compiler.Tables
+            return compiler.compile_kernel(compiler.ANY if changes else compiler.V1), compiler.Tables
         except ImportError as error:
             if compiled:
                 raise ImportError(f"compiled is True, but {error}; {ADVICE}") from error

@@ -1,6 +1,6 @@
 """The modelled kernel: one module for each kernel source file that the series touches, named after it.
 
-Everything here is plain functions over `structs.Tables`, in the part of Python that numba compiles:
+Everything here is plain functions over `structs.Tables`, in the part of Python that `mmsim.machine.translate` knows:
 ints, arrays, named tuples; no exceptions, no strings.  Start reading at `migrate_v1.migrate_pages`.
 
 Modules rest on each other without circles but for two that the kernel has itself: allocation reclaims, and reclaim

@@ -1,0 +1,185 @@
+"""What is translated means what Python means; what is not in the kernel's language is refused, with its line."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mmsim import Kernel, Topology
+from mmsim.machine import compile_cache, compiled
+from mmsim.machine.translate import Program
+
+LIMITS = (3, 5)
+BIG = 7
+NUMBERS = st.integers(-40, 40)
+
+
+def arithmetic(k, a, b):
+    a <<= b & 3
+    return ((a + b * BIG - (a >> 1)) ^ ~b) & (a | -b)
+
+
+def division(k, a, b):
+    return (a // b) * 1000 + a % b if b else 0
+
+
+def conditions(k, a, b):
+    if not a < b and (a == BIG or b in LIMITS):
+        return 1
+    if b not in LIMITS or not b:
+        return max(a, b, -3) - min(a, 2)
+    return -(a != b) + (a <= b)
+
+
+def operands(k, a, b):
+    return (a and b) * 100 + (a or b) * 10 + ((a and not b) or BIG)
+
+
+def loops(k, a, b):
+    total = 0
+    for i in range(a, b, 3):
+        if i == 4:
+            continue
+        if total > 50:
+            break
+        total += i
+        i += 100  # not the course of the loop
+    for i in range(b, a, -2):
+        total -= i
+    while total > 9:
+        total -= 1 if total % 2 else total // 2
+    return total
+
+
+def pair(k, a, b):
+    return (a, b) if a > b else (b, a)
+
+
+def unpacked(k, a, b):
+    more, less = pair(k, a, b)
+    return more * 100 + less
+
+
+def recursion(k, a, b):
+    if a <= 0:
+        return b
+    return recursion(k, a - 1, b + a)
+
+
+def columns(k, a, b):
+    """Narrow columns are widened with their sign; a row can be copied, a matrix has lines."""
+    k.pte[1].value = a
+    k.pte[2] = k.pte[1]
+    k.pte[2].wrote -= 1
+    k.zonelist[1][0] += b
+    k.sys.clock = a << 32
+    return k.pte[2].value * 1000 + k.pte[2].wrote + k.zonelist[1][0] + len(k.zonelist) + (k.sys.clock >> 30)
+
+
+def nothing(k, a, b):
+    k.sys.clock = a
+    if b:
+        return
+    k.sys.clock += 1
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Runs a function with two numbers at both speeds: what either returns; the tables must be equal after it."""
+    machine = Kernel(Topology.uniform(2, 64), compiled=False)
+    start = machine.snapshot()
+
+    def run(function, a, b):
+        machine.restore(start)
+        tables = {name: table.copy() for name, table in machine.tables.items()}
+        answers = [function(machine.k, a, b), native(function)(compiled.Tables(tables), a, b)]
+        assert [name for name, table in tables.items() if not np.array_equal(table, machine.tables[name])] == []
+        return answers
+
+    return run
+
+
+@functools.cache
+def native(function):
+    """A function compiled, and kept nowhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compile_cache, "folder", lambda: None)
+        return compiled.Native((function,), "test", compiled.ANY).calls[function]
+
+
+FUNCTIONS = [arithmetic, division, conditions, operands, loops, unpacked, recursion, columns, nothing]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@given(a=NUMBERS, b=NUMBERS)
+@example(a=7, b=3)
+@example(a=-7, b=2)
+@example(a=0, b=0)
+def test_both_speeds_mean_the_same(both, function, a, b):
+    interpreted, native = both(function, a, b)
+    assert interpreted == native
+
+
+def floats(k, a, b):
+    return a / b
+
+
+def words(k, a, b):
+    return f"{a}{b}"
+
+
+def columns_that_are_not(k, a, b):
+    return k.sys.no_such + a + b
+
+
+def tables_in_turn(k, a, b):
+    row = k.sys
+    row = k.costs
+    return row.clock + a + b
+
+
+def more_or_less(k, a, b):
+    if a:
+        return a, b
+    return b
+
+
+def raises(k, a, b):
+    raise ValueError(a + b)
+
+
+def unknown(k, a, b):
+    return a + nobody(b)  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (floats, r"test_translate.py, line \d+: a / b: is no arithmetic of the kernel"),
+        (words, r"line \d+: f'{a}{b}': the kernel has no such expression"),
+        (columns_that_are_not, r"line \d+: k.sys.no_such: is no column"),
+        (tables_in_turn, r"tables_in_turn: row is .*sys.* and .*costs"),
+        (more_or_less, "more_or_less returns different numbers"),
+        (raises, r"line \d+: raise ValueError\(a \+ b\): the kernel has no such statement"),
+        (unknown, r"line \d+: nobody\(b\): is no function of the kernel"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_not_in_the_language_of_the_kernel_is_refused(function, said):
+    with pytest.raises(SyntaxError, match=said):
+        Program([function], switches_off=True)
+
+
+def switch(k, a, b):
+    if k.change.one_by_one and a:
+        return unknown(k, a, b)
+    return a if not k.change.one_by_one else unknown(k, a, b)
+
+
+def test_what_a_switch_that_is_off_leads_to_is_not_translated():
+    program = Program([switch], switches_off=True)
+    assert [function for function, _ in program.made] == [switch]
+    with pytest.raises(SyntaxError, match="nobody"):
+        Program([switch], switches_off=False)
