@@ -100,3 +100,36 @@ def nodes_in_turn(rng):
         hints=(f"What remains of {heap.start:,} divided by 3? 0 means node 1, 1 means node 2.",
                "Write the turn down, page by page, and count."),
     )  # fmt: skip
+
+
+def by_cpuset(kernel, _a, _heap):
+    """C: a and b are in one cpuset, which gets another node."""
+    department = kernel.cpuset("department", mems=0, memory_migrate=True)
+    for task in kernel.tasks:
+        department.attach(task)
+    department.mems = 3
+
+
+WAYS = {
+    "before": lambda *_: None,
+    "A: mbind": lambda _, a, heap: a.mbind(heap, Policy.bind(3), move=True),
+    "B: migrate_pages": lambda _, a, heap: a.migrate_pages(0, old=0, new=3),  # noqa: ARG005
+    "C: cpuset": by_cpuset,
+}
+
+
+def reach():
+    """What each of the three ways reaches, of a's heap and its other memory, of b, and of a's next page."""
+    rows = {}
+    for way, call in WAYS.items():
+        kernel = Kernel(Topology.preset("opteron-4s", 64))
+        a, b = kernel.spawn("a", node=0), kernel.spawn("b", node=0)
+        heap, rest, other = a.mmap(4, name="heap"), a.mmap(3, name="table"), b.mmap(4)
+        for task, pages in ((a, heap), (a, rest), (b, other)):
+            task.touch(pages, write=True)
+        call(kernel, a, heap)
+        new = a.mmap(1, name="new")
+        a.touch(new, write=True)
+        rows[way] = {"heap of a": a.placement(heap), "table of a": a.placement(rest), "process b": b.placement(other),
+                     "next page of a": a.placement(new)}  # fmt: skip
+    return rows

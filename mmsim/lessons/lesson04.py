@@ -1,5 +1,7 @@
 """Lesson 04, remove_from_swap(): swap ptes, what they cost later, and the slots that they keep."""
 
+import pandas as pd
+
 from ..machine.errors import MMSimError
 from .teaching import Question
 from ..machine.kernel import Kernel
@@ -30,6 +32,17 @@ def moved(patches, pages=PAGES, children=0):
 def slots(kernel):
     """How many swap slots are in use."""
     return int((kernel.tables["swap_map"][1:] > 0).sum())
+
+
+def slots_over_time(patches, pages=PAGES):
+    """The swap slots in use while the pages move: a row whenever they change, `time` in ns since the call."""
+    kernel, (task,), _ = job(patches, pages)
+    rows, begin, system = [(0, 0)], kernel.clock, kernel.k.sys
+    with kernel.watch(lambda: rows.append((system.clock - begin, system.swap_inuse))):
+        move(kernel, task)
+    rows.append((kernel.clock - begin, system.swap_inuse))
+    table = pd.DataFrame(rows, columns=["time", "slots"])
+    return table[(table["slots"].diff() != 0) | (table.index == len(table) - 1)].reset_index(drop=True)
 
 
 def account(patches, accesses=("read", "write"), pages=PAGES):
