@@ -19,7 +19,8 @@ def measure(notebook):
 
     `plan` are the minutes of the plan for teachers, `estimate` those that words and cells take.
     """
-    plan = sum(map(int, re.findall(r"^\| (\d+) \|", notebook.cells[0].source + notebook.cells[2].source, re.MULTILINE)))
+    plans = [cell.source for cell in notebook.cells if re.search(r"^\| minutes \|", cell.source, re.MULTILINE)]
+    plan = sum(map(int, re.findall(r"^\| (\d+) \|", plans[0], re.MULTILINE)))
     words = cells = 0
     for cell in notebook.cells:
         if re.search(r"^#+ (\d+\. )?Exercises$", cell.source, re.MULTILINE):
