@@ -100,3 +100,113 @@ def nodes_in_turn(rng):
         hints=(f"What remains of {heap.start:,} divided by 3? 0 means node 1, 1 means node 2.",
                "Write the turn down, page by page, and count."),
     )  # fmt: skip
+
+
+def by_cpuset(kernel, _a, _heap):
+    """C: a and b are in one cpuset, which gets another node."""
+    department = kernel.cpuset("department", mems=0, memory_migrate=True)
+    for task in kernel.tasks:
+        department.attach(task)
+    department.mems = 3
+
+
+WAYS = {
+    "before": lambda *_: None,
+    "A: mbind": lambda _, a, heap: a.mbind(heap, Policy.bind(3), move=True),
+    "B: migrate_pages": lambda _, a, heap: a.migrate_pages(0, old=0, new=3),  # noqa: ARG005
+    "C: cpuset": by_cpuset,
+}
+
+
+def reach():
+    """What each of the three ways reaches, of a's heap and its other memory, of b, and of a's next page."""
+    rows = {}
+    for way, call in WAYS.items():
+        kernel = Kernel(Topology.preset("opteron-4s", 64))
+        a, b = kernel.spawn("a", node=0), kernel.spawn("b", node=0)
+        heap, rest, other = a.mmap(4, name="heap"), a.mmap(3, name="table"), b.mmap(4)
+        for task, pages in ((a, heap), (a, rest), (b, other)):
+            task.touch(pages, write=True)
+        call(kernel, a, heap)
+        new = a.mmap(1, name="new")
+        a.touch(new, write=True)
+        rows[way] = {"heap of a": a.placement(heap), "table of a": a.placement(rest), "process b": b.placement(other),
+                     "next page of a": a.placement(new)}  # fmt: skip
+    return rows
+
+
+def moves_a_part(rng):  # noqa: ARG001
+    """Exercise 2: move the pages 8 to 15 of a heap to node 1."""
+    wanted = [0] * 8 + [1] * 8 + [0]
+
+    def judge(move):
+        if not callable(move):
+            return "Give a function of a task and its heap."
+        _, a, heap = machine()
+        move(a, heap)
+        got = a.placement(heap)
+        on_1 = [i for i, node in enumerate(got) if node == 1]
+        if got == wanted:
+            return ""
+        if not on_1 and set(got) == {0}:
+            return "No page has moved. A policy alone moves nothing: `mbind` needs `move=True`."
+        if len(on_1) >= 15:
+            return "The whole heap has moved. Only one of the three ways takes a range of addresses."
+        if on_1 and on_1 == list(range(on_1[0], on_1[-1] + 1)):
+            return (f"The pages {on_1[0]} to {on_1[-1]} are on node 1. Python counts from 0, and `heap[i:j]` "
+                    "ends before j.")  # fmt: skip
+        return f"The pages are on {got}."
+
+    return Question(
+        "Write a function that moves the pages 8 to 15 of a heap to node 1, and no other.",
+        "`a.mbind(heap[8:16], Policy.bind(1), move=True)`",
+        "Rule: only A works on a range. `a.numa_maps()` has three lines afterwards: a range has one policy, so the "
+        "kernel split it in `split_vma()`.",
+        wrong={_whole: "the whole heap", _policy_only: "nothing moves", _short: "one too few"},
+        hints=("Only one of the ways takes a range of addresses.", "`heap[8:16]` is that part of the heap."),
+        judge=judge,
+    )
+
+
+def _whole(a, heap):  # noqa: ARG001
+    a.migrate_pages(0, old=0, new=1)
+
+
+def _policy_only(a, heap):
+    a.mbind(heap[8:16], Policy.bind(1))
+
+
+def _short(a, heap):
+    a.mbind(heap[8:15], Policy.bind(1), move=True)
+
+
+def which_way(rng):  # noqa: ARG001
+    """Exercise 3: which of the three ways suits whom."""
+    right = ("B", "A", "C")
+    said = (
+        ("batch system", {"A": "it cannot set a policy for memory of somebody else",
+                          "C": "a cpuset would confine the job from then on; it was to be moved once"}),
+        ("program", {"B": "that would move the whole process; it knows which of its addresses matter",
+                     "C": "a cpuset is for groups of processes, and the administrator's"}),
+        ("department", {"A": "each process would have to do it for each range",
+                        "B": "new frames would come from anywhere, and new processes would not be moved"}),
+    )  # fmt: skip
+
+    def judge(value):
+        given = re.findall(r"[ABC]", str(value).upper())
+        if len(given) != 3:
+            return "Give three letters, as in `A, B, C`."
+        for letter, good, (who, why) in zip(given, right, said, strict=True):
+            if letter != good:
+                return f"{letter} for the {who}: {why[letter]}."
+        return ""
+
+    return Question(
+        "Which way suits whom: the batch system, the program, the department?",
+        ", ".join(right),
+        "Rule: B moves another user's process once (`do_migrate_pages()`), and its policies stay; A is for those who "
+        "know their addresses; C holds for whole processes, new frames as well as old ones.",
+        wrong={"A, B, C": "each of them is wrong", "B, C, A": "two are wrong", "C, A, B": "two are wrong"},
+        hints=("Who acts: the process itself, or somebody else?", "Is it to hold for what comes later, too?"),
+        judge=judge,
+    )

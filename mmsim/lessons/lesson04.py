@@ -1,5 +1,7 @@
 """Lesson 04, remove_from_swap(): swap ptes, what they cost later, and the slots that they keep."""
 
+import pandas as pd
+
 from ..machine.errors import MMSimError
 from .teaching import Question
 from ..machine.kernel import Kernel
@@ -30,6 +32,17 @@ def moved(patches, pages=PAGES, children=0):
 def slots(kernel):
     """How many swap slots are in use."""
     return int((kernel.tables["swap_map"][1:] > 0).sum())
+
+
+def slots_over_time(patches, pages=PAGES):
+    """The swap slots in use while the pages move: a row whenever they change, `time` in ns since the call."""
+    kernel, (task,), _ = job(patches, pages)
+    rows, begin, system = [(0, 0)], kernel.clock, kernel.k.sys
+    with kernel.watch(lambda: rows.append((system.clock - begin, system.swap_inuse))):
+        move(kernel, task)
+    rows.append((kernel.clock - begin, system.swap_inuse))
+    table = pd.DataFrame(rows, columns=["time", "slots"])
+    return table[(table["slots"].diff() != 0) | (table.index == len(table) - 1)].reset_index(drop=True)
 
 
 def account(patches, accesses=("read", "write"), pages=PAGES):
@@ -150,24 +163,27 @@ def own_test(rng):  # noqa: ARG001
     """Exercise 3: write the heart of patch 4."""
 
     def judge(is_ours):
-        empty = []
+        empty, framed = [], []
 
         def asked(k, pte, entry):
             answer = is_ours(k, pte, entry)
             empty.extend([answer] * (answer is ...))
+            framed.extend([answer] * bool(answer is not ... and answer and not pte.flags & structs.PTE_SWAP))
             return answer is not ... and answer
 
-        kernel, (a, b, _c), heap = job(pages=4, children=2)
+        kernel, (a, b, _c), heap = job(pages=4, children=2, slots=512)
         b.run_on(1)
         b.touch(range(heap.start, heap.start + 2), write=True)  # b has copies of its own of pages 0 and 1
         kernel.reclaim(1, node=1)  # the copy of page 0 is swapped out: a swap pte with an entry of its own
+        frame = int(b.pages(heap)["pfn"].iloc[1])
+        kernel.k.sys.swap_cursor = frame - 1  # a's page 1 gets the entry whose number is that of b's frame there
         kernels_own, migrate_v1.remove_from_swap = migrate_v1.remove_from_swap, restore_with(asked)
         try:
             move(kernel, a)
             kernel.verify()
-        except IndexError:
-            return "A pte that holds a frame was taken for a swap pte."
-        except MMSimError as error:
+        except (IndexError, MMSimError) as error:
+            if framed:
+                return "A pte that holds a frame was taken for a swap pte: `pte.value` is a frame's number then."
             return f"A pte leads to a page that is not its own: {error}."
         finally:
             migrate_v1.remove_from_swap = kernels_own
@@ -182,7 +198,8 @@ def own_test(rng):  # noqa: ARG001
         "Rule: the reverse map says where a pte of the page may be. Another process may have a page of its own there, "
         "in memory or swapped out.",
         wrong={(lambda *_: False): "nothing is restored", (lambda *_: True): "present ptes too",
-               (lambda _k, pte, _entry: pte.flags & structs.PTE_SWAP): "swap ptes of other pages too"},
+               (lambda _k, pte, _entry: pte.flags & structs.PTE_SWAP): "swap ptes of other pages too",
+               (lambda _k, pte, entry: pte.value == entry): "a frame whose number is that of the entry"},
         hints=("`pte.flags` has `structs.PTE_PRESENT` or `structs.PTE_SWAP`, or neither.",
                "`pte.value` is a frame if the pte is present, and a swap entry if it is a swap pte."),
         judge=judge,

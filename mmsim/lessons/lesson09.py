@@ -4,11 +4,14 @@ from ..experiments import verify
 from ..experiments.catalogue import EXPERIMENTS
 from ..experiments.history import history, which_change
 from ..machine.changes import CHANGES
+from ..machine.kernel import Kernel
+from ..machine.topology import Topology
 from ..whatif import Scenario
 from .teaching import Question
 
 FIVE = ("absent node beside a present one", "a heap that was only read", "a machine without swap",
         "the owner's call on shared pages", "locked memory of one's own")  # fmt: skip
+SHORT = ("absent node", "only read", "no swap", "shared", "locked")
 ASKED = (*FIVE, "a locked vma elsewhere", "the next touch of a mapped file", "BIND under a changed cpuset")
 AFTER = "V1"  # what came before is the subject of the other lessons
 JOB = {"V1": {}, "6.1": {"kernel.release": "6.1"}}  # kernels that move the scheduler's job
@@ -26,6 +29,20 @@ def scheduler(scale="1/4096"):
     job = Scenario.load("scheduler-moved-my-job")
     runs = {name: job.run({"scale": scale} | given).figures for name, given in JOB.items()}
     return {name: {key: figures[key] for key in COLUMNS} for name, figures in runs.items()}
+
+
+def places(release=None):
+    """Where the four pages of each of the five experiments are in the end, on a kernel: {short name: nodes}.
+
+    Without a release: where they were before.
+    """
+    found = {}
+    for name, short in zip(FIVE, SHORT, strict=True):
+        more = getattr(EXPERIMENTS[name], "machine", {}) | ({} if release in (None, AFTER) else {"release": release})
+        kernel = Kernel(Topology.uniform(nodes=4, frames=2048), **more)
+        had = EXPERIMENTS[name](kernel).get("pages in memory before", 4)
+        found[short] = kernel.tasks[0].placement() if release else [0] * had + [None] * (4 - had)
+    return found
 
 
 def borders(name):

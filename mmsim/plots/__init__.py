@@ -4,14 +4,17 @@ Each function draws on `ax`, or on a figure of its own where none is given, and 
 `describe` gives the same in a sentence, for those who cannot see it.
 """
 
-from .configs import images
+from .bill import bill, slots
+from .configs import config_grid, images
 from .distances import topology, zonelist
 from .entry import entry
 from .flow import compare, flow, paths
 from .history import history
 from .memory import page_table, residency
 from .passes import passes, passes_table
+from .placements import placements
 from .races import race
+from .references import references
 from .style import STYLE, describe
 from .sweep import sweep
 from .time import timeline
@@ -19,6 +22,7 @@ from .verdicts import verdicts
 from .zones import free_pages, watermarks
 
 __all__ = [
-    "STYLE", "compare", "describe", "entry", "flow", "free_pages", "history", "images", "page_table", "passes",
-    "passes_table", "paths", "race", "residency", "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
+    "STYLE", "bill", "compare", "config_grid", "describe", "entry", "flow", "free_pages", "history", "images",
+    "page_table", "passes", "passes_table", "paths", "placements", "race", "references", "residency", "slots", "sweep",
+    "timeline", "topology", "verdicts", "watermarks", "zonelist",
 ]  # fmt: skip

@@ -1,10 +1,13 @@
-"""How much migration code the images of different kernels hold."""
+"""How much migration code the images of different kernels hold, and what these kernels answer."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
+from ..experiments.configs import OPTIONS
 from ..machine.arguments import like
+from . import palette
 from .palette import BLUE, LIGHT, WHITE, Look
-from .style import box, canvas, drawing
+from .style import bare, box, canvas, drawing, legend, sentence, write
 
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(BLUE, "", "", WHITE)}
 
@@ -31,3 +34,61 @@ def images(sizes, *, ax=None):
     ax.legend(loc="lower right")
     words = "; ".join(f"{machine} {without} and {with_it}" for machine, without, with_it in sizes.itertuples())
     return ax, f"Functions of page migration in the kernel image, without and with patch 1: {words}."
+
+
+# What a trigger answers, by the end of it: the first that fits.
+ANSWERS = {
+    "swapped out": palette.PATHS["swapped out"],
+    "none moved": palette.PATHS["retries exhausted"]._replace(letter="n"),
+    "moved": palette.PATHS["direct"],
+    "BUG()": palette.PATHS["failed for good"],
+    "-ENOSYS": Look(WHITE, "–"),
+}
+MODELS = ("NUMA", "SPARSEMEM", "DISCONTIGMEM")  # a row for each combination of these, a column for each of the others
+
+
+@drawing
+def config_grid(matrix, *, ax=None):
+    """All configurations as a grid: of each the functions in its image, and what the triggers A to D answer.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        As `mmsim.experiments.configs.config_matrix` gives it.
+    ax : Axes, optional
+    """
+    like(matrix, "columns", "matrix", "give what mmsim.experiments.configs.config_matrix() returned")
+    rest = [name for name in OPTIONS if name not in MODELS]
+    found = (matrix[list(names)].to_numpy().tolist() for names in (MODELS, rest))
+    rows, columns = (list(dict.fromkeys(map(tuple, each))) for each in found)
+    title = f"{len(matrix)} kernels: functions in the image, and the answers of A to D"
+    ax = canvas(ax, 8.2, 0.9 + 0.36 * len(rows), title)
+    ax.set_title(title, loc="left", pad=24)  # room for the options
+    bare(ax)
+    seen = {}
+    for row in matrix.to_dict("records"):
+        y, x = rows.index(tuple(row[n] for n in MODELS)), columns.index(tuple(row[n] for n in rest)) * 6
+        ax.text(x + 0.5, y + 0.5, row["symbols"], ha="center", va="center", fontweight="bold")
+        for i, key in enumerate("ABCD", 1):
+            kind = next(kind for kind in ANSWERS if row[key].endswith(kind))
+            seen[kind] = seen.get(kind, 0) + 1
+            ax.add_patch(Rectangle((x + i + 0.05, y + 0.1), 0.9, 0.8, **box(ANSWERS[kind], linewidth=0.6)))
+            write(ax, x + i + 0.5, y + 0.5, ANSWERS[kind].letter, ANSWERS[kind], fontsize=8)
+    ax.set_yticks([y + 0.5 for y in range(len(rows))], [on(MODELS, row) for row in rows], fontsize=8)
+    for x, column in enumerate(columns):
+        ax.text(6 * x + 0.5, -0.75, on(rest, column), fontsize=8, va="bottom")
+        for i, key in enumerate("ABCD", 1):
+            ax.text(6 * x + i + 0.5, -0.1, key, ha="center", va="bottom", fontsize=8)
+    ax.tick_params(length=0)
+    ax.set(xlim=(0, 6 * len(columns) - 1), ylim=(len(rows), -0.7))
+    legend(ax, {kind: ANSWERS[kind] for kind in ANSWERS if kind in seen}, ncols=5, loc="upper left",
+           bbox_to_anchor=(0, -0.02))  # fmt: skip
+    without = int((matrix["symbols"] == 0).sum())
+    counts = sentence(f"{kind} {number}" for kind, number in seen.items())
+    return ax, (f"{len(matrix)} kernels, of which {without} have no function of page migration in the image. "
+                f"Answers of the four triggers: {counts}.")  # fmt: skip
+
+
+def on(names, switches):
+    """The options that are y, in words."""
+    return " ".join(name for name, switch in zip(names, switches, strict=True) if switch) or "none of them"

@@ -1,0 +1,64 @@
+"""Where pages are, on machines that one compares: a row a machine, a square a page."""
+
+from matplotlib.patches import Rectangle
+
+from ..machine.arguments import like
+from . import palette
+from ..terms.arguments import counted
+from .palette import BLACK, LIGHT, WHITE, Look
+from .style import bare, box, canvas, drawing, sentence, write
+
+GAP = 0.7  # between two groups, in squares
+NOWHERE = Look(WHITE, "–")
+
+
+@drawing
+def placements(rows, title="Where the pages are", *, ax=None):
+    """Rows of squares, one below the other: a square is a page, its number and colour the node that holds it.
+
+    A page that is elsewhere than in the first row has a thick edge and a dot.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to list
+        Of each row, as 'before', the groups of pages, and of each group where its pages are, as `Task.placement`
+        gives it: a node, or None of a page without a frame.  All rows have the groups of the first one.
+    title : str
+    ax : Axes, optional
+    """
+    like(rows, "items", "rows", "give {row: {group: [node of each page]}}")
+    first = next(iter(rows.values()))
+    wide = {group: max(len(row[group]) for row in rows.values()) for group in first}
+    left, x = {}, 0.0
+    for group, width in wide.items():
+        left[group] = x
+        x += max(width, 0.23 * len(group)) + GAP
+    x -= GAP
+    ax = canvas(ax, 1.6 + 0.27 * max(x, 12), 0.75 + 0.4 * len(rows), title)
+    bare(ax)
+    told = []
+    for y, (name, row) in enumerate(rows.items()):
+        for group, nodes in row.items():
+            for i, node in enumerate(nodes):
+                look = NOWHERE if node is None else palette.node(node)
+                moved = i < len(first[group]) and node != first[group][i]
+                edge = {"edgecolor": BLACK if moved else LIGHT, "linewidth": 2 if moved else 0.8, "zorder": 2 + moved}
+                at = left[group] + i
+                ax.add_patch(Rectangle((at + 0.06, y + 0.16), 0.88, 0.68, **box(look, **edge)))
+                write(ax, at + 0.5, y + 0.5, look.letter + "•" * moved, look, fontsize=9, zorder=4)
+        told.append(f"{name}: {sentence(in_words(group, row[group], first[group]) for group in row)}")
+    for group, at in left.items():
+        ax.text(at + 0.06, -0.1, group, va="bottom", fontsize=9)
+    ax.set_yticks([y + 0.5 for y in range(len(rows))], list(rows))
+    ax.tick_params(length=0)
+    ax.set(xlim=(0, x), ylim=(len(rows), -0.45))
+    ax.set_xlabel("a square: a page, with its node; •: not where it was before; –: no frame", loc="left", fontsize=8)
+    return ax, f"{title}. {'; '.join(told)}."
+
+
+def in_words(group, nodes, before):
+    """What a group of squares says."""
+    places = [f"{nodes.count(n)} on node {n}" for n in sorted({n for n in nodes if n is not None})]
+    places += [f"{counted(nodes.count(None), 'page')} without a frame"] * (None in nodes)
+    moved = sum(a != b for a, b in zip(before, nodes, strict=False))
+    return f"{group} {', '.join(places)}" + f", {moved} moved" * bool(moved)
