@@ -11,7 +11,7 @@ FIVE = ("absent node beside a present one", "a heap that was only read", "a mach
         "the owner's call on shared pages", "locked memory of one's own")  # fmt: skip
 ASKED = (*FIVE, "a locked vma elsewhere", "the next touch of a mapped file", "BIND under a changed cpuset")
 AFTER = "V1"  # what came before is the subject of the other lessons
-JOB = {"V1": {}, "6.1": {"kernel.release": "6.1"}}  # kernels that move the scheduler's job
+JOB = {name: {"kernel.release": name} for name in ("V1", "6.1")}  # kernels that move the scheduler's job
 COLUMNS = ("direct", "migration_ns", "faults", "swap_written", "slots_held", "break_even")
 
 
