@@ -108,8 +108,9 @@ node = 1
 cache = "3 GB"
 ```
 
-**Which kernel do I need?** `mmsim history low-swap --set scale=1/1024 --releases V1,2.6.18,6.1` compares
-kernels figure by figure, and names the change that made each difference.
+**Which kernel do I need?** `mmsim history low-swap --set scale=1/1024 --releases V1,2.6.18,6.1` says what
+each kernel does, which is the first that does all that was asked, and figure by figure which change made the
+difference. Without `--releases`: each in which something changed.
 
 ## On a cluster
 

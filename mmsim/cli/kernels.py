@@ -48,12 +48,26 @@ def history(args):
         print(told.facts.to_csv(), end="")
     else:
         print(f"{args.what}: {told.facts.columns[0]} to {told.facts.columns[-1]}, modelled\n")
-        print(told.summary())
+        if args.what in EXPERIMENTS:
+            print(told.summary())
+        else:
+            answer_which(experiment, told)
     if args.plot:
         from .. import plots
 
         save(plots.history(told), args)
     return 0
+
+
+def answer_which(scenario, told):
+    """Print which kernel does what a scenario asks, then each figure that differs."""
+    from .. import whatif
+
+    stays = told.changed[told.changed["fact"] == "still_there"]
+    causes = dict(zip(stays["release"], stays["change"], strict=True))
+    print(*whatif.answer.wrap(scenario.question), "", *whatif.answer.which_text(told.facts, causes), "", sep="\n")
+    print("What differs, with the change that made it; of the machine that was run:\n")
+    print(told.summary(whatif.answer.readable))
 
 
 def add_verify(commands):
