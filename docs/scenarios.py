@@ -16,7 +16,9 @@ process, as its `numa_maps` has it. For another machine, save what `numactl --ha
 hosts are never written, names of files only with `--names`.
 
 Each key is also a parameter: `--set kernel.swap='8 GB'`, `--grid task.job.memory.heap.size='1 GB,4 GB'`. A
-parameter that names a kernel, `kernel.release` or `kernel.patches`, stands instead of what the file says.
+parameter that names a kernel, `kernel.release` or `kernel.patches`, stands instead of what the file says. A
+file that names none asks V1, of November 2005; those that ship ask Linux 6.1, but for two that show what the
+patches of the series do (`low-swap`, `packets-while-moving`).
 
 The answer (of `run`) says what each node holds before and after, what is left where nothing was to be,
 why, and what would help; what each system call answered; the times, and after how many accesses the move has
@@ -106,8 +108,9 @@ node = 1
 cache = "3 GB"
 ```
 
-**Which kernel do I need?** `mmsim history low-swap --set scale=1/1024 --releases V1,2.6.18,6.1` compares
-kernels figure by figure, and names the change that made each difference.
+**Which kernel do I need?** `mmsim history low-swap --set scale=1/1024 --releases V1,2.6.18,6.1` says what
+each kernel does, which is the first that does all that was asked, and figure by figure which change made the
+difference. Without `--releases`: each in which something changed.
 
 ## On a cluster
 

@@ -235,10 +235,24 @@ def start(*argv):
     )  # fmt: skip
 
 
+LATE = """
+import os, sys, time
+if any("popen_loky" in arg for arg in sys.orig_argv):
+    try:
+        os.close(os.open(os.environ["FIRST"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        time.sleep(5)
+"""
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, jobs):
-    """It would take a minute or more, so the interrupt comes in time on every machine."""
+@pytest.mark.parametrize(("jobs", "late"), [(1, False), (2, False), (2, True)])
+def test_ctrl_c_leaves_the_finished_rows_on_disk(tmp_path, monkeypatch, jobs, late):
+    """It would take a minute or more, so the interrupt comes in time on every machine; `late`: one worker begins."""
+    if late:
+        (tmp_path / "sitecustomize.py").write_text(LATE)
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+        monkeypatch.setenv("FIRST", str(tmp_path / "first"))
     file = tmp_path / "rows.jsonl"
     scales = ",".join(f"{0.02 + point / 1_000_000}" for point in range(100))
     grid = ["--grid", "kernel.patches=0,3,4,5,7", "--grid", f"scale={scales}"]
@@ -289,6 +303,24 @@ def test_history_names_the_change_at_each_border(capsys, tmp_path):
     csv = outcome(capsys, "history", "low-swap", *SMALL, "--releases", "V1,2.6.18", "--csv")[1]
     table = pd.read_csv(io.StringIO(csv), index_col=0)
     assert table.loc["faults"].astype(float).tolist() == [512, 0]
+
+
+def test_history_of_a_scenario_says_which_kernel_one_needs(capsys):
+    def told(*argv):
+        code, out, err = outcome(capsys, "history", *argv, "--set", "scale=1/8192")
+        assert (code, err) == (0, "")
+        assert max(map(len, out.splitlines())) <= 100
+        return " ".join(out.partition("What differs")[0].split())
+
+    swapless = told("low-swap", "--set", "kernel.swap=0", "--releases", "2.6.14,2.6.16-rc1,V1,2.6.16,2.6.18,6.1")
+    assert "2.6.14: it is refused: -ENOSYS - 2.6.16-rc1 to 2.6.16: nothing of it leaves - 2.6.18 to" in swapless
+    assert "Linux 2.6.18 (by migration-entries) is the first that does all that was asked, and all" in swapless
+    by_swap = told("scheduler-moved-my-job", "--releases", "2.6.16-rc1,V1,6.1")
+    assert "Linux 2.6.16-rc1 is the first" in by_swap
+    assert "writes nothing to swap for it: V1, which was no release." in by_swap
+    never = told("drain-a-node", "--releases", "2.6.18,2.6.21")
+    assert "No kernel moves all of it. Linux 2.6.21 (by locked-vmas-move) is the first that leaves the least:" in never
+    assert "None of these kernels can be asked." in told("low-swap", "--releases", "2.6.14")
 
 
 def test_history_alone_lists_the_experiments(capsys):

@@ -131,7 +131,7 @@ def test_a_reader_who_works_through_the_lessons_leaves_the_clone_clean(tmp_path,
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "as it was cloned")
-    monkeypatch.setattr("mmsim.cli.__file__", str(clone / "mmsim/cli.py"))
+    monkeypatch.setattr("mmsim.cli.lab.__file__", str(clone / "mmsim/cli/lab.py"))
     cli.main(["lab"])
     assert "--LabApp.default_url=/lab/tree/my-lessons/index.ipynb" in started[0][1]
     lesson = clone / "my-lessons/00-pages-and-nodes.ipynb"

@@ -155,7 +155,7 @@ def small_computer(monkeypatch):
 
 @pytest.mark.usefixtures("small_computer")
 def test_what_does_not_fit_into_memory_says_so_and_what_helps(begun):
-    with pytest.raises(ScenarioError, match=r"takes about \d+\.\d GB of memory, .* has 4\.0; .*anyway") as error:
+    with pytest.raises(ScenarioError, match=r"takes about \d+\.\d GB of memory, .* has 4\.0 to give.*anyway") as error:
         Scenario.load(LONG).run(TB)
     scale = re.search(r"scale=(\S+)\. ", str(error.value))[1]
     with pytest.raises(Begun):  # what it says would help does
@@ -165,10 +165,26 @@ def test_what_does_not_fit_into_memory_says_so_and_what_helps(begun):
 
 
 @pytest.mark.usefixtures("small_computer")
+def test_of_what_fits_nearly_nearly_all_is_recommended(begun):
+    given = {"machine.memory": "128 GB", "task.job.memory.heap.size": "72 GB"}
+    with pytest.raises(ScenarioError, match=r"about 4\.2 GB of memory") as error:
+        Scenario.load(LONG).run(given)
+    scale = re.search(r"scale=(\S+)\. ", str(error.value))[1]
+    assert 0.9 < eval(scale) < 1
+    with pytest.raises(Begun):
+        Scenario.load(LONG).run(given | {"scale": scale})
+
+
+def test_an_answer_says_how_much_memory_it_took(capsys):
+    assert cli.main(["run", "low-swap", "--set", "scale=1/8192", "--alone"]) == 0
+    assert re.search(r"\ntook +\d+ MB of the memory of this computer\n", capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("small_computer")
 def test_the_points_of_a_sweep_must_fit_as_many_as_run_at_once(begun):
     half = {"machine.memory": ["80 GB", "81 GB", "1 GB"], "task.job.memory.heap.size": ["32 GB"]}
     assert "Begun" in mmsim.sweep(LONG, half, jobs=1, progress=False)["error"][0]
-    with pytest.raises(ScenarioError, match=r"of memory, and this computer has 4\.0; processes: 2"):
+    with pytest.raises(ScenarioError, match=r"of memory, and this computer has 4\.0 to give; processes: 2"):
         mmsim.sweep(LONG, half, jobs=2, progress=False)
 
 

@@ -181,6 +181,7 @@ def test_another_scenario_can_be_chosen_and_comes_small():
     assert [box.description for box in widget.boxes.children] == list(widget.fields)
     widget.choice.value = "worked example"
     assert list(widget.fields) == list(EXAMPLE.grid)
+    assert Sweep("low-swap", jobs=1).choice.value == "Little swap"
 
 
 def test_node_lists_survive_the_fields():
@@ -202,6 +203,7 @@ def test_a_file_can_be_uploaded():
     widget.upload.value = ({"name": "mine.toml", "type": "", "size": len(text), "content": memoryview(text.encode()),
                             "last_modified": datetime.now()},)  # fmt: skip
     assert "<b>Mine.</b>" in widget.about.value
+    assert widget.choice.value == "Mine (mine.toml)"
     wrong = text.replace("patches = 7", "patches = 9")
     widget.upload.value = ({"name": "bad.toml", "type": "", "size": 9, "content": memoryview(wrong.encode()),
                             "last_modified": datetime.now()},)  # fmt: skip
@@ -214,6 +216,10 @@ def test_an_error_of_many_points_is_said_once():
     widget.run()
     assert widget.rows.value.count("there is no patch 9") == 1
     assert "(3 of 6 points)" in widget.rows.value
+    widget.fields["patches"].value = "9"
+    widget.run()
+    assert widget.picture.value == widget.files.value == ""  # nothing could be seen there
+    assert widget.rows.value.count("there is no patch 9") == 1
 
 
 def test_what_was_found_can_be_saved():

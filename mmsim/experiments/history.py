@@ -78,13 +78,16 @@ class History(NamedTuple):
         """The facts that are something else than 0 on some kernel: a Scenario has many that are not."""
         return [f for f in self.facts.index if any(value not in (0, None) for value in self.facts.loc[f])]
 
-    def summary(self):
-        """Each telling fact: a line for each of its values, with the release and the change that made it."""
+    def summary(self, shown=lambda _, value: said(value)):
+        """Each telling fact: a line for each of its values, with the release and the change that made it.
+
+        `shown`: a function of a fact and a value of it, which says how the value is written.
+        """
         lines = []
         for fact in self.telling:
-            lines.append(f"{fact}\n    {self.facts.columns[0]:12} {said(self.facts.loc[fact].iloc[0])}")
+            lines.append(f"{fact}\n    {self.facts.columns[0]:12} {shown(fact, self.facts.loc[fact].iloc[0])}")
             for row in self.changed[self.changed["fact"] == fact].itertuples():
-                lines.append(f"    {row.release:12} {said(row.after):24} {row.change}")
+                lines.append(f"    {row.release:12} {shown(fact, row.after):24} {row.change}")
         return "\n".join(lines)
 
     def __repr__(self):
@@ -313,7 +316,8 @@ class Runs:
         """(all switches, figures) of a Scenario."""
         try:
             figures = self.experiment.run(self.given | self.naming(switches)).figures
-            facts = {name: plain(figures[name]) for name in self.experiment.figures if name not in ("kernel", "error")}
+            names = dict.fromkeys([*self.experiment.figures, *figures])  # first those that its author wants to be seen
+            facts = {name: plain(figures[name]) for name in names if name not in ("kernel", "error")}
             facts |= {"ends with": figures["error"]} if figures["error"] else {}
         except (OSError, MMSimError) as error:
             facts = {"ends with": answer_of(error)}

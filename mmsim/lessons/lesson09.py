@@ -14,7 +14,7 @@ FIVE = ("absent node beside a present one", "a heap that was only read", "a mach
 SHORT = ("absent node", "only read", "no swap", "shared", "locked")
 ASKED = (*FIVE, "a locked vma elsewhere", "the next touch of a mapped file", "BIND under a changed cpuset")
 AFTER = "V1"  # what came before is the subject of the other lessons
-JOB = {"V1": {}, "6.1": {"kernel.release": "6.1"}}  # kernels that move the scheduler's job
+JOB = {name: {"kernel.release": name} for name in ("V1", "6.1")}  # kernels that move the scheduler's job
 COLUMNS = ("direct", "migration_ns", "faults", "swap_written", "slots_held", "break_even")
 
 

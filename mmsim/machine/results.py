@@ -95,7 +95,8 @@ def owners(kernel):
 
 def out_of_use(pages):
     """Which of some rows of mem_map are frames that were taken out of use; one that is still in use may be marked."""
-    return (pages["flags"] & structs.PG_hwpoison != 0) & (pages["count"] == 0)
+    marked = pages["flags"] & structs.PG_hwpoison != 0
+    return marked & (pages["count"] == 0) if marked.any() else marked
 
 
 def file_frames(kernel, m):

@@ -9,7 +9,8 @@ import pandas as pd
 from ..machine.config import Costs
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import Topology
-from .otherwise import otherwise
+from .estimate import taken
+from .otherwise import otherwise, which_kernel
 from .report import FIGURES, NOT_WHOLE
 from .schema import ABOUT, TIMES, UNITS, reference, toml
 
@@ -43,7 +44,7 @@ def answer(scenario, parameters, run, others=True):
     return {
         **parameters, **figures, "name": scenario.name, "question": scenario.question, "scale": scale,
         "machine": machine(run.kernel), "costs": costs(run.kernel), "rate": scenario.rate, "full_size": full,
-        "calls": [call(one) for one in run.answers], "nodes": places, "left": run.left,
+        "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places, "left": run.left,
         "otherwise": otherwise(scenario, parameters) if others and plan else [],
     }  # fmt: skip
 
@@ -110,6 +111,8 @@ def asked(said):
         ratio = f"{1 / scale:,.4g} times smaller" if scale < 1 else f"{scale:,.4g} times larger"
         by = Fraction(scale).limit_denominator(10**6)
         yield from wrap(f"{by}: a machine {ratio} was run; sizes and times below are computed from it", "scale    ")
+    if said["memory_taken"] is not None:
+        yield f"took     {size(said['memory_taken'] / PAGE_SIZE)} of the memory of this computer"
 
 
 def year(kernel):
@@ -201,6 +204,13 @@ def differs(said):
         yield from wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")
 
 
+def which_text(facts, causes):
+    """Which kernel one needs, as lines of at most WIDTH columns: see `which_kernel`."""
+    rows, sentence = which_kernel(facts, causes)
+    lines = [line for row in rows for line in wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")]
+    return [*lines, "", *wrap(sentence)]
+
+
 def rows_text(table):
     """The rows of a sweep for people: blocks of at most WIDTH columns, each with the parameters; what failed below."""
     names = list(table.columns)
@@ -235,6 +245,8 @@ def together(columns):
 
 def readable(name, value):
     """A figure for people; what is not known is empty."""
+    if value is None:
+        return "-"
     if isinstance(value, str) or name not in FIGURES:
         return str(value)
     if pd.isna(value):

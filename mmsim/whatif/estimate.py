@@ -3,10 +3,16 @@
 import contextlib
 import os
 import sys
+from pathlib import Path
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 from tqdm.auto import tqdm
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 from ..mm import structs
 from .schema import ScenarioError
@@ -31,8 +37,8 @@ def refuse_large(plans, processes):
     if (wanted := sum(sizes[-processes:])) <= there:
         return
     raise ScenarioError(
-        f"this takes about {wanted / 2**30:,.1f} GB of memory, and this computer has {there / 2**30:,.1f}; processes: "
-        f"{processes}. What would help: {smaller(plans, wanted / there)}. {ANYWAY}"
+        f"this takes about {wanted / 2**30:,.1f} GB of memory, and this computer has {there / 2**30:,.1f} to give; "
+        f"processes: {processes}. What would help: {smaller(plans, wanted / there)}. {ANYWAY}"
     )
 
 
@@ -43,16 +49,29 @@ def size(plan):
 
 
 def memory():
-    """The bytes of memory that this computer has; infinite where nobody says."""
+    """The bytes of memory that this computer can give to one who asks now; infinite where nobody says."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) << 10
+    except (OSError, StopIteration):  # no Linux
+        pass
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows, for one
         return float("inf")
 
 
+def taken():
+    """The bytes of memory that this process has taken, at most; None where nobody says."""
+    if resource is None:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
+
+
 def smaller(plans, factor):
-    """What to do about plans that are too large by some factor."""
-    scale = Fraction(min(plan.scale for plan in plans)).limit_denominator(10**6) / ceil(factor)
+    """What to do about plans that are too large by some factor: the largest scale that will do, and is easily typed."""
+    by = Fraction(floor(100 / factor), 100) if factor < 2 else Fraction(1, ceil(factor))
+    scale = Fraction(min(plan.scale for plan in plans)).limit_denominator(10**6) * by
     return f"a smaller machine, at most --set scale={scale}"
 
 

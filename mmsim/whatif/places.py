@@ -95,15 +95,18 @@ def still_there(kernel, leaving, before=()):
     if leaving.frames:
         frames = np.arange(leaving.frames.start, leaving.frames.stop)
         return frames[~out_of_use(kernel.tables["mem_map"][leaving.frames.start : leaving.frames.stop])]
-    found, pages = [np.zeros(0, int)], kernel.tables["mem_map"]
+    pages = kernel.tables["mem_map"][: kernel.k.sys.nr_frames]
+    there, asked = np.zeros((2, len(pages)), bool)
+    for zone in kernel.tables["zone"][list(leaving.nodes)]:
+        asked[zone["start"] : zone["end"]] = True
     for _, vma, ptes in vma_ptes(kernel):
         if int(vma["vm_mm"]) in leaving.pids:
             a, b = (int(min(max(end - int(vma["vm_start"]), 0), len(ptes))) for end in (leaving.start, leaving.end))
-            pfn = ptes["value"][a:b][ptes["flags"][a:b] & PTE_PRESENT != 0]
-            found.append(pfn[np.isin(pages["node"][pfn], leaving.nodes)])
-    gone = structs.PG_free | structs.PG_slab
-    found.append(np.asarray(before, int)[pages["flags"][np.asarray(before, int)] & gone == 0])
-    pfn = np.unique(np.concatenate(found))
+            there[ptes["value"][a:b][ptes["flags"][a:b] & PTE_PRESENT != 0]] = True
+    there &= asked
+    before = np.asarray(before, int)
+    there[before] |= pages["flags"][before] & (structs.PG_free | structs.PG_slab) == 0
+    pfn = np.flatnonzero(there)
     return pfn[pages["flags"][pfn] & structs.PG_reserved == 0]
 
 

@@ -197,7 +197,8 @@ def run_in_processes(left, jobs, begun):
         if one:
             return (one(run_marked, *args) for args in marked)
         calls = (joblib.delayed(run_marked)(*args) for args in marked)
-        return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+        with out_of_ctrl_c():
+            return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
     while left:
         try:
@@ -237,13 +238,38 @@ def one_process(left, jobs):
 
     def call(function, *args):
         executor = get_memmapping_executor(1)
+        with out_of_ctrl_c():
+            future = executor.submit(function, *args)
         try:
-            return executor.submit(function, *args).result()
+            return future.result()
         except KeyboardInterrupt:
             executor.terminate(kill_workers=True)
             raise
 
     return call
+
+
+@contextlib.contextmanager
+def out_of_ctrl_c():
+    """Threads and processes that begin meanwhile get no ctrl-C: it is for this thread, who ends them.
+
+    One that is still importing would print a traceback.
+    """
+    try:
+        from joblib.externals.loky.backend import resource_tracker
+        from multiprocessing import resource_tracker as pythons
+
+        for each in (resource_tracker, pythons):  # joblib would start them in between, and they let ctrl-C in again
+            each.ensure_running()
+        signal.pthread_sigmask  # noqa: B018
+    except (ImportError, OSError, AttributeError):  # a browser; Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_on_dask(client, points):

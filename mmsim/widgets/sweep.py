@@ -46,9 +46,9 @@ class Sweep(Plain, W.VBox):
     def __init__(self, scenario, grid=None, jobs=-1):
         scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         self.jobs, self.cancelled, style = jobs, False, {"description_width": "auto"}
-        shipped = {Scenario.load(name).name: name for name in scenarios()}
-        others = [] if scenario.name in shipped else [scenario.name]
-        self.choice = W.Dropdown(options=[*others, *shipped], value=scenario.name, description="question", style=style,
+        self.known = {scenario.name: scenario}
+        self.known |= {Scenario.load(name).name: name for name in scenarios()} | self.known
+        self.choice = W.Dropdown(options=list(self.known), value=scenario.name, description="question", style=style,
                                  layout=W.Layout(width="auto", max_width="100%"))  # fmt: skip
         self.upload = W.FileUpload(accept=".toml", description="a file of your own (.toml)",
                                    layout=W.Layout(width="auto"))  # fmt: skip
@@ -69,8 +69,7 @@ class Sweep(Plain, W.VBox):
         self.ask(scenario, grid)
         for control in (self.y, self.kind, self.accesses):
             control.observe(lambda _: self.show(), "value")
-        own = {scenario.name: scenario}
-        self.choice.observe(lambda change: self.choose(own.get(change["new"]) or shipped[change["new"]]), "value")
+        self.choice.observe(lambda change: self.choose(self.known[change["new"]]), "value")
         self.upload.observe(lambda change: self.take(change["new"]), "value")
 
     def ask(self, scenario, grid=None):
@@ -96,9 +95,15 @@ class Sweep(Plain, W.VBox):
         """Take the scenario of a file that was uploaded."""
         for file in uploaded:
             try:
-                self.choose(Scenario.loads(bytes(file["content"]).decode("utf-8-sig"), file["name"]))
+                scenario = Scenario.loads(bytes(file["content"]).decode("utf-8-sig"), file["name"])
             except ValueError as error:
                 self.fail(error)
+                continue
+            label = f"{scenario.name} ({file['name']})"
+            self.known = {label: scenario} | {name: each for name, each in self.known.items() if name != label}
+            self.choice.options = list(self.known)
+            self.choice.value = label
+            self.choose(scenario)
 
     def fail(self, error):
         """Say what is wrong."""
@@ -177,10 +182,16 @@ class Sweep(Plain, W.VBox):
             return
         y, failed = self.y.value, int(self.table["error"].astype(bool).sum())
         pays = int((self.table["break_even"] <= accesses).sum())
+        errors = self.table["error"][self.table["error"].astype(bool)].value_counts()
+        said = "".join(f"<p class='wrong'>✗ {escape(str(error))} ({n} of {len(self.table)} points)</p>"
+                       for error, n in errors.items())  # fmt: skip
         self.line.value = (
             f"<p>{'Cancelled: ' * self.cancelled}{len(self.table)} points, {failed} failed; "
             f"at {accesses:,} accesses a page the move pays in {pays} of them.</p>"
         )
+        if failed == len(self.table):  # nothing to be seen
+            self.picture.value, self.files.value, self.rows.value = "", "", said
+            return
         ax = plots.sweep(self.table, y=y, accesses=accesses, heat=HEAT[self.kind.value])
         picture = Picture(ax)
         self.picture.value = picture._repr_html_()
@@ -191,9 +202,6 @@ class Sweep(Plain, W.VBox):
         ]) + "</p>"  # fmt: skip
         columns = dict.fromkeys([*self.fields, "kernel", y, "access_before", "access_after", "break_even"])
         markup = self.table[list(columns)].to_html(index=False, border=0, float_format=lambda v: f"{v:,.4g}", na_rep="")
-        errors = self.table["error"][self.table["error"].astype(bool)].value_counts()
-        said = "".join(f"<p class='wrong'>✗ {escape(str(error))} ({n} of {len(self.table)} points)</p>"
-                       for error, n in errors.items())  # fmt: skip
         head, body = markup.split("</thead>")
         head = re.sub("(?<=[a-z])([._])(?=[a-z])", r"\1<wbr>", head)  # where names may be broken
         self.rows.value = said + f"{head}</thead>{body}".replace(">inf<", ">never<").replace("&lt;NA&gt;", "")

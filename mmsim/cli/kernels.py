@@ -1,0 +1,204 @@
+"""``mmsim history``, ``verify``, ``record`` and ``vm``: other kernels, modelled and real."""
+
+import sys
+from pathlib import Path
+
+from .parts import command, once, save, setting
+
+
+def add_history(commands):
+    """``mmsim history SCENARIO``: one scenario, or experiment, on every kernel."""
+    parser = command(
+        commands, "history", history, "one scenario on every kernel, and which change made each difference",
+        "Run one scenario, or one experiment that ships with mmsim (`mmsim history` alone lists them), as V1 and as\n"
+        "each release in which something changed; then find, by leaving them out, which changes made the difference.",
+        "", "'a machine without swap'", "low-swap --set scale=1/1024 --releases 2.6.16,2.6.18,6.1",
+        "mine.toml --csv > facts.csv", "'a heap that was only read' --plot history.svg",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="SCENARIO|EXPERIMENT",
+                        help="a TOML file, a name of `mmsim scenarios`, or an experiment")  # fmt: skip
+    parser.add_argument("--releases", type=lambda text: text.split(","), metavar="A,B,C",
+                        help="only these; V1: the seven patches")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
+                        help="another value for a key of the scenario")  # fmt: skip
+    parser.add_argument("--csv", action="store_true", help="print the facts as CSV: a row a fact, a column a release")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw it (SVG, PNG or PDF)")
+
+
+def history(args):
+    """Print what changed, release by release."""
+    from .. import whatif
+    from ..experiments.catalogue import EXPERIMENTS
+    from ..experiments.history import history as run_history
+    from ..whatif.sweeps import value_of
+
+    once(args, "--set")
+    if args.what is None:
+        for name, function in EXPERIMENTS.items():
+            print(f"{name}\n    {function.__doc__}")
+        return 0
+    try:
+        experiment = EXPERIMENTS.get(args.what) or whatif.Scenario.load(args.what)
+        if args.set and args.what in EXPERIMENTS:
+            args.parser.error("--set is for scenarios; an experiment has no keys")
+        told = run_history(experiment, args.releases, **{key: value_of(text, key) for key, text in args.set})
+    except ValueError as error:
+        args.parser.error(str(error))
+    if args.csv:
+        print(told.facts.to_csv(), end="")
+    else:
+        print(f"{args.what}: {told.facts.columns[0]} to {told.facts.columns[-1]}, modelled\n")
+        if args.what in EXPERIMENTS:
+            print(told.summary())
+        else:
+            answer_which(experiment, told)
+    if args.plot:
+        from .. import plots
+
+        save(plots.history(told), args)
+    return 0
+
+
+def answer_which(scenario, told):
+    """Print which kernel does what a scenario asks, then each figure that differs."""
+    from .. import whatif
+
+    stays = told.changed[told.changed["fact"] == "still_there"]
+    causes = dict(zip(stays["release"], stays["change"], strict=True))
+    print(*whatif.answer.wrap(scenario.question), "", *whatif.answer.which_text(told.facts, causes), "", sep="\n")
+    print("What differs, with the change that made it; of the machine that was run:\n")
+    print(told.summary(whatif.answer.readable))
+
+
+def add_verify(commands):
+    """``mmsim verify [FILE]``: replay what real kernels did."""
+    parser = command(
+        commands, "verify", verify, "replay what real Linux kernels did, and compare",
+        "Replay recorded experiments on the model as the release that was recorded. The exit code is 0 if each case\n"
+        "is equal, or differs by something that the model is known to lack; 1 if anything is unexplained.",
+        "", "2.6.16", "6.1 --case mp_s0_s2     (with what V1 does, and the changes since)",
+        "mine.jsonl --cases | less",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", metavar="FILE|RELEASE", help="a recording; default: each that ships")
+    parser.add_argument("--cases", action="store_true", help="list every case, and what differs")
+    parser.add_argument("--case", metavar="ID", help="show what Linux, the model and V1 gave in one case")
+
+
+def verify(args):
+    """Print the verdicts on each record, or one case; 1 if any is unexplained."""
+    from ..experiments import verify as judge
+
+    seen = []
+    for name in [args.file] if args.file else judge.RECORDS:
+        try:
+            verdicts = judge.judge_all(judge.recording(name), args.case)
+        except (OSError, ValueError) as error:
+            args.parser.error(f"FILE: {error}")
+        seen += verdicts
+        if args.case:
+            for it in verdicts:
+                print(f"Linux {it.case.release}")
+                print_case(it)
+            continue
+        print(f"{name}: {len(verdicts)} cases")
+        for it in verdicts * args.cases:
+            print("\n".join(judge.shown(it)))
+        print("\n".join(judge.report(verdicts)), flush=True)
+    if args.case and not seen:
+        args.parser.error(f"--case: {args.file or 'no record'} has no case {args.case!r}")
+    return int(any(it.verdict == "unexplained" for it in seen))
+
+
+def print_case(it):
+    """Everything about one case: what Linux, the model and V1 gave, and which changes lie between."""
+    from ..experiments import verify as judge
+
+    if it.verdict == "not asked" or "error" in it.model:
+        print("\n".join(judge.shown(it)))
+        return
+    print("\n".join(judge.shown(it, judge.facts_on(it.case, None))))
+    for change in judge.changes_of(it.case):
+        print(f"    since V1: {change.title} ({change.name}, {change.release})")
+
+
+def add_record(commands):
+    """``mmsim record [FILE]``: what the kernel of this machine does."""
+    parser = command(
+        commands, "record", record, "run the experiments on the Linux of this machine",
+        "Run some hundred experiments on this machine, each with processes of its own, and write down what the kernel\n"
+        "answers and where the pages are: a line of JSON each. Nothing but these processes is moved. What ctrl-C\n"
+        "leaves is a record, too.",
+        "", "mine.jsonl && mmsim verify mine.jsonl",
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", metavar="FILE", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def record(args):
+    """Record this machine; 1 if that cannot be."""
+    from tqdm import tqdm
+
+    from ..experiments.recording import record_into
+
+    quiet = args.quiet or not sys.stderr.isatty()
+    try:
+        done, not_possible = record_into(args.file, lambda steps: tqdm(steps, unit="experiment", disable=quiet))
+    except FileExistsError:
+        args.parser.error(f"FILE: {args.file} exists; name another, or take it away")
+    except OSError as error:
+        print(f"mmsim: not recorded: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; {args.file} has what was recorded until then", file=sys.stderr)
+        return 130
+    print(f"{done} experiments recorded, {not_possible} are not possible here; compare: mmsim verify {args.file}")
+    return 0
+
+
+def add_vm(commands):
+    """``mmsim vm``: a real kernel with four nodes."""
+    parser = command(
+        commands, "vm", vm, "a real Linux with four NUMA nodes, in QEMU",
+        "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
+        "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
+        "the model of that release. It takes a minute or two.",
+        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1",
+        "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
+    parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
+    parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")
+    parser.add_argument("--kvm", action="store_true", help="let the processor run it: much faster, where it may")
+    parser.add_argument("--histories", type=int, metavar="N", help="play N random histories")
+    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of a history; default: 40")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first history; default: 0")
+
+
+def vm(args):
+    """Run something on a real kernel with four nodes; 1 if it failed, or if the model differs."""
+    from ..linux import vm as machine
+
+    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
+        return machine.start(task, args.kernel, script, show, args.kvm, talk)
+
+    try:
+        if args.histories is not None:
+            from tqdm import tqdm
+
+            from ..experiments.compared import compare
+
+            return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm)))
+        if args.what is None:
+            return start({"do": "prompt"}, show=None)[0]
+        if args.what == "record":
+            if Path(args.into).exists():
+                args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
+            code, text = start({"do": "record"})
+            Path(args.into).write_text(text, encoding="utf-8")
+            print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
+            return code
+        code, text = start({"do": "run", "name": args.what}, script=Path(args.what).read_bytes())
+        print(text, end="")
+        return code
+    except OSError as error:
+        args.parser.error(str(error))

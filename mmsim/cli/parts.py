@@ -1,0 +1,52 @@
+"""What the commands share: how their help looks, KEY=VALUE, tables and figures as output."""
+
+import argparse
+
+from ..machine.writing import replacing
+
+CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
+
+
+def command(commands, name, act, help, description, *examples):
+    """A parser for one command, whose help ends with examples."""
+    parser = commands.add_parser(
+        name, help=help, description=f"{description}\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n" + "\n".join(f"  mmsim {name} {example}" for example in examples) if examples else None,
+    )  # fmt: skip
+    parser.set_defaults(run=act, parser=parser, again=lambda _: [])
+    return parser
+
+
+def setting(text):
+    """(key, text of the value) of 'key=value'."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def once(args, *options):
+    """End with wrong usage if a key is given twice: nobody knows which one is meant."""
+    given = {}
+    for option in options:
+        for key, _ in getattr(args, option.removeprefix("--")):
+            if key in given:
+                args.parser.error(f"{key} is given twice, by {given[key]} and by {option}: give it once")
+            given[key] = option
+
+
+def print_table(rows, args):
+    """Print rows as CSV, or as JSON, one object a line (break_even is null there for never)."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    print(table.to_csv(index=False) if args.csv else table.to_json(orient="records", lines=True), end="")
+
+
+def save(ax, args):
+    """Write a figure to a file."""
+    try:
+        with replacing(args.plot) as file:
+            ax.figure.savefig(file, format=args.plot.suffix[1:] or None, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        args.parser.error(f"--plot {args.plot}: {error}")
