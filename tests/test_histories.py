@@ -9,7 +9,7 @@ import pytest
 from machines import no_numa
 
 from mmsim import Kernel, Topology, cli
-from mmsim.experiments import compared
+from mmsim.experiments import compared, verify
 from mmsim.experiments.random_histories import STEPS, first_difference, history, play, shrink
 from mmsim.linux import Linux, initramfs, vm
 
@@ -38,6 +38,66 @@ def test_the_model_does_as_linux_6_1_in_every_second_recorded_history():
     lines = recorded()
     assert sum(len(line["steps"]) for line in lines) >= 20_000
     assert differing(lines[::2]) == []
+
+
+@pytest.fixture
+def some(tmp_path):
+    """A record of some histories, after a change of its lines."""
+
+    def write(change=lambda line: line):
+        path = tmp_path / "some.jsonl"
+        path.write_text("".join(json.dumps(change(line)) + "\n" for line in recorded()[:3]))
+        return path
+
+    return write
+
+
+def test_a_record_of_histories_is_verified_like_the_others(some, capsys):
+    path = some()
+    assert cli.main(["verify", str(path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"{path}: 3 cases", "   3 equal", "   0 differ", "   0 not asked", "   0 unexplained"]
+    assert cli.main(["verify", str(path), "--cases"]) == 0
+    assert "history 2 (histories): equal" in capsys.readouterr().out
+    assert len(verify.read(RECORD)) == 510
+
+
+def test_the_first_step_that_differs_is_shown(some, capsys):
+    def falsify(line):
+        for after in line["seen"][30:] if line["seed"] == 2 else ():
+            after[0] = "odd"
+        return line
+
+    assert cli.main(["verify", str(some(falsify))]) == 1
+    said = capsys.readouterr().out
+    assert "   2 equal" in said
+    assert "   1 unexplained" in said
+    assert said.count("        Linux: ['odd', ") == 1
+    assert "history 2 (histories): unexplained\n    31. " in said
+
+
+def test_a_difference_in_a_history_is_explained_by_the_change_that_makes_it(some):
+    _, steps, _ = FOUND["a read fault maps its neighbours"]
+
+    def older(line):
+        seen = compared.on_model(steps, "6.1", without=["fault-around"])
+        return line | {"steps": steps, "seen": compared.as_json(seen)}
+
+    assert {it.why for it in verify.judge_all(some(older))} == {"as without the change fault-around"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kernel": 6}, "no history: kernel must be a text"),
+        ({"kernel": "today"}, "no history: release is 'today'"),
+        ({"seen": []}, "no history: .*shorter"),
+        ({"steps": 3}, "no history: "),
+    ],
+)
+def test_a_damaged_history_is_named(some, change, said):
+    with pytest.raises(verify.RecordError, match=f"line 1: this is {said}"):
+        verify.judge_all(some(lambda line: line | change))
 
 
 # The shortest histories in which the model once did otherwise, and what Linux does.

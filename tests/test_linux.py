@@ -222,6 +222,7 @@ def test_cpusets(linux):
     task = linux.spawn("a")
     job.attach(task)
     assert job.tasks == [task]
+    assert os.sched_getaffinity(task.pid) == set(linux.topology.cpus[0]), "it stays on its node"
     assert job.mems == ",".join([job.mems])
     with pytest.raises(OSError, match="mems"):
         job.mems = "900"

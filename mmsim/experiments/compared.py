@@ -9,10 +9,15 @@ from ..machine.topology import Topology
 from .random_histories import first_difference, history, play, shrink
 
 
+def machine(distances=DISTANCES):
+    """The arguments of the Kernel that histories are played on."""
+    return {"topology": Topology.from_matrix(distances, 2048), "swap_slots": 0}
+
+
 def on_model(steps, release, distances=DISTANCES, without=()):
     """What is seen on the model after each step."""
-    topology = Topology.from_matrix(distances, 2048)
-    return play(Kernel(topology, release=nearest_release(release), without=without, swap_slots=0, trace=False), steps)
+    kernel = Kernel(release=nearest_release(release), without=without, trace=False, **machine(distances))
+    return play(kernel, steps)
 
 
 def compare(start, seed, histories, steps, say, progress=iter):

@@ -116,6 +116,7 @@ class CpuSet:
                 self._procs.write_text(str(task.pid))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(self._procs)) from None
+        task.run_on(task.node)  # the cpuset has let it run on each of its own CPUs
 
     def __repr__(self):
         return f"<CpuSet {self.name}: mems {self.mems or 'none'}>"
