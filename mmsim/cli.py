@@ -457,7 +457,7 @@ def add_vm(commands):
         "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
         "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
         "the model of that release. It takes a minute or two.",
-        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1",
+        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1", "--histories 100 record histories.jsonl",
         "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
     )  # fmt: skip
     parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
@@ -476,18 +476,18 @@ def vm(args):
     def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
         return machine.start(task, args.kernel, script, show, args.kvm, talk)
 
+    if args.histories is not None and args.what not in (None, "record"):
+        args.parser.error(f"FILE: {args.what} is not run beside --histories; `record FILE` keeps what is seen")
+    if args.what == "record" and Path(args.into).exists():
+        args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
     try:
         if args.histories is not None:
-            from tqdm import tqdm
-
-            from .experiments.compared import compare
-
-            return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm)))
+            return play_histories(args, start)
+        if args.what is None and sys.stdin.isatty():
+            return start({"do": "prompt", "piped": False}, show=None)[0]
         if args.what is None:
-            return start({"do": "prompt"}, show=None)[0]
+            return start({"do": "prompt", "piped": True}, script=sys.stdin.buffer.read(), show=print)[0]
         if args.what == "record":
-            if Path(args.into).exists():
-                args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
             code, text = start({"do": "record"})
             Path(args.into).write_text(text, encoding="utf-8")
             print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
@@ -497,6 +497,21 @@ def vm(args):
         return code
     except OSError as error:
         args.parser.error(str(error))
+
+
+def play_histories(args, start):
+    """Play random histories on the machine that `start` starts, and on the model; 1 if they differ."""
+    from tqdm import tqdm
+
+    from .experiments.compared import compare
+
+    with open(args.into, "x", encoding="utf-8") if args.what else contextlib.nullcontext() as file:
+
+        def keep(line):
+            if file:
+                file.write(json.dumps(line) + "\n")
+
+        return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm, keep)))
 
 
 COMMANDS = [add_run, add_sweep, add_history, add_scenarios, add_verify, add_record, add_vm, add_lab]

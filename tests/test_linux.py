@@ -363,6 +363,20 @@ def test_another_system_is_one_sentence(monkeypatch):
         Linux()
 
 
+def test_where_there_is_no_linux_everything_else_can_be_imported():
+    """As on Windows, and in a browser, where Python lacks these modules."""
+    code = f"""
+import ctypes, sys; sys.path.insert(0, {str(ROOT)!r})
+import numpy, pandas, matplotlib.pyplot, ipywidgets, networkx, anywidget
+sys.platform, ctypes.PyDLL = "emscripten", None
+sys.modules.update(dict.fromkeys(["fcntl", "grp", "pwd", "resource", "termios"]))
+from mmsim.lessons import lesson10
+print(lesson10.real(lesson10.forked, lesson10.HOLE).where)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "this is emscripten, not Linux" in done.stdout
+
+
 def test_another_processor_is_one_sentence(monkeypatch):
     monkeypatch.setattr(machine.platform, "machine", lambda: "riscv64")
     with pytest.raises(OSError, match="x86_64 and aarch64"):

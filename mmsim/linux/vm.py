@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from . import initramfs
-from .worker import ends_with_parent
+from .calls import ends_with_parent
 
 GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.experiments.guest import main; main()"
 NODES = (512, 512, 512, 128)  # MB of each: the machine that the records in tests/oracle come from
@@ -49,7 +49,7 @@ def kernel_image(name=None):
 def command(qemu, image, archive, results, kvm=False):
     """The command line of QEMU."""
     line = [qemu, "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-smp", str(len(NODES)), "-m", f"{sum(NODES)}M",
-            "-nographic", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-serial", results,
+            "-display", "none", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-serial", results,
             "-kernel", str(image), "-initrd", str(archive)]  # fmt: skip
     for node, size in enumerate(NODES):
         line += ["-object", f"memory-backend-ram,id=m{node},size={size}M"]
@@ -99,28 +99,30 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
         initramfs.write(archive, GUEST, files)
         line = command(qemu, image, archive, f"unix:{results},server=on,wait=off" if talk else f"file:{results}", kvm)
         if show is None:
-            return subprocess.run(line, check=False).returncode, ""
-        code, said = None, []
+            return subprocess.run(line, check=False, preexec_fn=ends_with_parent).returncode, ""
+        code, said, failed = None, [], []
         with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors="replace", preexec_fn=ends_with_parent) as machine:  # fmt: skip
             try:
                 if talk:
-                    threading.Thread(target=converse, args=(talk, results, machine), daemon=True).start()
+                    threading.Thread(target=converse, args=(talk, results, machine, failed), daemon=True).start()
                 for text in machine.stdout:
                     said.append(text)
                     if found := re.search(r"mmsim vm: exit (\d+)", text):
                         code = int(found[1])
-                    else:
+                    elif code is None:
                         show(text.rstrip())
             finally:
                 machine.kill()
+        if failed and not isinstance(failed[0], EOFError):
+            raise failed[0]
         if code is None:
             raise NotPossible("the virtual machine did not come to its end; its last lines:\n" + "".join(said[-20:]))
         return code, results.read_text() if results.is_file() else ""
 
 
-def converse(talk, path, machine):
-    """Let `talk` speak with the machine, and switch it off when it has done."""
+def converse(talk, path, machine, failed):
+    """Let `talk` speak with the machine, and switch it off when it has done; an error of `talk` goes into `failed`."""
     while not path.exists():
         if machine.poll() is not None:
             return
@@ -132,7 +134,13 @@ def converse(talk, path, machine):
         def ask(text):
             if text is not None:
                 line.sendall(text.encode() + b"\n")
-            return answers.readline().decode()
+            if not (answer := answers.readline()):
+                raise EOFError("the virtual machine has gone")
+            return answer.decode()
 
-        talk(ask)
-        line.sendall(b"null\n")
+        try:
+            talk(ask)
+            line.sendall(b"null\n")
+        except Exception as error:
+            failed.append(error)
+            machine.kill()

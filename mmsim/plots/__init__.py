@@ -11,6 +11,7 @@ from .flow import compare, flow, paths
 from .history import history
 from .memory import page_table, residency
 from .passes import passes, passes_table
+from .placements import placements
 from .races import race
 from .style import STYLE, describe
 from .sweep import sweep
@@ -20,5 +21,6 @@ from .zones import free_pages, watermarks
 
 __all__ = [
     "STYLE", "compare", "describe", "entry", "flow", "free_pages", "history", "images", "page_table", "passes",
-    "passes_table", "paths", "race", "residency", "sweep", "timeline", "topology", "verdicts", "watermarks", "zonelist",
+    "passes_table", "paths", "placements", "race", "residency", "sweep", "timeline", "topology", "verdicts",
+    "watermarks", "zonelist",
 ]  # fmt: skip
