@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from textwrap import fill
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,7 +17,7 @@ from ..linux.errors import INSTEAD, not_here
 from ..machine.changes import nearest_release
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
-from ..terms.arguments import shown
+from ..terms.arguments import counted, shown
 from ..terms.policy import Policy
 from .teaching import Question
 
@@ -26,6 +27,7 @@ HOLE = "a hole in the range of mbind"
 TODAY = "6.1"
 PAGES = 8
 EXPLAINED = ("mapcount-rule", "hole-at-head")  # what the text tells
+WIDTH = 78  # of a line of text
 NO_NODES = "this machine has one NUMA node, so that no page can be seen moving"
 
 
@@ -37,8 +39,8 @@ class Seen(NamedTuple):
     facts: dict
 
     def __repr__(self):
-        facts = "".join(f"\n  {name}: {fact}" for name, fact in self.facts.items())
-        return f"Linux {self.release}, {self.where}{facts}"
+        facts = [f"  {name}: {fact}" for name, fact in self.facts.items()]
+        return "\n".join([fill(f"Linux {self.release}, {self.where}", WIDTH), *facts])
 
 
 def model(release=None):
@@ -77,6 +79,16 @@ def recorded(name):
     if name not in cases:
         raise ValueError(f"name is {shown(name)}; it is that of an experiment of {RECORD.name}")
     return cases[name]
+
+
+def here():
+    """What the machine of the reader is, in words: what it can show, and what not."""
+    try:
+        with machine() as kernel:
+            nodes = counted(sum(frames > 0 for frames in kernel.topology.frames), "node")
+            return "\n".join(fill(line, WIDTH) for line in [f"Linux {kernel.release}, {nodes}", *kernel.notes])
+    except OSError as error:
+        return fill(error.strerror, WIDTH)
 
 
 def machine():
