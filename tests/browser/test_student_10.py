@@ -24,5 +24,10 @@ def test_lesson_10_predict_run_and_check(finished):
     expect(output(cell(page, KERNEL, "record-own"))).to_contain_text("ecorded")
     try_exercise(page, KERNEL, "exercise-1", ("check(lesson10.first_release, 'V1')", "There all of them move."),
                  ("check(lesson10.first_release, '2.6.16')", "✓ Right."))  # fmt: skip
-    try_exercise(page, KERNEL, "exercise-2", ("check(lesson10.own_experiment, experiment)", "which you know already"),
-                 ("check(lesson10.own_experiment, lambda kernel: {'policy': 1})", "the same on V1 and on 6.1"))  # fmt: skip
+    try_exercise(
+        page,
+        KERNEL,
+        "exercise-2",
+        ("check(lesson10.own_experiment, experiment)", "which you know already"),
+        ("check(lesson10.own_experiment, lambda kernel: {'policy': 1})", "the same on V1 and on 6.1"),
+    )
