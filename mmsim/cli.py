@@ -464,9 +464,16 @@ def add_vm(commands):
     parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
     parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")
     parser.add_argument("--kvm", action="store_true", help="let the processor run it: much faster, where it may")
-    parser.add_argument("--histories", type=int, metavar="N", help="play N random histories")
-    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of a history; default: 40")
+    parser.add_argument("--histories", type=count, metavar="N", help="play N random histories")
+    parser.add_argument("--steps", type=count, default=40, metavar="N", help="of a history; default: 40")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first history; default: 0")
+
+
+def count(text):
+    """An argument that says how many."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number}; it must be at least 1")
+    return number
 
 
 def vm(args):
@@ -481,6 +488,7 @@ def vm(args):
     if args.what == "record" and Path(args.into).exists():
         args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
     try:
+        machine.found(args.kernel)
         if args.histories is not None:
             return play_histories(args, start)
         if args.what is None and sys.stdin.isatty():

@@ -46,6 +46,15 @@ def kernel_image(name=None):
     return max(images, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 
+def found(kernel=None):
+    """(QEMU, the kernel image to start); NotPossible says what is missing."""
+    if platform.machine() not in QEMU:
+        raise NotPossible(f"mmsim vm knows {', '.join(QEMU)}, and this is {platform.machine()}")
+    if (qemu := shutil.which(QEMU[platform.machine()])) is None:
+        raise NotPossible(NO_QEMU)
+    return qemu, kernel_image(kernel)
+
+
 def command(qemu, image, archive, results, kvm=False):
     """The command line of QEMU."""
     line = [qemu, "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-smp", str(len(NODES)), "-m", f"{sum(NODES)}M",
@@ -88,11 +97,7 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
     NotPossible
         QEMU or a kernel image is missing, or the machine did not come up.
     """
-    if platform.machine() not in QEMU:
-        raise NotPossible(f"mmsim vm knows {', '.join(QEMU)}, and this is {platform.machine()}")
-    if (qemu := shutil.which(QEMU[platform.machine()])) is None:
-        raise NotPossible(NO_QEMU)
-    image = kernel_image(kernel)
+    qemu, image = found(kernel)
     with tempfile.TemporaryDirectory(prefix="mmsim-vm-") as folder:
         archive, results = Path(folder) / "initramfs", Path(folder) / "results"
         files = [("root/task.json", json.dumps(task).encode()), ("root/script.py", script)]
@@ -108,8 +113,8 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
                     threading.Thread(target=converse, args=(talk, results, machine, failed), daemon=True).start()
                 for text in machine.stdout:
                     said.append(text)
-                    if found := re.search(r"mmsim vm: exit (\d+)", text):
-                        code = int(found[1])
+                    if ended := re.search(r"mmsim vm: exit (\d+)", text):
+                        code = int(ended[1])
                     elif code is None:
                         show(text.rstrip())
             finally:
