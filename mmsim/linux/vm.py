@@ -26,7 +26,8 @@ QEMU = {"x86_64": "qemu-system-x86_64"}
 NO_QEMU = "QEMU is missing; on Debian and Ubuntu: apt-get install --no-install-recommends qemu-system-x86"
 NO_KERNEL = (
     "there is no kernel image in /boot that can be read; on Debian: apt-get install --no-install-recommends "
-    "linux-image-amd64, or apt-get download it, dpkg -x it, and give its boot/vmlinuz-* with --kernel"
+    "linux-image-amd64; or, to unpack it only, apt-get download and dpkg -x the package that `apt-cache depends "
+    "linux-image-amd64` names, and give its boot/vmlinuz-* with --kernel"
 )
 
 
