@@ -12,7 +12,7 @@ from machines import no_numa
 
 import mmsim
 from mmsim import Kernel, Topology, cli
-from mmsim.experiments import judged, recording, verify
+from mmsim.experiments import recording, replay_own, verify
 from mmsim.experiments.matrix import CATALOGUE
 from mmsim.linux import Linux
 
@@ -94,8 +94,8 @@ WRONG = {  # a model that lacks a change: an experiment in which it is found out
 @pytest.mark.parametrize("change", ["mapcount-rule", "locked-vmas-move", "vma-policies-follow"])
 def test_a_wrong_model_is_found(change, some, monkeypatch):
     path = some([WRONG[change]])
-    monkeypatch.setattr(judged, "explained", lambda *_: "")
-    monkeypatch.setattr(judged, "Kernel", lambda without=(), **given: Kernel(without=[*without, change], **given))
+    monkeypatch.setattr(replay_own, "explained", lambda *_: "")
+    monkeypatch.setattr(replay_own, "Kernel", lambda without=(), **given: Kernel(without=[*without, change], **given))
     (found,) = verify.judge_all(path)
     assert found.verdict == "unexplained"
 
@@ -103,8 +103,8 @@ def test_a_wrong_model_is_found(change, some, monkeypatch):
 @pytest.mark.parametrize("change", ["mapcount-rule", "locked-vmas-move"])
 def test_a_difference_is_explained_by_the_change_that_makes_it(change, some):
     """A record of a kernel that lacks one change is named by this change."""
-    case = next(case for case in judged.read(RECORD) if case.id == WRONG[change])
-    old = judged.facts_on(case, "6.1", [change])
+    case = next(case for case in verify.read(RECORD) if case.id == WRONG[change])
+    old = replay_own.facts_on(case, "6.1", [change])
     (found,) = verify.judge_all(some([case.id], lambda line: line | {"facts": old}))
     assert (found.verdict, found.why) == ("differ", f"as without the change {change}")
 
@@ -112,7 +112,7 @@ def test_a_difference_is_explained_by_the_change_that_makes_it(change, some):
 def test_what_a_later_kernel_brought_is_named(some):
     """A record of 5.4 that has what came with 5.5."""
     name = "memory on four nodes, move_pages to where they are"
-    case = next(case for case in judged.read(RECORD) if case.id == name)
+    case = next(case for case in verify.read(RECORD) if case.id == name)
     machine = json.loads(LINES[0]) | {"kernel": "5.4.0-1-generic"}
     (found,) = verify.judge_all(some([name], lambda line: line | {"facts": case.facts}, machine))
     assert (found.verdict, found.why[:12]) == ("differ", "as Linux 5.5")

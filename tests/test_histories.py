@@ -1,7 +1,10 @@
 """Random histories: the same steps on the model and on real kernels, compared after each."""
 
+import code
 import gzip
+import io
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from machines import no_numa
 
 from mmsim import Kernel, Topology, cli
-from mmsim.experiments import compared
+from mmsim.experiments import compared, guest, verify
 from mmsim.experiments.random_histories import STEPS, first_difference, history, play, shrink
 from mmsim.linux import Linux, initramfs, vm
 
@@ -38,6 +41,66 @@ def test_the_model_does_as_linux_6_1_in_every_second_recorded_history():
     lines = recorded()
     assert sum(len(line["steps"]) for line in lines) >= 20_000
     assert differing(lines[::2]) == []
+
+
+@pytest.fixture
+def some(tmp_path):
+    """A record of some histories, after a change of its lines."""
+
+    def write(change=lambda line: line):
+        path = tmp_path / "some.jsonl"
+        path.write_text("".join(json.dumps(change(line)) + "\n" for line in recorded()[:3]))
+        return path
+
+    return write
+
+
+def test_a_record_of_histories_is_verified_like_the_others(some, capsys):
+    path = some()
+    assert cli.main(["verify", str(path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"{path}: 3 cases", "   3 equal", "   0 differ", "   0 not asked", "   0 unexplained"]
+    assert cli.main(["verify", str(path), "--cases"]) == 0
+    assert "history 2 (histories): equal" in capsys.readouterr().out
+    assert len(verify.read(RECORD)) == 510
+
+
+def test_the_first_step_that_differs_is_shown(some, capsys):
+    def falsify(line):
+        for after in line["seen"][30:] if line["seed"] == 2 else ():
+            after[0] = "odd"
+        return line
+
+    assert cli.main(["verify", str(some(falsify))]) == 1
+    said = capsys.readouterr().out
+    assert "   2 equal" in said
+    assert "   1 unexplained" in said
+    assert said.count("        Linux: ['odd', ") == 1
+    assert "history 2 (histories): unexplained\n    31. " in said
+
+
+def test_a_difference_in_a_history_is_explained_by_the_change_that_makes_it(some):
+    _, steps, _ = FOUND["a read fault maps its neighbours"]
+
+    def older(line):
+        seen = compared.on_model(steps, "6.1", without=["fault-around"])
+        return line | {"steps": steps, "seen": compared.as_json(seen)}
+
+    assert {it.why for it in verify.judge_all(some(older))} == {"as without the change fault-around"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kernel": 6}, "no history: kernel must be a text"),
+        ({"kernel": "today"}, "no history: release is 'today'"),
+        ({"seen": []}, "no history: .*shorter"),
+        ({"steps": 3}, "no history: "),
+    ],
+)
+def test_a_damaged_history_is_named(some, change, said):
+    with pytest.raises(verify.RecordError, match=f"line 1: this is {said}"):
+        verify.judge_all(some(lambda line: line | change))
 
 
 # The shortest histories in which the model once did otherwise, and what Linux does.
@@ -145,6 +208,35 @@ def test_histories_are_compared_with_the_machine_that_is_started():
     assert said[-1] == f"Linux 6.1.0-x: 4 histories, 100 steps; {len(found)} differ from the model"
 
 
+def like_6_1(talk):
+    """Let `talk` speak with a machine that does as the model of 6.1."""
+
+    def ask(line):
+        return '"6.1.0-x"' if line is None else json.dumps(compared.on_model(json.loads(line), "6.1"))
+
+    talk(ask)
+
+
+def test_what_is_seen_in_histories_is_kept_and_verified(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(vm, "found", lambda _: None)
+    monkeypatch.setattr(vm, "start", lambda *args: like_6_1(args[-1]))
+    path = tmp_path / "mine.jsonl"
+    command = ["vm", "--histories", "3", "--seed", "5", "--steps", "12", "record", str(path)]
+    assert cli.main(command) == 0
+    assert "3 histories, 36 steps; 0 differ from the model" in capsys.readouterr().out
+    assert cli.main(["verify", str(path), "--cases"]) == 0
+    assert "history 7 (histories): equal" in capsys.readouterr().out
+    for wrong, said in (
+        (command, "exists; name another"),
+        ([*command[:3], "mine.py"], "is not run beside --histories"),
+        (["vm", "--histories", "0"], "--histories: 0; it must be at least 1"),
+        (["vm", "--histories", "1", "--steps", "x"], "--steps: invalid"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(wrong)
+        assert said in capsys.readouterr().err
+
+
 @pytest.mark.full
 @pytest.mark.skipif(bool(no_numa()), reason=no_numa())
 def test_this_machine_and_the_model_in_some_hundred_steps():
@@ -237,3 +329,53 @@ def test_what_the_machine_says_at_its_end_is_the_answer(said, monkeypatch, tmp_p
     else:
         with pytest.raises(OSError, match="did not come to its end; its last lines:\nbegins\nKernel panic"):
             vm.start({"do": "run"}, str(image), show=lines.append)
+
+
+def test_what_goes_wrong_while_one_speaks_with_the_machine_is_said(monkeypatch, tmp_path):
+    image = tmp_path / "vmlinuz"
+    image.touch()
+    program = ("import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); "
+               "s.listen(); c, _ = s.accept(); print('up', flush=True); time.sleep(60)")  # fmt: skip
+
+    def machine(program):
+        return lambda *args: [sys.executable, "-c", program, args[3].removeprefix("unix:").partition(",")[0]]
+
+    monkeypatch.setattr(vm.shutil, "which", lambda _: sys.executable)
+    monkeypatch.setattr(vm.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(vm.initramfs, "write", lambda *_: None)
+    monkeypatch.setattr(vm, "command", machine(program))
+
+    def talk(ask):
+        raise OSError("no room on the disk")
+
+    with pytest.raises(OSError, match="no room on the disk"):
+        vm.start({"do": "histories"}, str(image), show=print, talk=talk)
+    monkeypatch.setattr(vm, "command", machine(program.replace("60", "0")))
+    with pytest.raises(vm.NotPossible, match="did not come to its end"):
+        vm.start({"do": "histories"}, str(image), show=print, talk=lambda ask: ask(None))
+
+
+def test_lines_that_are_piped_to_the_prompt_are_run_there(monkeypatch, tmp_path, capsys):
+    started = []
+
+    def start(task, _, script, show, *rest):
+        started.append((task, script))
+        show("4")
+        return 3, ""
+
+    monkeypatch.setattr(vm, "found", lambda _: None)
+    monkeypatch.setattr(vm, "start", start)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kernel.topology.nodes\n")))
+    assert cli.main(["vm"]) == 3
+    assert started == [({"do": "prompt", "piped": True}, b"kernel.topology.nodes\n")]
+    assert capsys.readouterr().out == "4\n"
+
+
+def test_a_prompt_reads_lines_from_a_file(tmp_path, capsys):
+    path = tmp_path / "script.py"
+    path.write_text("def f():\n    return 6 * 7\n\nf()\n1 / 0\nfor n in (1, 2):\n    print('n', n)")
+    code.interact("", guest.piped(path), {}, exitmsg="")
+    said = capsys.readouterr()
+    assert ">>> f()\n42\n" in said.out
+    assert said.out.rstrip().endswith("n 1\nn 2")
+    assert "ZeroDivisionError" in said.err

@@ -24,15 +24,15 @@ def test_each_way_reaches_more_than_the_one_before():
     moved = [sum(node == 3 for nodes in row.values() for node in nodes) for row in rows.values()]
     assert moved == [0, 4, 7, 12]
     said = Picture(plots.placements(rows)).alt
-    assert "B: migrate_pages: heap of a 4 on node 3, 4 moved" in said
+    assert "B: migrate_pages: heap of a 4 on node 3, 4 not as in the first row" in said
     assert "next page of a 1 on node 0; C: cpuset" in said
 
 
 def test_squares_say_node_and_change_without_colour():
     ax = plots.placements({"before": {"heap": [0, None]}, "after": {"heap": [1, None]}}, "Two pages")
     assert letters(ax)[:4] == ["0", "–", "1•", "–"]
-    assert plots.describe(ax) == ("Two pages. before: heap 1 on node 0, 1 page without a frame; "
-                                  "after: heap 1 on node 1, 1 page without a frame, 1 moved.")  # fmt: skip
+    assert plots.describe(ax) == ("Two pages. before: heap 1 on node 0, then 1 page without a frame; "
+                                  "after: heap 1 on node 1, then 1 page without a frame, 1 not as in the first row.")  # fmt: skip
 
 
 def test_a_frame_says_who_refers_to_it():

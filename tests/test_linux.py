@@ -15,7 +15,7 @@ import pytest
 from machines import no_numa
 
 from mmsim import Kernel, Policy, Topology
-from mmsim.linux import Linux, calls, machine
+from mmsim.linux import Linux, calls, cpuset, machine
 from mmsim.linux.errors import INSTEAD
 from mmsim.linux.files import file_system
 
@@ -222,6 +222,7 @@ def test_cpusets(linux):
     task = linux.spawn("a")
     job.attach(task)
     assert job.tasks == [task]
+    assert os.sched_getaffinity(task.pid) == set(linux.topology.cpus[0]), "it stays on its node"
     assert job.mems == ",".join([job.mems])
     with pytest.raises(OSError, match="mems"):
         job.mems = "900"
@@ -230,6 +231,15 @@ def test_cpusets(linux):
     folder = job._folder
     linux.close()
     assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize(("release", "follows"), [("5.14.0-70.el9", False), ("5.15", True), ("6.1.0-56-amd64", True)])
+def test_in_the_unified_hierarchy_memory_follows_since_5_15(release, follows, linux, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpuset, "hierarchy", lambda: (tmp_path, True))
+    linux.release = release
+    with pytest.raises(NotImplementedError, match="always follows" if follows else "never follows before 5.15"):
+        linux.cpuset("job", 0, memory_migrate=not follows)
+    assert linux.cpuset("job", 0, memory_migrate=follows).memory_migrate is follows
 
 
 # -- safety
@@ -360,6 +370,20 @@ def test_another_system_is_one_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(OSError, match="this is darwin, not Linux"):
         Linux()
+
+
+def test_where_there_is_no_linux_everything_else_can_be_imported():
+    """As on Windows, and in a browser, where Python lacks these modules."""
+    code = f"""
+import ctypes, sys; sys.path.insert(0, {str(ROOT)!r})
+import numpy, pandas, matplotlib.pyplot, ipywidgets, networkx, anywidget, joblib
+sys.platform, ctypes.PyDLL = "emscripten", None
+sys.modules.update(dict.fromkeys(["fcntl", "grp", "pwd", "resource", "termios"]))
+from mmsim.lessons import lesson10
+print(lesson10.real(lesson10.forked, lesson10.HOLE).where)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "this is emscripten, not Linux" in done.stdout
 
 
 def test_another_processor_is_one_sentence(monkeypatch):

@@ -180,6 +180,24 @@ def test_each_frame_that_stays_is_named_with_its_reason(kernel, task, heap):
     assert len(told) == 11
 
 
+@pytest.mark.parametrize(("release", "moved"), [(None, 0), ("2.6.20", 0), ("2.6.21", 4), ("6.1", 4)])
+def test_locked_memory_leaves_bad_frames_since_it_moves_at_all(release, moved):
+    """A real 6.1 empties them, whoever has locked the page."""
+    kernel = boot(release=release)
+    task, heap = writer(kernel, 2)
+    task.mlock(heap)
+    other = task.mmap(2, kernel.file("f", 2, fs="tmpfs"), shared=True)
+    task.touch(other, write=True)
+    child = task.fork()
+    child.mlock(other)
+    child.touch(other)
+    bad = frames_of(task)
+    assert kernel.offline(bad).moved == moved
+    assert gone(kernel) == bad[:moved]
+    assert kernel.migrate(frames_of(task), to=1).moved == moved
+    assert task.placement() == [1 if moved else 0] * 4
+
+
 def test_what_stays_in_use_is_ordinary_memory_again(kernel, task, heap):
     kernel.pin(task, heap[0])
     bad = frames_of(task, heap[0])

@@ -1,5 +1,8 @@
 """``mmsim history``, ``verify``, ``record`` and ``vm``: other kernels, modelled and real."""
 
+import argparse
+import contextlib
+import json
 import sys
 from pathlib import Path
 
@@ -162,16 +165,23 @@ def add_vm(commands):
         "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
         "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
         "the model of that release. It takes a minute or two.",
-        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1",
+        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1", "--histories 100 record histories.jsonl",
         "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
     )  # fmt: skip
     parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
     parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
     parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")
     parser.add_argument("--kvm", action="store_true", help="let the processor run it: much faster, where it may")
-    parser.add_argument("--histories", type=int, metavar="N", help="play N random histories")
-    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of a history; default: 40")
+    parser.add_argument("--histories", type=count, metavar="N", help="play N random histories")
+    parser.add_argument("--steps", type=count, default=40, metavar="N", help="of a history; default: 40")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first history; default: 0")
+
+
+def count(text):
+    """An argument that says how many."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number}; it must be at least 1")
+    return number
 
 
 def vm(args):
@@ -181,18 +191,19 @@ def vm(args):
     def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
         return machine.start(task, args.kernel, script, show, args.kvm, talk)
 
+    if args.histories is not None and args.what not in (None, "record"):
+        args.parser.error(f"FILE: {args.what} is not run beside --histories; `record FILE` keeps what is seen")
+    if args.what == "record" and Path(args.into).exists():
+        args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
     try:
+        machine.found(args.kernel)
         if args.histories is not None:
-            from tqdm import tqdm
-
-            from ..experiments.compared import compare
-
-            return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm)))
+            return play_histories(args, start)
+        if args.what is None and sys.stdin.isatty():
+            return start({"do": "prompt", "piped": False}, show=None)[0]
         if args.what is None:
-            return start({"do": "prompt"}, show=None)[0]
+            return start({"do": "prompt", "piped": True}, script=sys.stdin.buffer.read(), show=print)[0]
         if args.what == "record":
-            if Path(args.into).exists():
-                args.parser.error(f"RECORD: {args.into} exists; name another, or take it away")
             code, text = start({"do": "record"})
             Path(args.into).write_text(text, encoding="utf-8")
             print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
@@ -202,3 +213,18 @@ def vm(args):
         return code
     except OSError as error:
         args.parser.error(str(error))
+
+
+def play_histories(args, start):
+    """Play random histories on the machine that `start` starts, and on the model; 1 if they differ."""
+    from tqdm import tqdm
+
+    from ..experiments.compared import compare
+
+    with open(args.into, "x", encoding="utf-8") if args.what else contextlib.nullcontext() as file:
+
+        def keep(line):
+            if file:
+                file.write(json.dumps(line) + "\n")
+
+        return int(bool(compare(start, args.seed, args.histories, args.steps, print, tqdm, keep)))

@@ -1,7 +1,7 @@
 """What one can do to any machine, and what is seen.
 
 `scenes` has ready-made machines, `configs` what kernels of each configuration hold and answer.  `records` reads what
-real kernels did, `replay_early`, `replay_later` and `replay_words` do the same on the model, and `verify` compares the
-two.  `history` runs one experiment on every kernel, and finds which change made each difference; `catalogue` has
-experiments that are worth it.
+real kernels did, `replay_early`, `replay_later`, `replay_words` and `replay_own` do the same on the model, and `verify`
+compares the two.  `history` runs one experiment on every kernel, and finds which change made each difference;
+`catalogue` has experiments that are worth it.
 """

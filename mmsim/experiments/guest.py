@@ -45,7 +45,8 @@ def act(task):
 
         kernel = Linux(whole_machine=True)
         said = f"{kernel!r}\nkernel and Policy are there; end with exit() or ctrl-D"
-        code.interact(said, local={"kernel": kernel, "Linux": Linux, "Policy": Policy}, exitmsg="")
+        names = {"kernel": kernel, "Linux": Linux, "Policy": Policy}
+        code.interact(said, piped("/root/script.py") if task["piped"] else None, names, exitmsg="")
         return 0
     if task["do"] == "histories":
         return answer_histories(Linux(whole_machine=True))
@@ -61,6 +62,20 @@ def act(task):
             out.write(line + "\n")
             print(json.loads(line)["id"], flush=True)
     return 0
+
+
+def piped(path):
+    """What gives a prompt its lines, from a file."""
+    with open(path) as file:
+        lines = iter([*file.read().splitlines(), ""])  # an empty line ends a block
+
+    def read(prompt):
+        for line in lines:
+            print(prompt + line)
+            return line
+        raise EOFError
+
+    return read
 
 
 def answer_histories(kernel):

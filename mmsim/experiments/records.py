@@ -182,16 +182,25 @@ ALWAYS = {"id": text, "group": text, "setup": object_of(), "call": object_of(), 
           "errno": text}  # fmt: skip
 
 
-def read(path):
-    """The cases of a recording; its first line describes the machine.  RecordError if it is none."""
+def lines(path):
+    """The objects of a recording, of which the first may describe the machine.  RecordError if it is none."""
     with (gzip.open if str(path).endswith(".gz") else open)(path, "rt", encoding="utf-8-sig") as file:
         try:
-            lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
+            texts = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
         except UnicodeDecodeError:
             raise RecordError(f"{path}: this is no text in UTF-8") from None
-    objects = [parsed(line, f"{path}, line {number}") for number, line in lines]
-    if not objects:
+    if not texts:
         raise RecordError(f"{path} is empty; a recording has a line about its machine, and one for each experiment")
+    return [parsed(line, f"{path}, line {number}") for number, line in texts]
+
+
+def read(path):
+    """The cases of a recording; its first line describes the machine.  RecordError if it is none."""
+    return cases_of(lines(path))
+
+
+def cases_of(objects):
+    """The objects of a recording as Cases."""
     distances = machine_of(objects[0])
     release = str(objects[0].get("kernel", "")).split(" ")[0]
     return [case_of(record, distances, release) for record in objects[1:]]

@@ -14,9 +14,9 @@ import pandas as pd
 
 from ..machine.changes import NEWEST, nearest_release, order
 from ..machine.kernel import Kernel
-from . import judged, replay_early, replay_later, replay_words
+from . import records, replay_early, replay_later, replay_own, replay_words
 from .history import which_change
-from .records import RecordError, check, read
+from .records import RecordError, check, lines
 
 ROOM = Path(__file__).with_name("recorded")  # in an installed package
 if not ROOM.exists():
@@ -107,6 +107,8 @@ LACKS = (
 
 def judge(case):
     """Compare one case: run it on the model as the recorded release.  The Verdict."""
+    if isinstance(case, replay_own.Recorded):
+        return replay_own.judge(case, Verdict)
     check(case)
     release = nearest_release(case.release)
     early = release in EARLY
@@ -130,8 +132,8 @@ def replay_of(case):
 
 def facts_on(case, release):
     """The facts of a case on the model of any release; None: V1.  An "error" is among them if it ends with one."""
-    if isinstance(case, judged.Recorded):
-        return judged.facts_on(case, release)
+    if isinstance(case, replay_own.Recorded):
+        return replay_own.facts_on(case, release)
     replay = replay_of(case)
     try:
         model = replay.replay(case, Kernel(release=release, **replay.machine(case)))
@@ -148,8 +150,8 @@ def facts_on(case, release):
 
 def changes_of(case):
     """The changes between V1 and the record's release that make the recorded facts of a case, found by running."""
-    if isinstance(case, judged.Recorded):
-        return which_change(judged.CATALOGUE[case.id], None, nearest_release(case.release), **judged.options(case))
+    if isinstance(case, replay_own.Recorded):
+        return which_change(case.experiment, None, nearest_release(case.release), **case.machine)
     replay, recorded = replay_of(case), judge(case).linux
 
     def experiment(kernel):
@@ -176,10 +178,14 @@ def recording(name):
     return RECORDS.get(name, name)
 
 
+def read(path):
+    """The cases of a record, whoever has made it; RecordError if one says what cannot be."""
+    objects = lines(path)
+    return (replay_own if replay_own.knows(objects[0]) else records).cases_of(objects)
+
+
 def judge_all(path, name=None):
     """The Verdicts of all cases of a record, or of those called `name`; RecordError if one says what cannot be."""
-    if judged.is_catalogue(path):
-        return judged.verdicts(path, name, Verdict)
     return [judge(case) for case in read(path) if name in (None, case.id)]
 
 

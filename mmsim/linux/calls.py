@@ -4,6 +4,8 @@ import ctypes
 import mmap
 import os
 import platform
+import signal
+import sys
 
 NUMBERS = {
     "x86_64": {"clone": 56, "capset": 126, "mbind": 237, "set_mempolicy": 238, "get_mempolicy": 239,
@@ -19,7 +21,8 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_THP_DISABLE = 1, 4, 8
 NOT_WRITTEN = 12345  # what a status of move_pages(2) says before the call
 PAGE = mmap.PAGESIZE
 
-_libc = ctypes.PyDLL(None, use_errno=True)  # without letting go of the GIL: clone() finds it held on both sides
+# Without letting go of the GIL: clone() finds it held on both sides.  Elsewhere this module can be imported, no more.
+_libc = ctypes.PyDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def _checked(answer):
@@ -40,6 +43,11 @@ def libc(name, *args):
     function = getattr(_libc, name)
     function.restype = ctypes.c_long
     return _checked(function(*(ctypes.c_ulong(arg) if isinstance(arg, int) else arg for arg in args)))
+
+
+def ends_with_parent():
+    """Ask for the end of this process when the one that has started it ends."""
+    libc("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def mask_of(nodes):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from errno import EACCES, EEXIST, EPERM, EROFS, ESRCH
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from ..terms.arguments import yes_no
 from ..terms.policy import format_nodes, named_nodes, node_set
 from .errors import error_of
 from .topology import numbers
+
+
+FOLLOWS = [5, 15]  # since then memory follows in the unified hierarchy
+
+
+def numbers_of(release):
+    """The first two numbers of what `uname -r` says."""
+    return [int(number) for number in re.findall(r"\d+", release)[:2]]
 
 
 def hierarchy():
@@ -30,12 +39,14 @@ class CpuSet:
 
     def __init__(self, kernel, name, mems, memory_migrate, parent):
         root, unified = hierarchy()
-        self.__dict__.update(_kernel=kernel, name=name, unified=unified)
+        follows = unified and numbers_of(kernel.release) >= FOLLOWS
+        self.__dict__.update(_kernel=kernel, name=name, unified=unified, _follows=follows)
         with self._in_words("cpuset"):
             ours = base(root, unified, kernel._folder_of_cpusets)
             self.__dict__["_folder"] = (parent._folder if parent else ours) / name
-            if unified and not memory_migrate:
-                raise NotImplementedError("memory_migrate: in the unified hierarchy memory always follows; set it")
+            if unified and memory_migrate is not follows:
+                always = "always follows; set it" if follows else "never follows before 5.15; leave it out"
+                raise NotImplementedError(f"memory_migrate: in the unified hierarchy memory {always}")
             if self._folder.exists():
                 raise OSError(EEXIST, f"name: there is a cpuset {name} there already")
             if parent and unified:
@@ -80,8 +91,8 @@ class CpuSet:
 
     @property
     def memory_migrate(self):
-        """Whether memory follows its tasks when their nodes change; always in the unified hierarchy (since 5.15)."""
-        return True if self.unified else read(self._folder, "memory_migrate") == "1"
+        """Whether memory follows its tasks when their nodes change; in the unified hierarchy always since 5.15."""
+        return self._follows if self.unified else read(self._folder, "memory_migrate") == "1"
 
     def __setattr__(self, name, value):
         if name == "mems":
@@ -116,6 +127,7 @@ class CpuSet:
                 self._procs.write_text(str(task.pid))
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(self._procs)) from None
+        task.run_on(task.node)  # the cpuset has let it run on each of its own CPUs
 
     def __repr__(self):
         return f"<CpuSet {self.name}: mems {self.mems or 'none'}>"

@@ -35,6 +35,7 @@ SAYS = {
     ("cpuset", "EBUSY"): "mems: a child cpuset has nodes that would go",
     ("cpuset", "EINVAL"): "mems: there is no node of this machine in it",
     ("cpuset", "ERANGE"): "mems: the kernel cannot read that",
+    ("cpuset", "ENOTSUP"): "task: in the unified hierarchy a cpuset below one that has tasks itself takes none",
     ("cpuset", "ENOSPC"): "the cpuset has no nodes, or would have none for its tasks",
 }
 INSTEAD = {  # names of the model that a user's program on a real machine cannot have

@@ -12,7 +12,7 @@ import weakref
 from errno import EINVAL, ENOSYS, EPERM, errorcode
 from pathlib import Path
 
-from ..terms.arguments import one_node, shown, text, whole, words, yes_no
+from ..terms.arguments import counted, one_node, shown, text, whole, words, yes_no
 from . import calls, cpuset
 from .errors import INSTEAD, not_here
 from .files import FS_NAMES, File
@@ -198,7 +198,7 @@ class Linux:
 
     def __repr__(self):
         living = sum(task.alive for task in self.tasks)
-        return f"<Linux {self.release}: {self.topology.nodes} nodes, {living} tasks>"
+        return f"<Linux {self.release}: {counted(self.topology.nodes, 'node')}, {counted(living, 'task')}>"
 
 
 class Process:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from . import initramfs
-from .worker import ends_with_parent
+from .calls import ends_with_parent
 
 GUEST = "import sys; sys.path.insert(0, '/mmsim'); from mmsim.experiments.guest import main; main()"
 NODES = (512, 512, 512, 128)  # MB of each: the machine that the records in tests/oracle come from
@@ -26,7 +26,8 @@ QEMU = {"x86_64": "qemu-system-x86_64"}
 NO_QEMU = "QEMU is missing; on Debian and Ubuntu: apt-get install --no-install-recommends qemu-system-x86"
 NO_KERNEL = (
     "there is no kernel image in /boot that can be read; on Debian: apt-get install --no-install-recommends "
-    "linux-image-amd64, or apt-get download it, dpkg -x it, and give its boot/vmlinuz-* with --kernel"
+    "linux-image-amd64; or, to unpack it only, apt-get download and dpkg -x the package that `apt-cache depends "
+    "linux-image-amd64` names, and give its boot/vmlinuz-* with --kernel"
 )
 
 
@@ -46,10 +47,19 @@ def kernel_image(name=None):
     return max(images, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 
+def found(kernel=None):
+    """(QEMU, the kernel image to start); NotPossible says what is missing."""
+    if platform.machine() not in QEMU:
+        raise NotPossible(f"mmsim vm knows {', '.join(QEMU)}, and this is {platform.machine()}")
+    if (qemu := shutil.which(QEMU[platform.machine()])) is None:
+        raise NotPossible(NO_QEMU)
+    return qemu, kernel_image(kernel)
+
+
 def command(qemu, image, archive, results, kvm=False):
     """The command line of QEMU."""
     line = [qemu, "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-smp", str(len(NODES)), "-m", f"{sum(NODES)}M",
-            "-nographic", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-serial", results,
+            "-display", "none", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-serial", results,
             "-kernel", str(image), "-initrd", str(archive)]  # fmt: skip
     for node, size in enumerate(NODES):
         line += ["-object", f"memory-backend-ram,id=m{node},size={size}M"]
@@ -88,39 +98,37 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
     NotPossible
         QEMU or a kernel image is missing, or the machine did not come up.
     """
-    if platform.machine() not in QEMU:
-        raise NotPossible(f"mmsim vm knows {', '.join(QEMU)}, and this is {platform.machine()}")
-    if (qemu := shutil.which(QEMU[platform.machine()])) is None:
-        raise NotPossible(NO_QEMU)
-    image = kernel_image(kernel)
+    qemu, image = found(kernel)
     with tempfile.TemporaryDirectory(prefix="mmsim-vm-") as folder:
         archive, results = Path(folder) / "initramfs", Path(folder) / "results"
         files = [("root/task.json", json.dumps(task).encode()), ("root/script.py", script)]
         initramfs.write(archive, GUEST, files)
         line = command(qemu, image, archive, f"unix:{results},server=on,wait=off" if talk else f"file:{results}", kvm)
         if show is None:
-            return subprocess.run(line, check=False).returncode, ""
-        code, said = None, []
+            return subprocess.run(line, check=False, preexec_fn=ends_with_parent).returncode, ""
+        code, said, failed = None, [], []
         with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors="replace", preexec_fn=ends_with_parent) as machine:  # fmt: skip
             try:
                 if talk:
-                    threading.Thread(target=converse, args=(talk, results, machine), daemon=True).start()
+                    threading.Thread(target=converse, args=(talk, results, machine, failed), daemon=True).start()
                 for text in machine.stdout:
                     said.append(text)
-                    if found := re.search(r"mmsim vm: exit (\d+)", text):
-                        code = int(found[1])
-                    else:
+                    if ended := re.search(r"mmsim vm: exit (\d+)", text):
+                        code = int(ended[1])
+                    elif code is None:
                         show(text.rstrip())
             finally:
                 machine.kill()
+        if failed and not isinstance(failed[0], EOFError):
+            raise failed[0]
         if code is None:
             raise NotPossible("the virtual machine did not come to its end; its last lines:\n" + "".join(said[-20:]))
         return code, results.read_text() if results.is_file() else ""
 
 
-def converse(talk, path, machine):
-    """Let `talk` speak with the machine, and switch it off when it has done."""
+def converse(talk, path, machine, failed):
+    """Let `talk` speak with the machine, and switch it off when it has done; an error of `talk` goes into `failed`."""
     while not path.exists():
         if machine.poll() is not None:
             return
@@ -132,7 +140,13 @@ def converse(talk, path, machine):
         def ask(text):
             if text is not None:
                 line.sendall(text.encode() + b"\n")
-            return answers.readline().decode()
+            if not (answer := answers.readline()):
+                raise EOFError("the virtual machine has gone")
+            return answer.decode()
 
-        talk(ask)
-        line.sendall(b"null\n")
+        try:
+            talk(ask)
+            line.sendall(b"null\n")
+        except Exception as error:
+            failed.append(error)
+            machine.kill()

@@ -16,7 +16,7 @@ import socket
 import sys
 
 from . import calls
-from .calls import PAGE, libc, syscall
+from .calls import PAGE, ends_with_parent, libc, syscall
 
 BATCH = 1024  # pages that are touched by one call: as many as preadv(2) takes
 CLONE_PARENT = 0x8000
@@ -179,11 +179,6 @@ def usage():
     """(minor faults, major faults) of this process until now."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_minflt, used.ru_majflt
-
-
-def ends_with_parent():
-    """Ask for the end of this process when the one that has started it ends."""
-    libc("prctl", calls.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def serve(worker):

@@ -323,7 +323,7 @@ class Kernel(Obstacles):
         to : int
             The node that the new pages are asked from.
         force : bool
-            Do not leave out what a locked or reserved vma maps: V1 may hang on those.
+            Do not leave out what a reserved vma maps, or (until 2.6.20) a locked one: V1 may hang on those.
         new_pages : int, optional
             How many new pages the caller allocates at most; default: one for each page that it has isolated.  When
             the list of new pages is empty, migrate_pages() stops (patch 3).
@@ -346,8 +346,8 @@ class Kernel(Obstacles):
         """Bad memory: empty page frames, as trigger D does, and take them out of use. No page gets them ever again.
 
         Each page goes to another frame of its node, or of the next one that has room. A frame whose page stays, like
-        one that a locked or reserved vma maps, stays in use. Free frames are taken away at once, and those that are
-        offline already are left alone: neither has a row in the result.
+        one that a reserved vma maps, or (until 2.6.20) a locked one, stays in use. Free frames are taken away at once,
+        and those that are offline already are left alone: neither has a row in the result.
 
         Parameters
         ----------
@@ -375,6 +375,8 @@ class Kernel(Obstacles):
             raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
         mapper, flags = results.mappers(self)
+        if self.k.change.locked_vmas_move:
+            flags = flags & ~structs.VM_LOCKED
         return pfns, mapper[pfns], flags[pfns] * (not force)
 
     @door

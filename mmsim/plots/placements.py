@@ -1,5 +1,7 @@
 """Where pages are, on machines that one compares: a row a machine, a square a page."""
 
+from itertools import groupby
+
 from matplotlib.patches import Rectangle
 
 from ..machine.arguments import like
@@ -52,13 +54,13 @@ def placements(rows, title="Where the pages are", *, ax=None):
     ax.set_yticks([y + 0.5 for y in range(len(rows))], list(rows))
     ax.tick_params(length=0)
     ax.set(xlim=(0, x), ylim=(len(rows), -0.45))
-    ax.set_xlabel("a square: a page, with its node; •: not where it was before; –: no frame", loc="left", fontsize=8)
+    ax.set_xlabel("a square: a page, with its node; •: not as in the first row; –: no frame", loc="left", fontsize=8)
     return ax, f"{title}. {'; '.join(told)}."
 
 
 def in_words(group, nodes, before):
     """What a group of squares says."""
-    places = [f"{nodes.count(n)} on node {n}" for n in sorted({n for n in nodes if n is not None})]
-    places += [f"{counted(nodes.count(None), 'page')} without a frame"] * (None in nodes)
-    moved = sum(a != b for a, b in zip(before, nodes, strict=False))
-    return f"{group} {', '.join(places)}" + f", {moved} moved" * bool(moved)
+    runs = [(node, len([*run])) for node, run in groupby(nodes)]
+    places = [f"{counted(n, 'page')} without a frame" if node is None else f"{n} on node {node}" for node, n in runs]
+    others = sum(a != b for a, b in zip(before, nodes, strict=False))
+    return f"{group} {', then '.join(places)}" + f", {others} not as in the first row" * bool(others)
