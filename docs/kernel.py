@@ -33,8 +33,8 @@ def parts(of, *ours):
 
 MODULES = {  # in an order in which they can be read
     "structs": Module("include/linux/mm.h, mmzone.h, sched.h, fs.h", {}, "fields that nothing modelled reads"),
-    "trace": Module("none", dict.fromkeys(("event", "vma_reason", "trace", "consider", "conclude", "because"), OWN)
-                    | {"bug": "BUG()"}, "all of it is the machine's own"),
+    "trace": Module("none", dict.fromkeys(("event", "trace", "append", "trace_list", "trace_skipped", "consider", "note"),
+                                          OWN) | {"bug": "BUG()"}, "all of it is the machine's own"),
     "nodemask": Module("include/linux/nodemask.h, lib/bitmap.c", {"nth_node": "bitmap_ord_to_pos"},
                        "sets of more nodes than an integer has bits"),
     "mmzone": Module("include/linux/list.h, mmzone.h",
@@ -66,8 +66,7 @@ MODULES = {  # in an order in which they can be read
                    | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma")
                    | parts("try_to_unmap_one", "unmap_pte"), "nonlinear mappings, anon_vma chains (2.6.34)"),
     "migrate_page": Module("mm/vmscan.c with V1; mm/migrate.c later",
-                           {"note_moved": OWN, "give_up": OWN}
-                           | parts("migrate_page_remove_references", "unexpected_references", "replace_page",
+                           parts("migrate_page_remove_references", "unexpected_references", "replace_page",
                                    "unmap_and_replace", "take_slot"), "flags that nothing modelled sets"),
     "buffer": Module("fs/buffer.c",
                      {"has_buffers": OWN, "block_commit_write": "__block_commit_write",
@@ -111,16 +110,15 @@ MODULES = {  # in an order in which they can be read
                       "reclaim_begin": OWN, "evict_oldest": OWN, "evict_inactive": OWN, "run_kswapd": "kswapd",
                       "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
-                         {"note_write": OWN}
-                         | parts("migrate_pages", "migrate_pass", "finish_lists", "migrate_one_page",
-                                 "lock_for_migration", "prepare_anonymous", "evict", "fall_back", "move_locked_page",
-                                 "finish_move", "release_old_page", "release_new_page"), "nothing that it has"),
+                         parts("migrate_pages", "migrate_pass", "finish_lists", "migrate_one_page",
+                                 "lock_for_migration", "prepare_anonymous", "fall_back", "move_locked_page", "finish_move",
+                                 "release_new_page"), "nothing that it has"),
     "migrate": Module("mm/migrate.c from 2.6.18 on",
                       {"get_new_page": "new_node_page and new_page_node", "new_vma_page":
                        "new_vma_page (mm/mempolicy.c)", "buffer_migrate_page": "buffer_migrate_page (fs/buffer.c)"},
                       "huge pages, batches (6.3), asynchronous migration, compaction"),
     "check_range": Module("mm/mempolicy.c",
-                          {"skip": OWN, "misfit": "a part of check_pte_range",
+                          {"misfit": "a part of check_pte_range",
                            "collect": "a part of migrate_page_add",
                            "mapping_writably_mapped": "mapping_writably_mapped (include/linux/fs.h)"}
                           | parts("check_range", "check_vma", "check_vmas", "walks_anyway", "counts_missed"),

@@ -7,14 +7,11 @@ from .radix_tree import file_page
 from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, try_to_unmap
 from .sched import schedule
 from .structs import (
-    BUG_NO_MAPPING, EAGAIN, EIO, ENOMEM, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
+    BUG_NO_MAPPING, EAGAIN, EIO, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
     PG_private, PG_referenced, PG_swapcache, PG_uptodate, SWAPPER_SPACE,
 )
 from .swap import get_page, put_page
-from .trace import (
-    COPIED, FS_REFUSES, PATH_DIRECT, PATH_FAILED, PATH_RETRIED, R_NO_MEMORY, R_PINNED, R_REFUSED, REFERENCES, REPLACED,
-    because, bug, conclude, trace,
-)
+from .trace import COPIED, FS_REFUSES, REFERENCES, REPLACED, bug, trace
 
 COPIED_FLAGS = PG_error | PG_referenced | PG_uptodate | PG_active | PG_checked | PG_mappedtodisk | PG_dirty
 
@@ -29,7 +26,6 @@ def migrate_page(k, new, pfn):
 
 def fail_migrate_page(k, new, pfn):  # noqa: ARG001  the parameters of a migrate_page method
     """The method of pages to which the file system keeps pointers: -EIO."""
-    because(k, pfn, R_REFUSED)
     trace(k, FS_REFUSES, pfn, 0, 0)
     return -EIO
 
@@ -57,7 +53,6 @@ def unexpected_references(k, pfn, nr_refs):
         bug(k, BUG_NO_MAPPING, pfn)
     extra = page.count - page.mapcount - nr_refs
     if extra:
-        because(k, pfn, R_PINNED)
         trace(k, REFERENCES, pfn, 0, extra)
     return extra
 
@@ -132,21 +127,3 @@ def migrate_page_copy(k, new, pfn):
     page.private = 0
     page.mapping = 0
     trace(k, COPIED, pfn, new, 0)
-
-
-def note_moved(k, new, pfn):
-    """Write down that a page is in frame `new` now, by the path that was noted for it, or directly."""
-    row = k.mem_map[pfn].row
-    c = k.considered[row]
-    c.new_pfn = new
-    conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
-
-
-def give_up(k, pages, error):
-    """Write down of the pages on a list that they stay: EAGAIN: their retries are exhausted; ENOMEM: no new pages."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        if error == ENOMEM:
-            because(k, pfn, R_NO_MEMORY)
-        conclude(k, k.mem_map[pfn].row, PATH_FAILED if error == ENOMEM else PATH_RETRIED, error)
-        pfn = k.mem_map[pfn].next

@@ -9,7 +9,7 @@ that refers to it is carried over (migrate_page.py).
 from .buffer import buffer_migrate_page, try_to_release_page
 from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
 from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_SUCCESS, migrate_page_method
-from .migrate_page import fail_migrate_page, give_up, migrate_page, note_moved
+from .migrate_page import fail_migrate_page, migrate_page
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import page_mapping
 from .sched import cond_resched
@@ -20,9 +20,8 @@ from .structs import (
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
 from .trace import (
-    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_SWAPPED,
-    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_WRITEBACK, R_WRITTEN, WRITEBACK_BUSY,
-    WRITEBACK_WAIT, because, bug, conclude, trace,
+    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, PASS, WRITEBACK_BUSY,
+    WRITEBACK_WAIT, bug, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
@@ -75,10 +74,7 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
         following = k.mem_map[pfn].next
         cond_resched(k)
         if to and list_empty(k, to):
-            trace(k, LIST_EMPTY, 0, 0, 0)
-            while pfn != pages:
-                because(k, pfn, R_LIST_EMPTY)
-                pfn = k.mem_map[pfn].next
+            trace_list(k, LIST_EMPTY, pfn, pages, 0)
             break
         result = migrate_one_page(k, pfn, to, moved, pass_)
         if result == -EAGAIN:
@@ -86,7 +82,6 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
         elif result < 0:
             failures += 1
             trace(k, EVENT_FAILED, pfn, 0, -result)
-            conclude(k, k.mem_map[pfn].row, PATH_FAILED, -result)
             list_move_tail(k, pfn, failed)
         pfn = following
     return retry, failures
@@ -94,7 +89,6 @@ def migrate_pass(k, pages, to, failed, moved, pass_):
 
 def finish_lists(k, pages, failed, moved):
     """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
-    give_up(k, pages, EAGAIN)
     list_splice_tail(k, failed, pages)
     putback_lru_pages(k, moved)
 
@@ -107,8 +101,6 @@ def migrate_one_page(k, pfn, to, moved, pass_):
     page = k.mem_map[pfn]
     if k.patch[3] and page.count == 1:
         trace(k, FREED, pfn, 0, 0)
-        because(k, pfn, R_FREED)
-        conclude(k, page.row, PATH_FREED, 0)
         list_move_tail(k, pfn, moved)
         return 0
     if not lock_for_migration(k, pfn, pass_ >= PASS_LOCK, pass_ > 0):
@@ -119,7 +111,7 @@ def migrate_one_page(k, pfn, to, moved, pass_):
         unlock_page(k, pfn)
         return -ENOMEM
     if not to:
-        return evict(k, pfn)
+        return swap_page(k, pfn)
     new = k.mem_map[to].next
     trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
     lock_page(k, new)
@@ -132,7 +124,7 @@ def migrate_one_page(k, pfn, to, moved, pass_):
     unlock_page(k, new)
     if locked and fall_back(k, pfn, pass_):
         trace(k, FALL_BACK, pfn, 0, 0)
-        return evict(k, pfn)
+        return swap_page(k, pfn)
     if result != -EAGAIN and k.patch[4] and not k.change.locked_elsewhere:
         remove_from_swap(k, pfn)
     if locked:
@@ -148,7 +140,6 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
     page = k.mem_map[pfn]
     if not trylock_page(k, pfn):
         if not wait_lock:
-            because(k, pfn, R_LOCKED)
             trace(k, LOCK_BUSY, pfn, 0, 0)
             return 0
         trace(k, LOCK_WAIT, pfn, 0, 0)
@@ -157,7 +148,6 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
             return 0
     if page.flags & PG_writeback:
         if not wait_io:
-            because(k, pfn, R_WRITEBACK)
             trace(k, WRITEBACK_BUSY, pfn, 0, 0)
             unlock_page(k, pfn)
             return 0
@@ -176,25 +166,6 @@ def prepare_anonymous(k, pfn):
     if not k.sys.has_swap:  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
         return 1
     return add_to_swap(k, pfn, GFP_KERNEL)
-
-
-def evict(k, pfn):
-    """Swap a page out instead of moving it, and write down that this was its path."""
-    row = k.mem_map[pfn].row
-    result = swap_page(k, pfn)
-    if result == 0:
-        conclude(k, row, PATH_SWAPPED, 0)
-    else:
-        note_write(k, pfn)
-    return result
-
-
-def note_write(k, pfn):
-    """If a page is being written out for this migration, remember that its path went there."""
-    page = k.mem_map[pfn]
-    if page.row and page.flags & PG_writeback:
-        because(k, pfn, R_WRITTEN)
-        k.considered[page.row].path = PATH_WRITEOUT
 
 
 def fall_back(k, pfn, pass_):
@@ -218,7 +189,7 @@ def move_locked_page(k, new, pfn):
         if page.mapping < 0:
             bug(k, BUG_NO_SWAP, pfn)
         else:
-            because(k, pfn, R_NO_MAPPING)
+            trace(k, NO_MAPPING, pfn, 0, 0)
         return -EAGAIN, 1
     method = migrate_page_method(k, k.mapping[mapping].fs) if k.patch[6] else NO_METHOD
     if method == FAIL_MIGRATE_PAGE:
@@ -229,7 +200,6 @@ def move_locked_page(k, new, pfn):
         if page.flags & PG_dirty:
             answer = pageout(k, pfn, mapping)
             if answer == PAGE_SUCCESS:
-                note_write(k, pfn)
                 return -EAGAIN, 0
             if answer != PAGE_CLEAN:
                 return -EAGAIN, 1
@@ -239,16 +209,10 @@ def move_locked_page(k, new, pfn):
 
 
 def finish_move(k, new, pfn, moved):
-    """A page has moved: let the old and then the new one go."""
-    release_old_page(k, new, pfn, moved)
-    release_new_page(k, new, pfn)
-
-
-def release_old_page(k, new, pfn, moved):
-    """Unlock the zombie that is left of a moved page; it is freed when all passes are done."""
-    note_moved(k, new, pfn)
+    """A page has moved: let the old one go, which is freed when all passes are done, and then the new one."""
     unlock_page(k, pfn)
     list_move_tail(k, pfn, moved)
+    release_new_page(k, new, pfn)
 
 
 def release_new_page(k, new, pfn):

@@ -6,7 +6,7 @@ from .radix_tree import file_page, radix_tree_delete, radix_tree_insert
 from .structs import ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
 from .swap import get_page, lru_cache_add_active, put_page
 from .swap_map import get_swap_page, swap_duplicate, swap_free
-from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, because, trace
+from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, SHMEM_MOVED_BACK, trace
 
 
 def enter_swap_cache(k, pfn, entry):
@@ -29,12 +29,10 @@ def add_to_swap(k, pfn, gfp):
     gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC
     entry = get_swap_page(k)
     if not entry:
-        because(k, pfn, R_NO_SLOT)
         trace(k, NO_SWAP_ENTRY, pfn, 0, 0)
         return 0
     if not radix_tree_insert(k, entry, pfn, gfp):
         swap_free(k, entry)
-        because(k, pfn, R_NO_NODE)
         trace(k, NO_RADIX_NODE, pfn, 0, 0)
         return 0
     enter_swap_cache(k, pfn, entry)

@@ -166,12 +166,14 @@ TURNS = {
     trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for page {page}",
     trace.BUFFERS_BUSY: "try_to_release_page(): page {page} has busy buffers, try again later",
     trace.PAGEOUT_BUSY: "pageout(): page {page} has a reference too many, try again later",
+    trace.PAGEOUT_CONGESTED: "pageout(): the device of page {page} is congested, try again later",
     trace.REFERENCES: "{who}: page {page} has a reference too many, try again later",
     trace.EVICTED: "swap_page(): page {page} is evicted",
 }
 KEPT = {  # where a migration lets go of the page again; elsewhere it does not matter
     trace.YOUNG: "pass {pass_}: page {page} was used lately, try again later",
     trace.VMA_LOCKED: "pass {pass_}: page {page} is mapped by a locked vma, try again later",
+    trace.VMA_RESERVED: "pass {pass_}: page {page} is mapped by a reserved vma, try again later",
 }
 
 
