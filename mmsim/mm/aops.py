@@ -16,10 +16,12 @@ NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
 
 
 def migrate_page_method(k, fs):
-    """How the pages of a file system migrate: one of the methods above (the field migrate_page of the table).
+    """How the pages of a file system migrate: one of the methods above (the field migrate_page, patch 6).
 
     tmpfs has one since shmem-method.
     """
+    if not k.patch[6]:
+        return NO_METHOD
     if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
         return MIGRATE_PAGE
     if fs in (FS_EXT2, FS_EXT3, FS_XFS):

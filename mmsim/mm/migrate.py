@@ -50,22 +50,23 @@ def migrate_pages(k, pages, to, v, dest, how):
     retry = 1
     result = 0
     for pass_ in range(10 if k.change.ten_passes else 11):
-        if retry and result != -ENOMEM and not k.sys.bug:
-            k.sys.migration_pass = pass_
-            trace(k, PASS, 0, 0, pass_)
-            retry = 0
-            pfn = k.mem_map[pages].next
-            while pfn != pages and result != -ENOMEM and not k.sys.bug:
-                following = k.mem_map[pfn].next
-                cond_resched(k)
-                result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
-                if result == -EAGAIN:
-                    retry += 1
-                elif result < 0:
-                    nr_failed += 1
-                pfn = following
-    if k.sys.bug:
-        return 0
+        if not retry or result == -ENOMEM:
+            break
+        k.sys.migration_pass = pass_
+        trace(k, PASS, 0, 0, pass_)
+        retry = 0
+        pfn = k.mem_map[pages].next
+        while pfn != pages and result != -ENOMEM:
+            following = k.mem_map[pfn].next
+            cond_resched(k)
+            result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
+            if k.sys.bug:
+                return 0
+            if result == -EAGAIN:
+                retry += 1
+            elif result < 0:
+                nr_failed += 1
+            pfn = following
     if result == -ENOMEM:
         trace_list(k, NO_NEW_PAGES, k.mem_map[pages].next, pages, ENOMEM)
     k.sys.migration_pass = -1

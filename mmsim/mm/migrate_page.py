@@ -61,21 +61,28 @@ def replace_page(k, new, pfn):
     """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
 
     The second half of migrate_page_remove_references().
-    The old page is unmapped again and again until no pte is left: a young pte costs one round
-    more; while a locked vma of another process maps the page the loop goes on, for ever if that one stays.
+    The old page is unmapped again and again until no pte is left.  While a locked vma of another process maps it the
+    loop goes on, for ever if that one stays.
     """
-    page = k.mem_map[pfn]
     if not take_slot(k, new, pfn):
         return -EAGAIN
-    young = page.mapcount  # each pte costs one round at most for being young
-    while page.mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
-        young -= 1
-        if young < 0:
-            if not schedule(k):
-                bug(k, HANG_UNMAP, pfn)
-                return -EAGAIN
-            young = page.mapcount
+    while not unmap_old_page(k, pfn):
+        if not schedule(k):
+            bug(k, HANG_UNMAP, pfn)
+            return -EAGAIN
     put_page(k, pfn)
+    return 0
+
+
+def unmap_old_page(k, pfn):
+    """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it.
+
+    A part of migrate_page_remove_references().
+    """
+    page = k.mem_map[pfn]
+    for _ in range(page.mapcount + 1):
+        if not page.mapcount or try_to_unmap(k, pfn, False) == SWAP_SUCCESS:
+            return 1
     return 0
 
 

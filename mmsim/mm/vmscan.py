@@ -89,6 +89,21 @@ def pageout(k, pfn, mapping):
     return writepage(k, pfn, mapping)
 
 
+def write_first(k, pfn, mapping):
+    """1 if a locked page is clean; else 0: its write was started, or cannot be now, and it is unlocked.
+
+    In the kernel: a part of swap_page and of migrate_pages.
+    """
+    if not k.mem_map[pfn].flags & PG_dirty:
+        return 1
+    answer = pageout(k, pfn, mapping)
+    if answer == PAGE_CLEAN:
+        return 1
+    if answer != PAGE_SUCCESS:
+        unlock_page(k, pfn)
+    return 0
+
+
 def remove_mapping(k, mapping, pfn):
     """Take a page out of its cache, if it is clean and only the cache and the caller refer to it: 1 if so."""
     page = k.mem_map[pfn]
@@ -110,13 +125,8 @@ def swap_page(k, pfn):
         unlock_page(k, pfn)
         return -EAGAIN
     cond_resched(k)  # unmapping from many processes takes its time: a journal may have been committed meanwhile
-    if page.flags & PG_dirty:
-        answer = pageout(k, pfn, mapping)
-        if answer == PAGE_SUCCESS:
-            return -EAGAIN
-        if answer != PAGE_CLEAN:
-            unlock_page(k, pfn)
-            return -EAGAIN
+    if not write_first(k, pfn, mapping):
+        return -EAGAIN
     if page.flags & PG_private and not try_to_release_page(k, pfn):
         unlock_page(k, pfn)
         return -EAGAIN

@@ -137,7 +137,7 @@ def release_new_page(caller, k, new, pfn):  # noqa: ARG001
 
 def putback_lru_pages(caller, k, head):
     """All passes are done."""
-    if caller != "finish_lists":
+    if caller != "migrate_pages" or k.change.migration_entries:
         return None
     return Point("no page has moved: put it back on the LRU" if list_empty(k, head) else "give the old frame back")
 
