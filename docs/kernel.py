@@ -33,7 +33,8 @@ def parts(of, *ours):
 
 MODULES = {  # in an order in which they can be read
     "structs": Module("include/linux/mm.h, mmzone.h, sched.h, fs.h", {}, "fields that nothing modelled reads"),
-    "trace": Module("none", dict.fromkeys(("event", "vma_reason", "trace", "consider", "conclude", "because"), OWN)
+    "trace": Module("none",
+                    dict.fromkeys(("event", "trace", "append", "trace_list", "trace_skipped", "consider", "note"), OWN)
                     | {"bug": "BUG()"}, "all of it is the machine's own"),
     "nodemask": Module("include/linux/nodemask.h, lib/bitmap.c", {"nth_node": "bitmap_ord_to_pos"},
                        "sets of more nodes than an integer has bits"),
@@ -66,9 +67,9 @@ MODULES = {  # in an order in which they can be read
                    | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma")
                    | parts("try_to_unmap_one", "unmap_pte"), "nonlinear mappings, anon_vma chains (2.6.34)"),
     "migrate_page": Module("mm/vmscan.c with V1; mm/migrate.c later",
-                           {"note_moved": OWN, "give_up": OWN}
-                           | parts("migrate_page_remove_references", "unexpected_references", "replace_page",
-                                   "unmap_and_replace", "take_slot"), "flags that nothing modelled sets"),
+                           parts("migrate_page_remove_references", "unexpected_references", "replace_page",
+                                 "unmap_old_page", "unmap_and_replace", "take_slot"),
+                           "flags that nothing modelled sets"),
     "buffer": Module("fs/buffer.c",
                      {"has_buffers": OWN, "block_commit_write": "__block_commit_write",
                       "move_buffers": "a part of buffer_migrate_page"}, "several buffers a page"),
@@ -78,9 +79,8 @@ MODULES = {  # in an order in which they can be read
     "page_io": Module("mm/page_io.c", {}, "errors of the device"),
     "swap_map": Module("mm/swapfile.c", {}, "several devices, clusters of slots"),
     "swap_state": Module("mm/swap_state.c",
-                         {"enter_swap_cache": "a part of __add_to_swap_cache",
-                          "read_swap_cache": "read_swap_cache_async",
-                          "begin_read_swap_cache": "a part of read_swap_cache_async"}, "swap read-ahead"),
+                         {"enter_swap_cache": "__add_to_swap_cache", "read_swap_cache": "read_swap_cache_async"},
+                         "swap read-ahead"),
     "swapfile": Module("mm/swapfile.c",
                        {"unuse_locked": "a part of try_to_unuse", "unuse_ptes": "unuse_mm"},
                        "swapon: the device is there from the start"),
@@ -107,20 +107,19 @@ MODULES = {  # in an order in which they can be read
                     {"touch_range": OWN, "touch": "do_page_fault, and the access", "access": OWN, "expected_data": OWN,
                      "fault_in": "a part of do_page_fault and of get_user_pages"}, "signals: the caller gets an errno"),
     "vmscan": Module("mm/vmscan.c",
-                     {"shrink_page": "a part of shrink_list", "settle_page": "a part of shrink_cache",
+                     {"write_first": "a part of swap_page and of migrate_pages",
+                      "shrink_page": "a part of shrink_list", "settle_page": "a part of shrink_cache",
                       "reclaim_begin": OWN, "evict_oldest": OWN, "evict_inactive": OWN, "run_kswapd": "kswapd",
                       "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
-                         {"note_write": OWN}
-                         | parts("migrate_pages", "migrate_pass", "finish_lists", "migrate_one_page",
-                                 "lock_for_migration", "prepare_anonymous", "evict", "fall_back", "move_locked_page",
-                                 "finish_move", "release_old_page", "release_new_page"), "nothing that it has"),
+                         parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
+                               "move_locked_page", "finish_move", "release_new_page"), "nothing that it has"),
     "migrate": Module("mm/migrate.c from 2.6.18 on",
                       {"get_new_page": "new_node_page and new_page_node", "new_vma_page":
                        "new_vma_page (mm/mempolicy.c)", "buffer_migrate_page": "buffer_migrate_page (fs/buffer.c)"},
                       "huge pages, batches (6.3), asynchronous migration, compaction"),
     "check_range": Module("mm/mempolicy.c",
-                          {"skip": OWN, "misfit": "a part of check_pte_range",
+                          {"misfit": "a part of check_pte_range",
                            "collect": "a part of migrate_page_add",
                            "mapping_writably_mapped": "mapping_writably_mapped (include/linux/fs.h)"}
                           | parts("check_range", "check_vma", "check_vmas", "walks_anyway", "counts_missed"),

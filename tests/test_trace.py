@@ -133,7 +133,7 @@ def test_every_event(patches, trigger):
 
 
 def test_every_kind_of_event_names_a_function_and_a_patch():
-    for code, (function, patch, text) in enumerate(trace.EVENTS[1:], start=1):
+    for code, (function, patch, text) in [*trace.EVENTS.items()][1:]:
         assert function.isidentifier()
         assert patch in range(8)
         row = {"code": code, "page": 1, "new_page": 2, "arg": 259}

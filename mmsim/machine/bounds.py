@@ -66,7 +66,7 @@ def bounds(kernel):
         "swap_map": {"": number},
         "swap_cache": {"": pfn},
         "radix_count": {"": (0, structs.RADIX_KEYS)},
-        "event": {"code": (0, len(trace.EVENTS) - 1), "actor": pid},
+        "event": {"code": (0, max(trace.EVENTS)), "actor": pid},
         "considered": all_of(pfn, "old_pfn new_pfn")
         | {"mm": pid, "asked": some_node, "path": (0, len(trace.PATHS) - 1), "passes": (0, 127), "error": (0, 63),
            "reason": (0, len(trace.REASONS) - 1)},
@@ -113,6 +113,8 @@ def check_places(kernel):
     for name in ("vma", "task", "sp_node"):
         among = np.isin(t[name]["mode"], (structs.MPOL_BIND, structs.MPOL_INTERLEAVE, structs.MPOL_WEIGHTED_INTERLEAVE))
         demand(~among | (t[name]["nodes"] != 0), "its policy has no nodes", f"{name}: row")
+
+    demand(np.isin(t["event"]["code"], [*trace.EVENTS]), "it is no event that there is", "event")
 
     waiting = kernel._timers()
     limits = {timer.INTERRUPT: kernel.topology.nodes, timer.MUNMAP: tasks}

@@ -8,6 +8,7 @@ from .errors import ERRNO_NAMES
 from .explain import BY, passed_over, reasons
 from .lazy import Lazy
 from ..mm import trace
+from ..mm.structs import PG_hwpoison
 from .names import task_labels
 from .results import known
 from ..terms.arguments import counted
@@ -38,6 +39,8 @@ class Migration:
         self.returned = None if returned is None else int(returned)
         self.elapsed = int(elapsed)
         rows = kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1]
+        if trigger == "offline" and returned is not None:
+            given_up(kernel, rows)
         rows, sharing = last_of_each(*follow(rows, sharers))
         self._rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
@@ -173,6 +176,13 @@ class Migration:
     def _repr_html_(self):
         table = self.paths.to_frame().to_html() if any(self._counts) else ""
         return f"<p>{self!r}</p>".replace("<Migration", "&lt;Migration").replace("ms>", "ms&gt;") + table
+
+
+def given_up(kernel, rows):
+    """Of pages that were to leave their frames, those that stayed but whose owners have left them: all gone now."""
+    stayed = np.isin(rows["path"], (trace.PATH_SKIPPED, trace.PATH_FAILED, trace.PATH_RETRIED))
+    gone = stayed & (kernel.tables["mem_map"]["flags"][rows["old_pfn"]] & PG_hwpoison != 0)
+    rows["path"][gone], rows["error"][gone], rows["reason"][gone] = trace.PATH_FREED, 0, trace.R_FREED
 
 
 def follow(rows, sharers):

@@ -6,7 +6,7 @@ from .page_io import swap_writepage
 from .rmap import SWAP_SUCCESS, try_to_unmap
 from .shmem import shmem_writepage
 from .structs import FS_EXT2, FS_EXT3, FS_RAMFS, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META
-from .trace import PAGEOUT_DECLINED, R_NOWHERE, because, trace
+from .trace import PAGEOUT_NOWHERE, trace
 
 # What pageout() and the writepage methods answer.
 PAGE_KEEP, PAGE_ACTIVATE, PAGE_SUCCESS, PAGE_CLEAN = range(4)
@@ -16,10 +16,12 @@ NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
 
 
 def migrate_page_method(k, fs):
-    """How the pages of a file system migrate: one of the methods above (the field migrate_page of the table).
+    """How the pages of a file system migrate: one of the methods above (the field migrate_page, patch 6).
 
     tmpfs has one since shmem-method.
     """
+    if not k.patch[6]:
+        return NO_METHOD
     if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
         return MIGRATE_PAGE
     if fs in (FS_EXT2, FS_EXT3, FS_XFS):
@@ -40,11 +42,9 @@ def writepage(k, pfn, mapping):
         if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
             return PAGE_KEEP
         if not shmem_writepage(k, pfn):
-            trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
             return PAGE_ACTIVATE
     elif fs == FS_RAMFS:
-        because(k, pfn, R_NOWHERE)
-        trace(k, PAGEOUT_DECLINED, pfn, 0, 0)
+        trace(k, PAGEOUT_NOWHERE, pfn, 0, 0)
         return PAGE_ACTIVATE
     elif fs == FS_SWAP:
         swap_writepage(k, pfn)

@@ -9,7 +9,7 @@ from .structs import (
 )
 from .swap import get_page, put_page
 from .timer import COMMIT, add_timer, wait_until
-from .trace import BUFFERS_BUSY, BUFFERS_MOVED, PAGEOUT_START, PATH_BUFFERS, R_BUFFERS, because, trace
+from .trace import BUFFERS_BUSY, BUFFERS_MOVED, PAGEOUT_START, trace
 
 JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file system commits it
 
@@ -62,7 +62,6 @@ def try_to_release_page(k, pfn):
     """Drop the buffers of a page: 1, or 0 while one of them is dirty, locked or in a journal."""
     page = k.mem_map[pfn]
     if page.private:
-        because(k, pfn, R_BUFFERS)
         trace(k, BUFFERS_BUSY, pfn, 0, 0)
         return 0
     page.flags &= ~PG_private
@@ -90,5 +89,3 @@ def move_buffers(k, new, pfn):
     page.flags &= ~PG_private
     put_page(k, pfn)
     trace(k, BUFFERS_MOVED, pfn, new, 0)
-    if page.row:
-        k.considered[page.row].path = PATH_BUFFERS

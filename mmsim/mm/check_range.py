@@ -10,9 +10,7 @@ from .structs import (
     EACCES, EFAULT, EIO, ENODEV, PG_reserved, PTE_PRESENT, VM_LOCKED, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED,
     VM_WRITE,
 )
-from .trace import (
-    NOT_COLLECTED, PATH_FREED, PATH_SKIPPED, R_FREED, R_NOT_LRU, R_SHARED, VMA_SKIPPED, consider, trace, vma_reason,
-)
+from .trace import NOT_COLLECTED, VMA_SKIPPED, consider, trace_skipped
 from .vmscan import isolate_lru_page
 
 
@@ -94,8 +92,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
                         stuck += missed and counts_missed(k, flags)
                     else:
                         stuck += 1
-                        skip(k, mm, address, pte.value, vma_reason(vma.vm_flags))
-                        trace(k, VMA_SKIPPED, pte.value, 0, vma.vm_flags)
+                        trace_skipped(k, VMA_SKIPPED, mm, address, pte.value, vma.vm_flags)
         before = v
         v = vma.vm_next
     return stuck
@@ -120,13 +117,6 @@ def misfit(k, pfn, nodes, flags):
     return inside if flags & MPOL_MF_INVERT else not inside
 
 
-def skip(k, mm, address, pfn, reason):
-    """Write down that a page was not collected, and why."""
-    c = k.considered[consider(k, mm, address, pfn)]
-    c.path = PATH_SKIPPED
-    c.reason = reason
-
-
 def migrate_page_add(k, vma, address, pfn, pages, flags):
     """Isolate a page and put it on the list, if the flags allow: False if it cannot be isolated.
 
@@ -144,8 +134,7 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
         m = page.mapping
         shared = m > 0 and not mapping_writably_mapped(k, m) and not single_mm_mapping(k, vma.vm_mm, m)
     if shared:
-        skip(k, vma.vm_mm, address, pfn, R_SHARED)
-        trace(k, NOT_COLLECTED, pfn, 0, 0)
+        trace_skipped(k, NOT_COLLECTED, vma.vm_mm, address, pfn, 0)
         return True
     collect(k, vma.vm_mm, address, pfn, k.mem_map[pages].prev if k.change.migration_entries else pages)
     return page.row != 0
@@ -153,18 +142,9 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
 
 def collect(k, mm, address, pfn, behind):
     """Isolate one page, put it on a list right behind the page or head `behind`, and open its record."""
-    isolated = isolate_lru_page(k, pfn)
-    row = consider(k, mm, address, pfn)
-    c = k.considered[row]
-    if isolated == 1:
+    consider(k, mm, address, pfn)
+    if isolate_lru_page(k, pfn) == 1:
         list_add(k, pfn, behind)
-        k.mem_map[pfn].row = row
-    elif isolated == 0:
-        c.path = PATH_SKIPPED
-        c.reason = R_NOT_LRU
-    else:
-        c.path = PATH_FREED
-        c.reason = R_FREED
 
 
 def mapping_writably_mapped(k, m):

@@ -45,9 +45,11 @@ def wait_on_page_bit(k, pfn, flag):
 
 
 def lock_page(k, pfn):
-    """Take the lock of a page, sleeping until it is free (of pagemap.h); if it never will be, we do not get it."""
-    if wait_on_page_bit(k, pfn, PG_locked):
+    """Take the lock of a page, sleeping until it is free (of pagemap.h): 1, or 0 if it never will be."""
+    free = wait_on_page_bit(k, pfn, PG_locked)
+    if free:
         k.mem_map[pfn].flags |= PG_locked
+    return free
 
 
 def trylock_page(k, pfn):

@@ -3,12 +3,11 @@
 It stands apart from mempolicy.py, as allocation rests on that one, and this one on all that allocates.
 """
 
-from .check_range import check_range, collect, skip
+from .check_range import check_range, collect
 from .mempolicy import (
     MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_STRICT, alloc_page_vma, mpol_set_shared_policy,
 )
 from .migrate import RECLAIM, THIS_NODE, migrate_pages
-from .migrate_page import give_up
 from .migrate_v1 import migrate_pages as migrate_pages_v1
 from .mmap import find_vma, same_policy, split_vma, vma_merge
 from .mmzone import list_add_tail, list_del, list_empty, work_list
@@ -17,7 +16,8 @@ from .page_alloc import alloc_pages
 from .structs import EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM
 from .swap import put_page
 from .trace import (
-    CALLER_LIST, NEW_LIST, NODE_PAIR, PATH_PENDING, POLICY_SET, SHARED_POLICY_SET, trace, vma_reason,
+    CALLER_LIST, LEFT_OUT, NEW_LIST, NODE_PAIR, NO_NEW_PAGES, POLICY_SET, SHARED_POLICY_SET, trace, trace_list,
+    trace_skipped,
 )
 from .vmscan import putback_lru_pages
 
@@ -85,14 +85,11 @@ def new_list(k, pages, new_pages, v, start, dest, most):
             new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
         if not new:
             free_pages_of(k, new_pages)
-            give_up(k, pages, ENOMEM)
+            trace_list(k, NO_NEW_PAGES, k.mem_map[pages].next, pages, ENOMEM)
             return -ENOMEM
         list_add_tail(k, new, new_pages)
-        row = k.mem_map[pfn].row
-        if row:
-            k.considered[row].path = PATH_PENDING  # the chunk before may have been too small for it
-            if not v:
-                k.considered[row].asked = node
+        if not v:
+            k.considered[k.mem_map[pfn].row].asked = node
         n += 1
         pfn = k.mem_map[pfn].next
     trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)
@@ -110,7 +107,7 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     for i in range(len(pfns)):
         pfn = pfns[i]
         if left_out[i]:
-            skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
+            trace_skipped(k, LEFT_OUT, owners[i][0], owners[i][1], pfn, left_out[i])
         elif not k.mem_map[pfn].row:
             collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)

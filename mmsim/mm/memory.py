@@ -171,10 +171,9 @@ def do_swap_page(k, v, address, write):
         pfn = alloc_page_vma(k, v, address)
         if not pfn:
             return -ENOMEM
-        lock_page(k, pfn)
         result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
-        if result <= 0:
-            return result if result else -EAGAIN
+        if result:
+            return result
         lru_add_drain(k)  # as swapin_readahead() ends: a pagevec's reference would keep the page in the swap cache
         trace(k, SWAP_MISS, pfn, 0, entry)
         kind = MAJOR
@@ -183,9 +182,9 @@ def do_swap_page(k, v, address, write):
 
 
 def do_swap_page_locked(k, v, address, write, pfn, entry):
-    """The rest of do_swap_page(), with the lock of the page that a look-up of `entry` gave: map it, or -EAGAIN.
+    """The rest of do_swap_page(), for a page that a look-up of `entry` gave, locked: map it, 0 or an errno; unlocked.
 
-    Patch 2: the page may have left the swap cache while we slept in lock_page(); look up again then.
+    -EAGAIN: while we slept in lock_page() the pte has changed, or the page has left the swap cache (patch 2).
     """
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
@@ -196,20 +195,18 @@ def do_swap_page_locked(k, v, address, write, pfn, entry):
         unlock_page(k, pfn)
         put_page(k, pfn)
         return -EAGAIN
-    users = page.mapcount + k.swap_map[entry] - (1 if k.swap_cache[entry] else 0)
+    ours = can_share_swap_page(k, pfn)
     page_add_anon_rmap(k, pfn, vma, address)
     pte.value = pfn
     pte.flags = PTE_TOUCHED
-    if write and users == 1:
+    if write and ours:
         pte.flags |= PTE_RW | PTE_DIRTY
     swap_free(k, entry)
     trace(k, SWAP_MAPPED, pfn, 0, entry)
     if vm_swap_full(k):
         remove_exclusive_swap_page(k, pfn)
     unlock_page(k, pfn)
-    if write and users > 1:
-        return min(do_wp_page(k, v, address), 0)
-    return 0
+    return 0 if ours or not write else min(do_wp_page(k, v, address), 0)
 
 
 def do_wp_page(k, v, address):

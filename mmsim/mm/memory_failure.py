@@ -4,13 +4,11 @@ In 2005 this was a plan: the text of V1 names it as something that may be built 
 since 2.6.33 (soft_offline_page), and taken whole ranges away since 2.6.24 (offline_pages).  Here it stands on V1.
 """
 
-from .check_range import collect, skip
+from .check_range import collect
 from .mbind import ALL_PAGES, migrate_pages_to
 from .mmzone import list_del, list_empty, work_list
 from .structs import PAGELIST, PG_free, PG_hwpoison
-from .trace import (
-    OFFLINE, OFFLINE_BUSY, PATH_FAILED, PATH_FREED, PATH_RETRIED, PATH_SKIPPED, R_FREED, trace, vma_reason,
-)
+from .trace import LEFT_OUT, OFFLINE, OFFLINE_BUSY, trace, trace_skipped
 from .vmscan import putback_lru_pages
 
 
@@ -26,7 +24,7 @@ def soft_offline_page(k, pfns, owners, left_out):
         pfn = pfns[i]
         if set_hwpoison(k, pfn):
             if left_out[i]:
-                skip(k, owners[i][0], owners[i][1], pfn, vma_reason(left_out[i]))
+                trace_skipped(k, LEFT_OUT, owners[i][0], owners[i][1], pfn, left_out[i])
             else:
                 collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1, ALL_PAGES)
@@ -62,9 +60,5 @@ def settle(k):
             busy += 1
             trace(k, OFFLINE_BUSY, c.old_pfn, 0, 0)
         else:
-            if c.path == PATH_SKIPPED or c.path == PATH_FAILED or c.path == PATH_RETRIED:  # its owner gave it up
-                c.path = PATH_FREED
-                c.error = 0
-                c.reason = R_FREED
             trace(k, OFFLINE, c.old_pfn, 0, 0)
     return busy

@@ -11,7 +11,7 @@ from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE, NO_METHO
 from .buffer import block_write_full_page, move_buffers, try_to_release_page
 from .filemap import lock_page, unlock_page
 from .mempolicy import alloc_page_vma
-from .migrate_page import fail_migrate_page, give_up, migrate_page_copy, note_moved, take_slot
+from .migrate_page import fail_migrate_page, migrate_page_copy, take_slot
 from .migrate_v1 import lock_for_migration
 from .mmzone import list_del, list_empty
 from .page_alloc import alloc_pages
@@ -24,8 +24,7 @@ from .structs import (
 )
 from .swap import get_page, put_page
 from .trace import (
-    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_WRITEOUT, R_FREED, R_NOWHERE, R_PINNED,
-    R_WRITTEN, REFERENCES, because, conclude, trace,
+    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, REFERENCES, WRITEOUT, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -51,23 +50,25 @@ def migrate_pages(k, pages, to, v, dest, how):
     retry = 1
     result = 0
     for pass_ in range(10 if k.change.ten_passes else 11):
-        if retry and result != -ENOMEM and not k.sys.bug:
-            k.sys.migration_pass = pass_
-            trace(k, PASS, 0, 0, pass_)
-            retry = 0
-            pfn = k.mem_map[pages].next
-            while pfn != pages and result != -ENOMEM and not k.sys.bug:
-                following = k.mem_map[pfn].next
-                cond_resched(k)
-                result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
-                if result == -EAGAIN:
-                    retry += 1
-                elif result < 0:
-                    nr_failed += 1
-                pfn = following
-    if k.sys.bug:
-        return 0
-    give_up(k, pages, ENOMEM if result == -ENOMEM else EAGAIN)
+        if not retry or result == -ENOMEM:
+            break
+        k.sys.migration_pass = pass_
+        trace(k, PASS, 0, 0, pass_)
+        retry = 0
+        pfn = k.mem_map[pages].next
+        while pfn != pages and result != -ENOMEM:
+            following = k.mem_map[pfn].next
+            cond_resched(k)
+            result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
+            if k.sys.bug:
+                return 0
+            if result == -EAGAIN:
+                retry += 1
+            elif result < 0:
+                nr_failed += 1
+            pfn = following
+    if result == -ENOMEM:
+        trace_list(k, NO_NEW_PAGES, k.mem_map[pages].next, pages, ENOMEM)
     k.sys.migration_pass = -1
     putback_lru_pages(k, pages)
     if not swapwrite:
@@ -84,12 +85,12 @@ def get_new_page(k, pfn, to, v, dest, how):
         return new
     if v:
         return new_vma_page(k, pfn, v)
-    row = k.mem_map[pfn].row
+    c = k.considered[k.mem_map[pfn].row]
     node = dest if dest >= 0 else k.mem_map[pfn].node
     if dest == ASKED:
-        node = k.considered[row].asked
-    elif row:
-        k.considered[row].asked = node
+        node = c.asked
+    else:
+        c.asked = node
     allowed = k.task[k.sys.current].mems_allowed
     gfp = GFP_HIGHUSER
     if how & THIS_NODE:
@@ -117,8 +118,6 @@ def unmap_and_move(k, pfn, new, force):
         return -ENOMEM
     if page.count == 1:
         trace(k, FREED, pfn, 0, 0)
-        because(k, pfn, R_FREED)
-        conclude(k, page.row, PATH_FREED, 0)
         put_page(k, new)
         list_del(k, pfn)
         move_to_lru(k, pfn)
@@ -137,12 +136,10 @@ def unmap_and_move(k, pfn, new, force):
         return result
     if result:
         trace(k, EVENT_FAILED, pfn, 0, -result)
-        conclude(k, page.row, PATH_FAILED, -result)
         put_page(k, new)
     else:
         k.vmstat[VM_MIGRATED] += 1
         trace(k, MOVED, pfn, new, 0)
-        note_moved(k, new, pfn)
         move_to_lru(k, new)
     list_del(k, pfn)
     move_to_lru(k, pfn)
@@ -210,7 +207,6 @@ def migrate_page_move_mapping(k, mapping, new, pfn):
     page = k.mem_map[pfn]
     known = 1 + (1 if mapping else 0) + (1 if page.flags & PG_private else 0)
     if page.count != known:
-        because(k, pfn, R_PINNED)
         trace(k, REFERENCES, pfn, 0, page.count - known)
         return -EAGAIN
     if not mapping:
@@ -243,17 +239,15 @@ def fallback_migrate_page(k, mapping, new, pfn):
 def writeout(k, mapping, pfn):
     """Start writing a dirty page, so that a later attempt finds it clean: -EAGAIN; -EINVAL if that cannot be."""
     if k.mapping[mapping].fs == FS_RAMFS:
-        because(k, pfn, R_NOWHERE)
+        trace(k, PAGEOUT_NOWHERE, pfn, 0, 0)
         return -EINVAL
     remove_migration_ptes(k, pfn, pfn)
     if k.mapping[mapping].fs == FS_TMPFS:
         if not shmem_writepage(k, pfn):
             return -EAGAIN
+        trace(k, WRITEOUT, pfn, 0, 0)
     else:
         block_write_full_page(k, pfn)
     unlock_page(k, pfn)
-    because(k, pfn, R_WRITTEN)
-    if k.mem_map[pfn].row:
-        k.considered[k.mem_map[pfn].row].path = PATH_WRITEOUT
     lock_page(k, pfn)
     return -EAGAIN

@@ -7,14 +7,11 @@ from .radix_tree import file_page
 from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, try_to_unmap
 from .sched import schedule
 from .structs import (
-    BUG_NO_MAPPING, EAGAIN, EIO, ENOMEM, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
+    BUG_NO_MAPPING, EAGAIN, EIO, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
     PG_private, PG_referenced, PG_swapcache, PG_uptodate, SWAPPER_SPACE,
 )
 from .swap import get_page, put_page
-from .trace import (
-    COPIED, FS_REFUSES, PATH_DIRECT, PATH_FAILED, PATH_RETRIED, R_NO_MEMORY, R_PINNED, R_REFUSED, REFERENCES, REPLACED,
-    because, bug, conclude, trace,
-)
+from .trace import COPIED, FS_REFUSES, REFERENCES, REPLACED, bug, trace
 
 COPIED_FLAGS = PG_error | PG_referenced | PG_uptodate | PG_active | PG_checked | PG_mappedtodisk | PG_dirty
 
@@ -29,7 +26,6 @@ def migrate_page(k, new, pfn):
 
 def fail_migrate_page(k, new, pfn):  # noqa: ARG001  the parameters of a migrate_page method
     """The method of pages to which the file system keeps pointers: -EIO."""
-    because(k, pfn, R_REFUSED)
     trace(k, FS_REFUSES, pfn, 0, 0)
     return -EIO
 
@@ -57,7 +53,6 @@ def unexpected_references(k, pfn, nr_refs):
         bug(k, BUG_NO_MAPPING, pfn)
     extra = page.count - page.mapcount - nr_refs
     if extra:
-        because(k, pfn, R_PINNED)
         trace(k, REFERENCES, pfn, 0, extra)
     return extra
 
@@ -66,21 +61,28 @@ def replace_page(k, new, pfn):
     """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
 
     The second half of migrate_page_remove_references().
-    The old page is unmapped again and again until no pte is left: a young pte costs one round
-    more; while a locked vma of another process maps the page the loop goes on, for ever if that one stays.
+    The old page is unmapped again and again until no pte is left.  While a locked vma of another process maps it the
+    loop goes on, for ever if that one stays.
     """
-    page = k.mem_map[pfn]
     if not take_slot(k, new, pfn):
         return -EAGAIN
-    young = page.mapcount  # each pte costs one round at most for being young
-    while page.mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
-        young -= 1
-        if young < 0:
-            if not schedule(k):
-                bug(k, HANG_UNMAP, pfn)
-                return -EAGAIN
-            young = page.mapcount
+    while not unmap_old_page(k, pfn):
+        if not schedule(k):
+            bug(k, HANG_UNMAP, pfn)
+            return -EAGAIN
     put_page(k, pfn)
+    return 0
+
+
+def unmap_old_page(k, pfn):
+    """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it.
+
+    A part of migrate_page_remove_references().
+    """
+    page = k.mem_map[pfn]
+    for _ in range(page.mapcount + 1):
+        if not page.mapcount or try_to_unmap(k, pfn, False) == SWAP_SUCCESS:
+            return 1
     return 0
 
 
@@ -132,21 +134,3 @@ def migrate_page_copy(k, new, pfn):
     page.private = 0
     page.mapping = 0
     trace(k, COPIED, pfn, new, 0)
-
-
-def note_moved(k, new, pfn):
-    """Write down that a page is in frame `new` now, by the path that was noted for it, or directly."""
-    row = k.mem_map[pfn].row
-    c = k.considered[row]
-    c.new_pfn = new
-    conclude(k, row, c.path if row and c.path else PATH_DIRECT, 0)
-
-
-def give_up(k, pages, error):
-    """Write down of the pages on a list that they stay: EAGAIN: their retries are exhausted; ENOMEM: no new pages."""
-    pfn = k.mem_map[pages].next
-    while pfn != pages:
-        if error == ENOMEM:
-            because(k, pfn, R_NO_MEMORY)
-        conclude(k, k.mem_map[pfn].row, PATH_FAILED if error == ENOMEM else PATH_RETRIED, error)
-        pfn = k.mem_map[pfn].next

@@ -8,25 +8,24 @@ that refers to it is carried over (migrate_page.py).
 
 from .buffer import buffer_migrate_page, try_to_release_page
 from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
-from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_SUCCESS, migrate_page_method
-from .migrate_page import fail_migrate_page, give_up, migrate_page, note_moved
+from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .migrate_page import fail_migrate_page, migrate_page
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import page_mapping
 from .sched import cond_resched
 from .structs import (
-    BUG_NO_SWAP, EAGAIN, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_dirty, PG_private, PG_swapcache,
-    PG_writeback, VM_MIGRATED,
+    BUG_NO_SWAP, EAGAIN, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_private, PG_swapcache, PG_writeback,
+    VM_MIGRATED,
 )
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
 from .trace import (
-    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, PASS, PATH_FAILED, PATH_FREED, PATH_SWAPPED,
-    PATH_WRITEOUT, R_FREED, R_LIST_EMPTY, R_LOCKED, R_NO_MAPPING, R_WRITEBACK, R_WRITTEN, WRITEBACK_BUSY,
-    WRITEBACK_WAIT, because, bug, conclude, trace,
+    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, PASS, WRITEBACK_BUSY,
+    WRITEBACK_WAIT, bug, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
-from .vmscan import move_to_lru, pageout, putback_lru_pages, swap_page
+from .vmscan import move_to_lru, putback_lru_pages, swap_page, write_first
 
 PASSES = 11  # pass 0 to pass 10
 PASS_LOCK = 3  # the first pass that waits for a page's lock
@@ -42,61 +41,40 @@ def migrate_pages(k, pages, to):
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
     task.flags |= PF_SWAPWRITE
+    to = to if k.patch[3] else 0
     failed = work_list(k, FAILED)
     moved = work_list(k, MOVED)
-    if not k.patch[3]:
-        to = 0
     nr_failed = 0
     retry = 1
     for pass_ in range(PASSES):
-        if retry and not k.sys.bug:
-            k.sys.migration_pass = pass_
-            trace(k, PASS, 0, 0, pass_)
-            retry, failures = migrate_pass(k, pages, to, failed, moved, pass_)
-            nr_failed += failures
-    if k.sys.bug:
-        return 0
-    finish_lists(k, pages, failed, moved)
+        if not retry:
+            break
+        k.sys.migration_pass = pass_
+        trace(k, PASS, 0, 0, pass_)
+        retry = 0
+        pfn = k.mem_map[pages].next
+        while pfn != pages:
+            following = k.mem_map[pfn].next
+            cond_resched(k)
+            if to and list_empty(k, to):
+                trace_list(k, LIST_EMPTY, pfn, pages, 0)
+                break
+            result = migrate_one_page(k, pfn, to, moved, pass_)
+            if k.sys.bug:
+                return 0
+            if result == -EAGAIN:
+                retry += 1
+            elif result:
+                nr_failed += 1
+                trace(k, EVENT_FAILED, pfn, 0, -result)
+                list_move_tail(k, pfn, failed)
+            pfn = following
+    list_splice_tail(k, failed, pages)
+    putback_lru_pages(k, moved)
     k.sys.migration_pass = -1
     if not swapwrite:
         task.flags &= ~PF_SWAPWRITE
     return nr_failed + retry
-
-
-def migrate_pass(k, pages, to, failed, moved, pass_):
-    """One pass over the list: (pages that ask for a retry, pages that failed for good).
-
-    In the kernel: a part of migrate_pages.
-    """
-    retry = 0
-    failures = 0
-    pfn = k.mem_map[pages].next
-    while pfn != pages and not k.sys.bug:
-        following = k.mem_map[pfn].next
-        cond_resched(k)
-        if to and list_empty(k, to):
-            trace(k, LIST_EMPTY, 0, 0, 0)
-            while pfn != pages:
-                because(k, pfn, R_LIST_EMPTY)
-                pfn = k.mem_map[pfn].next
-            break
-        result = migrate_one_page(k, pfn, to, moved, pass_)
-        if result == -EAGAIN:
-            retry += 1
-        elif result < 0:
-            failures += 1
-            trace(k, EVENT_FAILED, pfn, 0, -result)
-            conclude(k, k.mem_map[pfn].row, PATH_FAILED, -result)
-            list_move_tail(k, pfn, failed)
-        pfn = following
-    return retry, failures
-
-
-def finish_lists(k, pages, failed, moved):
-    """After the last pass: give the old frames of moved pages back, return the failed pages to the caller's list."""
-    give_up(k, pages, EAGAIN)
-    list_splice_tail(k, failed, pages)
-    putback_lru_pages(k, moved)
 
 
 def migrate_one_page(k, pfn, to, moved, pass_):
@@ -104,40 +82,18 @@ def migrate_one_page(k, pfn, to, moved, pass_):
 
     In the kernel: a part of migrate_pages.
     """
-    page = k.mem_map[pfn]
-    if k.patch[3] and page.count == 1:
+    if k.patch[3] and k.mem_map[pfn].count == 1:
         trace(k, FREED, pfn, 0, 0)
-        because(k, pfn, R_FREED)
-        conclude(k, page.row, PATH_FREED, 0)
         list_move_tail(k, pfn, moved)
         return 0
     if not lock_for_migration(k, pfn, pass_ >= PASS_LOCK, pass_ > 0):
         return -EAGAIN
     if not prepare_anonymous(k, pfn):
-        if k.patch[4]:
-            remove_from_swap(k, pfn)
         unlock_page(k, pfn)
         return -ENOMEM
     if not to:
-        return evict(k, pfn)
-    new = k.mem_map[to].next
-    trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
-    lock_page(k, new)
-    result, locked = move_locked_page(k, new, pfn)
-    if k.sys.bug:
-        return 0
-    if result == 0:
-        finish_move(k, new, pfn, moved)
-        return 0
-    unlock_page(k, new)
-    if locked and fall_back(k, pfn, pass_):
-        trace(k, FALL_BACK, pfn, 0, 0)
-        return evict(k, pfn)
-    if result != -EAGAIN and k.patch[4] and not k.change.locked_elsewhere:
-        remove_from_swap(k, pfn)
-    if locked:
-        unlock_page(k, pfn)
-    return result
+        return swap_page(k, pfn)
+    return move_locked_page(k, to, pfn, moved, pass_)
 
 
 def lock_for_migration(k, pfn, wait_lock, wait_io):
@@ -145,19 +101,15 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
 
     In the kernel: a part of migrate_pages.
     """
-    page = k.mem_map[pfn]
     if not trylock_page(k, pfn):
         if not wait_lock:
-            because(k, pfn, R_LOCKED)
             trace(k, LOCK_BUSY, pfn, 0, 0)
             return 0
         trace(k, LOCK_WAIT, pfn, 0, 0)
-        lock_page(k, pfn)
-        if k.sys.bug:
+        if not lock_page(k, pfn):
             return 0
-    if page.flags & PG_writeback:
+    if k.mem_map[pfn].flags & PG_writeback:
         if not wait_io:
-            because(k, pfn, R_WRITEBACK)
             trace(k, WRITEBACK_BUSY, pfn, 0, 0)
             unlock_page(k, pfn)
             return 0
@@ -169,7 +121,10 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
 
 
 def prepare_anonymous(k, pfn):
-    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0."""
+    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0.
+
+    In the kernel: a part of migrate_pages.
+    """
     page = k.mem_map[pfn]
     if page.mapping >= 0 or page.flags & PG_swapcache:
         return 1
@@ -178,81 +133,65 @@ def prepare_anonymous(k, pfn):
     return add_to_swap(k, pfn, GFP_KERNEL)
 
 
-def evict(k, pfn):
-    """Swap a page out instead of moving it, and write down that this was its path."""
-    row = k.mem_map[pfn].row
-    result = swap_page(k, pfn)
-    if result == 0:
-        conclude(k, row, PATH_SWAPPED, 0)
-    else:
-        note_write(k, pfn)
-    return result
+def move_locked_page(k, to, pfn, moved, pass_):
+    """Move a locked page to the first new one of list `to`; the answer is that of migrate_one_page().
 
-
-def note_write(k, pfn):
-    """If a page is being written out for this migration, remember that its path went there."""
-    page = k.mem_map[pfn]
-    if page.row and page.flags & PG_writeback:
-        because(k, pfn, R_WRITTEN)
-        k.considered[page.row].path = PATH_WRITEOUT
-
-
-def fall_back(k, pfn, pass_):
-    """From pass 3 on, a page whose buffers cannot be dropped is swapped out as a last resort."""
-    page = k.mem_map[pfn]
-    mapping = page_mapping(page)
-    if k.patch[6] and migrate_page_method(k, k.mapping[mapping].fs) != NO_METHOD:
-        return False
-    return pass_ >= PASS_FALL_BACK and page.flags & PG_private and not page.flags & PG_dirty
-
-
-def move_locked_page(k, new, pfn):
-    """Move a locked page into a locked new one, by the method of its address_space (patch 6) or the default way.
-
+    By the method of its address_space (patch 6).  One without is written if it is dirty, and loses its buffers; from
+    pass 3 on a page that cannot lose them is swapped out as a last resort.  It is unlocked in the end.
     In the kernel: a part of migrate_pages.
-    Returns (0, -EAGAIN or an errno; 1 if the old page is still locked).
     """
     page = k.mem_map[pfn]
+    new = k.mem_map[to].next
+    trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
     mapping = page_mapping(page)
     if not mapping:
         if page.mapping < 0:
             bug(k, BUG_NO_SWAP, pfn)
-        else:
-            because(k, pfn, R_NO_MAPPING)
-        return -EAGAIN, 1
-    method = migrate_page_method(k, k.mapping[mapping].fs) if k.patch[6] else NO_METHOD
-    if method == FAIL_MIGRATE_PAGE:
-        return fail_migrate_page(k, new, pfn), 1
-    if method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
-        return buffer_migrate_page(k, new, pfn), 1
+            return 0
+        trace(k, NO_MAPPING, pfn, 0, 0)
+        unlock_page(k, pfn)
+        return -EAGAIN
+    method = migrate_page_method(k, k.mapping[mapping].fs)
     if method == NO_METHOD:
-        if page.flags & PG_dirty:
-            answer = pageout(k, pfn, mapping)
-            if answer == PAGE_SUCCESS:
-                note_write(k, pfn)
-                return -EAGAIN, 0
-            if answer != PAGE_CLEAN:
-                return -EAGAIN, 1
+        if not write_first(k, pfn, mapping):
+            return -EAGAIN
         if page.flags & PG_private and not try_to_release_page(k, pfn):
-            return -EAGAIN, 1
-    return migrate_page(k, new, pfn), 1
+            if pass_ >= PASS_FALL_BACK:
+                trace(k, FALL_BACK, pfn, 0, 0)
+                return swap_page(k, pfn)
+            unlock_page(k, pfn)
+            return -EAGAIN
+    lock_page(k, new)
+    if method == FAIL_MIGRATE_PAGE:
+        result = fail_migrate_page(k, new, pfn)
+    elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
+        result = buffer_migrate_page(k, new, pfn)
+    else:
+        result = migrate_page(k, new, pfn)
+    if result == 0:
+        finish_move(k, new, pfn, moved)
+    elif not k.sys.bug:
+        unlock_page(k, new)
+        unlock_page(k, pfn)
+    return result
 
 
 def finish_move(k, new, pfn, moved):
-    """A page has moved: let the old and then the new one go."""
-    release_old_page(k, new, pfn, moved)
+    """Let go of the old page, which is freed when all passes are done, and then of the new one.
+
+    In the kernel: a part of migrate_pages.
+    """
+    unlock_page(k, pfn)
+    list_move_tail(k, pfn, moved)
     release_new_page(k, new, pfn)
 
 
-def release_old_page(k, new, pfn, moved):
-    """Unlock the zombie that is left of a moved page; it is freed when all passes are done."""
-    note_moved(k, new, pfn)
-    unlock_page(k, pfn)
-    list_move_tail(k, pfn, moved)
-
-
 def release_new_page(k, new, pfn):
-    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU."""
+    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU.
+
+    In the kernel: a part of migrate_pages.  V1 restores the swap ptes of a page that fails for good as well; none of
+    those has any.
+    """
     if k.patch[4]:
         remove_from_swap(k, new)
     unlock_page(k, new)

@@ -59,7 +59,6 @@ def free_page(k, pfn):
     page.mapping = 0
     page.index = 0
     page.private = 0
-    page.row = 0
     page.data = POISON
     if bad:
         return

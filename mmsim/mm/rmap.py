@@ -10,9 +10,7 @@ from .structs import (
 )
 from .swap import put_page
 from .swap_map import swap_duplicate
-from .trace import (
-    MIGRATION_ENTRY, R_VMA_LOCKED, R_VMA_RESERVED, R_YOUNG, SWAP_PTE, UNMAPPED, VMA_LOCKED, YOUNG, because, bug, trace,
-)
+from .trace import MIGRATION_ENTRY, SWAP_PTE, UNMAPPED, VMA_LOCKED, VMA_RESERVED, YOUNG, bug, trace
 
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
 
@@ -136,12 +134,10 @@ def try_to_unmap(k, pfn, ignore_refs):
 def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
     """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
     if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
-        because(k, pfn, R_VMA_LOCKED if vma.vm_flags & VM_LOCKED else R_VMA_RESERVED)
-        trace(k, VMA_LOCKED, pfn, 0, vma.vm_mm)
+        trace(k, VMA_LOCKED if vma.vm_flags & VM_LOCKED else VMA_RESERVED, pfn, 0, vma.vm_mm)
         return SWAP_FAIL
     if pte.flags & PTE_YOUNG and not ignore_refs:
         pte.flags &= ~PTE_YOUNG
-        because(k, pfn, R_YOUNG)
         trace(k, YOUNG, pfn, 0, vma.vm_mm)
         return SWAP_FAIL
     unmap_pte(k, pfn, vma, pte, False)

@@ -5,7 +5,7 @@ from .filemap import (
     write_file_page,
 )
 from .mempolicy import alloc_page_policy, get_shared_policy, mpol_set_shared_policy
-from .radix_tree import file_page, radix_tree_insert
+from .radix_tree import file_page
 from .structs import (
     EAGAIN, ENOMEM, GFP_ATOMIC, GFP_KERNEL, GFP_NOMEMALLOC, MPOL_DEFAULT, PG_dirty, PG_swapcache, PG_uptodate,
     PG_writeback,
@@ -14,7 +14,7 @@ from .swap import lru_cache_add, put_page
 from .swap_map import get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, move_from_swap_cache, read_swap_cache
 from .swapfile import free_swap_and_cache
-from .trace import FAULT_SHMEM, R_NO_NODE, R_NO_SLOT, SHMEM_RECHECK, because, trace
+from .trace import FAULT_SHMEM, PAGEOUT_NO_NODE, PAGEOUT_NO_SLOT, SHMEM_RECHECK, trace
 
 
 def shmem_alloc_page(k, m, index):
@@ -31,15 +31,14 @@ def shmem_writepage(k, pfn):
     page = k.mem_map[pfn]
     entry = get_swap_page(k)
     if not entry:
-        because(k, pfn, R_NO_SLOT)
+        trace(k, PAGEOUT_NO_SLOT, pfn, 0, 0)
         return 0
-    if not radix_tree_insert(k, entry, pfn, GFP_ATOMIC | GFP_NOMEMALLOC):
+    if not enter_swap_cache(k, pfn, entry, GFP_ATOMIC | GFP_NOMEMALLOC):
         swap_free(k, entry)
-        because(k, pfn, R_NO_NODE)
+        trace(k, PAGEOUT_NO_NODE, pfn, 0, 0)
         return 0
     k.file_page[file_page(k, page.mapping, page.index)].entry = entry
     swap_duplicate(k, entry)
-    enter_swap_cache(k, pfn, entry)
     remove_from_page_cache(k, pfn)
     page.flags |= PG_dirty
     return 1
@@ -58,31 +57,27 @@ def shmem_getpage(k, m, index):
             return pfn, read
         entry = k.file_page[file_page(k, m, index)].entry
         if not entry:
-            pfn = shmem_fill_hole(k, m, index)
-            return (pfn, 0) if pfn else (-ENOMEM, 0)
+            return shmem_fill_hole(k, m, index), 0
         pfn = lookup_swap_cache(k, entry)
-        if not pfn:
-            pfn = shmem_alloc_page(k, m, index)
-            if not pfn:
-                return -ENOMEM, 0
+        if pfn:
             lock_page(k, pfn)
-            result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
-            if result < 0:
-                return result, 0
-            if not result:
-                continue
-            read = 1
         else:
-            lock_page(k, pfn)
+            pfn = shmem_alloc_page(k, m, index)
+            result = read_swap_cache(k, pfn, entry, GFP_KERNEL) if pfn else -ENOMEM
+            if result == -EAGAIN:
+                continue
+            if result:
+                return result, 0
+            read = 1
         if shmem_take_back(k, m, index, pfn, entry) == 0:
             return pfn, read
 
 
 def shmem_take_back(k, m, index, pfn, entry):
-    """With the lock of a page that a look-up of `entry` gave: move it back to the page cache, free the entry.
+    """Move a page that a look-up of `entry` gave, locked, back to the page cache; the entry is free then: 0, unlocked.
 
     In the kernel: a part of shmem_getpage.
-    -EAGAIN, lock and reference dropped: the page or the note has changed meanwhile, look again.
+    -EAGAIN, unlocked and given back: the page (patch 2) or the note has changed meanwhile, look again.
     """
     page = k.mem_map[pfn]
     note = k.file_page[file_page(k, m, index)]
@@ -99,13 +94,14 @@ def shmem_take_back(k, m, index, pfn, entry):
 
 
 def shmem_fill_hole(k, m, index):
-    """A new page of zeroes for a page that nobody wrote yet; 0 without memory (a part of shmem_getpage)."""
+    """A new page of zeroes for a page that nobody wrote yet, or -ENOMEM (a part of shmem_getpage)."""
     pfn = shmem_alloc_page(k, m, index)
-    if pfn:
-        k.mem_map[pfn].flags |= PG_uptodate
-        add_to_page_cache(k, pfn, m, index)
-        lru_cache_add(k, pfn)
-        trace(k, FAULT_SHMEM, pfn, 0, 0)
+    if not pfn:
+        return -ENOMEM
+    k.mem_map[pfn].flags |= PG_uptodate
+    add_to_page_cache(k, pfn, m, index)
+    lru_cache_add(k, pfn)
+    trace(k, FAULT_SHMEM, pfn, 0, 0)
     return pfn
 
 

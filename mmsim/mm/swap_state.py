@@ -1,23 +1,26 @@
 """The swap cache (mm/swap_state.c): swapper space, where a page and a swap entry meet."""
 
-from .filemap import add_to_page_cache, unlock_page
+from .filemap import add_to_page_cache, lock_page, unlock_page
 from .page_io import swap_readpage
 from .radix_tree import file_page, radix_tree_delete, radix_tree_insert
-from .structs import ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
+from .structs import EAGAIN, ENOMEM, GFP_ATOMIC, GFP_NOMEMALLOC, PG_dirty, PG_swapcache, PG_uptodate
 from .swap import get_page, lru_cache_add_active, put_page
 from .swap_map import get_swap_page, swap_duplicate, swap_free
-from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, R_NO_NODE, R_NO_SLOT, SHMEM_MOVED_BACK, because, trace
+from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, SHMEM_MOVED_BACK, trace
 
 
-def enter_swap_cache(k, pfn, entry):
-    """Flag a page that already stands in the tree as swap cache page; the cache holds a reference.
+def enter_swap_cache(k, pfn, entry, gfp):
+    """Put a page into the slot of an entry, with a reference for the cache: 1, or 0 without memory for the tree.
 
-    In the kernel: a part of __add_to_swap_cache.
+    In the kernel: __add_to_swap_cache.
     """
+    if not radix_tree_insert(k, entry, pfn, gfp):
+        return 0
     page = k.mem_map[pfn]
     page.flags |= PG_swapcache
     page.private = entry
     get_page(k, pfn)
+    return 1
 
 
 def add_to_swap(k, pfn, gfp):
@@ -29,15 +32,12 @@ def add_to_swap(k, pfn, gfp):
     gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC
     entry = get_swap_page(k)
     if not entry:
-        because(k, pfn, R_NO_SLOT)
         trace(k, NO_SWAP_ENTRY, pfn, 0, 0)
         return 0
-    if not radix_tree_insert(k, entry, pfn, gfp):
+    if not enter_swap_cache(k, pfn, entry, gfp):
         swap_free(k, entry)
-        because(k, pfn, R_NO_NODE)
         trace(k, NO_RADIX_NODE, pfn, 0, 0)
         return 0
-    enter_swap_cache(k, pfn, entry)
     k.mem_map[pfn].flags |= PG_uptodate | PG_dirty
     trace(k, ADD_TO_SWAP, pfn, 0, entry)
     return 1
@@ -55,20 +55,15 @@ def delete_from_swap_cache(k, pfn):
 
 
 def move_from_swap_cache(k, m, index, pfn, entry):
-    """Page `pfn` takes its place in the page cache, and the slot of `entry` in the swap cache is emptied.
-
-    Without patch 2 the page may be stale: the slot then holds another one, and is emptied all the same.
-    """
-    page = k.mem_map[pfn]
-    k.file_page[file_page(k, m, index)].entry = 0
-    holder = k.swap_cache[entry]
+    """A page of the swap cache takes its place in the page cache again; its file does not note the entry any more."""
     add_to_page_cache(k, pfn, m, index)
-    if holder == pfn:
+    if k.swap_cache[entry] == pfn:
         delete_from_swap_cache(k, pfn)
-    elif holder:
+    elif k.swap_cache[entry]:  # without patch 2: the new page loses its slot to the old one, and is an orphan
         radix_tree_delete(k, entry)
         swap_free(k, entry)
-    page.flags |= PG_dirty
+    k.mem_map[pfn].flags |= PG_dirty
+    k.file_page[file_page(k, m, index)].entry = 0
     swap_free(k, entry)
     trace(k, SHMEM_MOVED_BACK, pfn, 0, entry)
 
@@ -82,27 +77,26 @@ def lookup_swap_cache(k, entry):
 
 
 def read_swap_cache(k, pfn, entry, gfp):
-    """Read an entry into the new, locked page `pfn` (read_swap_cache_async, without read-ahead).
+    """Read an entry into a new page, which is in the swap cache then, and locked (read_swap_cache_async): 0.
 
-    1: the page is in the swap cache now.  Otherwise the page is given back; 0: nobody uses the
-    entry any more, or somebody else has read it meanwhile; -ENOMEM: no radix tree node.
+    Or the page is given back: -EAGAIN: nobody uses the entry any more, or somebody else has read it meanwhile; -ENOMEM.
     """
-    result = begin_read_swap_cache(k, pfn, entry, gfp)
-    if result == 1:
+    result = add_to_swap_cache(k, pfn, entry, gfp)
+    if result:
+        put_page(k, pfn)
+    else:
+        lru_cache_add_active(k, pfn)
         swap_readpage(k, pfn)
     return result
 
 
-def begin_read_swap_cache(k, pfn, entry, gfp):
-    """The part of a read before the I/O: others find the page in the swap cache from now on, and wait for its lock."""
-    result = 0
-    if not k.swap_cache[entry] and swap_duplicate(k, entry):
-        if radix_tree_insert(k, entry, pfn, gfp):
-            enter_swap_cache(k, pfn, entry)
-            lru_cache_add_active(k, pfn)
-            return 1
-        swap_free(k, entry)
-        result = -ENOMEM
+def add_to_swap_cache(k, pfn, entry, gfp):
+    """Put a new page, locked, where an entry is to be read to: who looks that up waits.  0, -EAGAIN or -ENOMEM."""
+    if k.swap_cache[entry] or not swap_duplicate(k, entry):
+        return -EAGAIN
+    lock_page(k, pfn)
+    if enter_swap_cache(k, pfn, entry, gfp):
+        return 0
+    swap_free(k, entry)
     unlock_page(k, pfn)
-    put_page(k, pfn)
-    return result
+    return -ENOMEM

@@ -44,9 +44,10 @@ def free_swap_and_cache(k, entry):
 
 
 def can_share_swap_page(k, pfn):
-    """True if one pte alone, present or swapped out, refers to an anonymous page."""
+    """True if one pte alone refers to an anonymous page: it maps the page, or has its swap entry."""
     page = k.mem_map[pfn]
-    return page.mapcount == 1 and (not page.flags & PG_swapcache or exclusive_swap_page(k, pfn))
+    swapped = k.swap_map[page.private] - 1 if page.flags & PG_swapcache else 0
+    return page.mapcount + swapped == 1
 
 
 def unuse_pte(k, vma, address, pte, pfn):
@@ -106,10 +107,9 @@ def try_to_unuse(k, entry):
         pfn = alloc_page_vma(k, 0, 0)
         if not pfn:
             return -ENOMEM
-        lock_page(k, pfn)
         result = read_swap_cache(k, pfn, entry, GFP_KERNEL)
-        if result <= 0:
-            return result if result else -EAGAIN
+        if result:
+            return result
     return unuse_locked(k, pfn, entry)
 
 

@@ -1,20 +1,61 @@
 """The trace: what the kernel did, one row an event; and what became of each page of a migration.
 
-Kernel functions call `trace` with a number from the list below; the words are put in when
-the trace is read.  A machine without a trace has an event table of length 0.
+Kernel functions call `trace` with one of the numbers below where something happens.  The number says also what that
+means for the page, if the running migration has it in hand: why it does not move now, or where it has ended.  So the
+records follow from the events, with or without a trace; a machine without one has an event table of length 0.
 """
 
-from .structs import VM_DENYWRITE, VM_IO, VM_LOCKED, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHM
+from .structs import EAGAIN, VM_DENYWRITE, VM_IO, VM_LOCKED, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHM
 
-# What an event means: (kernel function, patch that added it, text).
+# Every page that a migration considers ends in exactly one of these.
+PATHS = (
+    "pending", "direct", "direct after writeout", "direct with buffers", "swapped out", "freed from under us",
+    "failed for good", "retries exhausted", "not collected",
+)  # fmt: skip
+(PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
+ PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
+
+_VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
+             VM_SHM: "VM_SHM"}  # fmt: skip
+# The names of each set of flags that make a vma not migratable, by flags // VM_LOCKED.
+VM_FLAGS = tuple(
+    ", ".join(name for bit, name in _VM_NAMES.items() if flags & bit)
+    for flags in range(0, VM_NOT_MIGRATABLE + 1, VM_LOCKED)
+)
+
+# Why a page has not moved yet, or never will.  From R_VMA on: one for each set of flags, of the vma.
+REASONS = (
+    "", "locked by someone else", "under writeback", "pinned: more references than anyone accounts for",
+    "no free swap slot", "no memory for a radix tree node", "used lately: a young pte", "mapped by a locked vma",
+    "its buffers are dirty, locked or in a journal", "its writeout was started", "the swap device is congested",
+    "the file system refuses to move it", "no memory for the new pages",
+    "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
+    "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
+    "it is dirty, and its file system has nowhere to write it",
+    *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
+)  # fmt: skip
+(R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
+ R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
+ R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
+ R_VMA) = range(21)  # fmt: skip
+
+NOTED = 1 << 20
+
+# What an event means: (kernel function, patch that added it, text), by its number.
 # {page}, {new} are frames, {arg} is a number whose meaning the text gives; {task}: a pid, {flags}: those of a vma.
-EVENTS = [("", 0, "")]
+EVENTS = {0: ("", 0, "")}
 
 
-def event(function, patch, text):
-    """Register an event and return its number."""
-    EVENTS.append((function, patch, text))
-    return len(EVENTS) - 1
+def event(function, patch, text, path=0, reason=0, noted=False):
+    """Register an event and return its number, which says also what it means for the record of its page.
+
+    `path`: where the page has ended or is on its way to, `reason`: why it does not move now; or just that a pass has
+    come to it (`noted`).
+    """
+    meaning = path << 8 | reason << 12 | NOTED if path or reason or noted else 0
+    number = len(EVENTS) | meaning
+    EVENTS[number] = function, patch, text
+    return number
 
 
 FAULT_ANON = event("do_anonymous_page", 0, "first write: page {page} on node {arg} is mapped")
@@ -41,42 +82,74 @@ ATOMIC_FAILED = event("__alloc_pages", 0, "an interrupt on node {arg} gets no pa
 DIRECT_RECLAIM = event("try_to_free_pages", 0, "low memory: a round of direct reclaim freed {arg} page{s}")
 KSWAPD = event("balance_pgdat", 0, "kswapd freed {arg} page{s}")
 ISOLATED = event("isolate_lru_page", 0, "page {page} is taken off its LRU list")
-NOT_ISOLATED = event("isolate_lru_page", 0, "page {page} is on no LRU list and is left alone")
-NOT_COLLECTED = event(
-    "migrate_page_add", 0, "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it"
+NOT_ISOLATED = event(
+    "isolate_lru_page", 0, "page {page} is on no LRU list and is left alone", path=PATH_SKIPPED, reason=R_NOT_LRU
 )
-VMA_SKIPPED = event("check_range", 0, "page {page} is in a vma that is not migratable ({flags})")
-PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU")
+BEING_FREED = event(
+    "isolate_lru_page", 0, "page {page} is being freed and is left alone", path=PATH_FREED, reason=R_FREED
+)
+NOT_COLLECTED = event(
+    "migrate_page_add", 0,
+    "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it", path=PATH_SKIPPED, reason=R_SHARED,
+)
+VMA_SKIPPED = event(
+    "check_range", 0, "page {page} is in a vma that is not migratable ({flags})", path=PATH_SKIPPED, reason=R_VMA
+)
+LEFT_OUT = event(
+    "in_kernel_caller", 0, "page {page} is in a vma that is not migratable ({flags})", path=PATH_SKIPPED, reason=R_VMA
+)
+PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU", path=PATH_RETRIED)
 PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
-LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again")
+LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again", reason=R_LOCKED)
 LOCK_WAIT = event("migrate_pages", 0, "page {page} is locked: wait for the lock")
-LOCKED = event("migrate_pages", 0, "page {page} is locked for migration")
-WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again")
+LOCKED = event("migrate_pages", 0, "page {page} is locked for migration", noted=True)
+WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again", reason=R_WRITEBACK)
 WRITEBACK_WAIT = event("migrate_pages", 0, "page {page} is under writeback: wait for the I/O to end")
-FREED = event("migrate_pages", 3, "page {page} was freed from under us: nothing left to move")
-LIST_EMPTY = event("migrate_pages", 3, "the list of new pages is empty: stop")
+FREED = event(
+    "migrate_pages", 3, "page {page} was freed from under us: nothing left to move", path=PATH_FREED, reason=R_FREED
+)
+LIST_EMPTY = event("migrate_pages", 3, "the list of new pages is empty: stop", reason=R_LIST_EMPTY)
 NEW_PAGE = event("migrate_pages", 3, "page {new} on node {arg} is to take the place of page {page}")
+NO_NEW_PAGES = event("migrate_pages", 5, "there is no memory for new pages: stop", path=PATH_FAILED, reason=R_NO_MEMORY)
+NO_MAPPING = event("migrate_pages", 3, "page {page} has lost its mapping: it will be tried again", reason=R_NO_MAPPING)
 FALL_BACK = event("migrate_pages", 3, "page {page} cannot lose its buffers: fall back to swapping it out")
-MOVED = event("migrate_pages", 3, "page {page} has moved to page {new}")
-FAILED = event("migrate_pages", 0, "page {page} has failed for good")
+MOVED = event("migrate_pages", 3, "page {page} has moved to page {new}", path=PATH_DIRECT)
+FAILED = event("migrate_pages", 0, "page {page} has failed for good", path=PATH_FAILED)
 ADD_TO_SWAP = event("add_to_swap", 0, "page {page} gets swap entry {arg} and enters the swap cache")
-NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}")
-NO_RADIX_NODE = event("add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry")
+NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}", reason=R_NO_SLOT)
+NO_RADIX_NODE = event(
+    "add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry", reason=R_NO_NODE
+)
 SLAB_PAGE = event("kmem_cache_grow", 0, "page {page} becomes a slab page for radix tree nodes")
-YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL")
-VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL")
+YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL", reason=R_YOUNG)
+VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", reason=R_VMA_LOCKED)
+VMA_RESERVED = event(
+    "try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", reason=R_VMA_RESERVED
+)
 SWAP_PTE = event("try_to_unmap", 0, "a pte of page {page} becomes a swap pte with entry {arg}")
 UNMAPPED = event("try_to_unmap", 0, "the pte of {task} for page {page} is cleared")
 PAGEOUT_BUSY = event(
-    "pageout", 0, "page {page} has references that nobody accounts for, or the device is congested: keep it"
+    "pageout", 0,
+    "page {page} has references that nobody accounts for, or the device is congested: keep it", reason=R_PINNED,
 )
-PAGEOUT_START = event("pageout", 0, "page {page} is written out")
-PAGEOUT_DECLINED = event("pageout", 0, "the file system declines to write page {page}")
-REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays")
-EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free")
-BUFFERS_BUSY = event("try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal")
+PAGEOUT_CONGESTED = event(
+    "pageout", 0,
+    "page {page} has references that nobody accounts for, or the device is congested: keep it", reason=R_CONGESTED,
+)
+PAGEOUT_NO_MAPPING = event("pageout", 0, "page {page} has lost its mapping: keep it", reason=R_NO_MAPPING)
+PAGEOUT_START = event("pageout", 0, "page {page} is written out", path=PATH_WRITEOUT, reason=R_WRITTEN)
+PAGEOUT_NO_SLOT = event("pageout", 0, "the file system declines to write page {page}", reason=R_NO_SLOT)
+PAGEOUT_NO_NODE = event("pageout", 0, "the file system declines to write page {page}", reason=R_NO_NODE)
+PAGEOUT_NOWHERE = event("pageout", 0, "the file system declines to write page {page}", reason=R_NOWHERE)
+REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_PINNED)
+REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_NO_MAPPING)
+EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free", path=PATH_SWAPPED)
+BUFFERS_BUSY = event(
+    "try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal", reason=R_BUFFERS
+)
 REFERENCES = event(
-    "migrate_page_remove_references", 3, "page {page} has {arg} reference{s} that nobody accounts for: try again later"
+    "migrate_page_remove_references", 3,
+    "page {page} has {arg} reference{s} that nobody accounts for: try again later", reason=R_PINNED,
 )
 REPLACED = event("migrate_page_remove_references", 3, "page {new} takes the slot of page {page} in the radix tree")
 COPIED = event("migrate_page_copy", 3, "the contents of page {page} are copied to page {new}")
@@ -87,8 +160,11 @@ NEW_LIST = event("migrate_pages_to", 5, "{arg} new page{s} {are} allocated")
 CALLER_LIST = event("in_kernel_caller", 0, "{arg} new page{s} {are} allocated")  # trigger D before patch 5
 MIGRATION_ENTRY = event("try_to_unmap", 0, "the pte of {task} for page {page} becomes a migration entry")
 ENTRY_REMOVED = event("remove_migration_pte", 0, "the migration entry of {task} becomes a pte of page {page}")
-BUFFERS_MOVED = event("buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}")
-FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO")
+WRITEOUT = event("writeout", 0, "page {page} is written first", path=PATH_WRITEOUT, reason=R_WRITTEN)
+BUFFERS_MOVED = event(
+    "buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}", path=PATH_BUFFERS
+)
+FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO", reason=R_REFUSED)
 POLICY_SET = event("mbind_range", 0, "the policy of {arg} vma{s} is set")
 SHARED_POLICY_SET = event(
     "mpol_set_shared_policy", 0, "{arg} page{s} of shared memory get the policy, for all who map them"
@@ -99,52 +175,23 @@ PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
 OFFLINE = event("soft_offline_page", 0, "page {page} is empty: its frame is taken out of use")
 OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use: its frame stays")
 
-# Every page that a migration considers ends in exactly one of these.
-PATHS = (
-    "pending", "direct", "direct after writeout", "direct with buffers", "swapped out", "freed from under us",
-    "failed for good", "retries exhausted", "not collected",
-)  # fmt: skip
-(PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
- PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
 
-_VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
-             VM_SHM: "VM_SHM"}  # fmt: skip
-# The names of each set of flags that make a vma not migratable, by flags // VM_LOCKED.
-VM_FLAGS = tuple(
-    ", ".join(name for bit, name in _VM_NAMES.items() if flags & bit)
-    for flags in range(0, VM_NOT_MIGRATABLE + 1, VM_LOCKED)
-)
-
-# Why a page has not moved yet, or never will.  From R_VMA on: one for each set of flags, see vma_reason().
-REASONS = (
-    "", "locked by someone else", "under writeback", "pinned: more references than anyone accounts for",
-    "no free swap slot", "no memory for a radix tree node", "used lately: a young pte", "mapped by a locked vma",
-    "its buffers are dirty, locked or in a journal", "its writeout was started", "the swap device is congested",
-    "the file system refuses to move it", "no memory for the new pages",
-    "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
-    "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
-    "it is dirty, and its file system has nowhere to write it",
-    *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
-)  # fmt: skip
-(R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
- R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
- R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
- R_VMA) = range(21)  # fmt: skip
+def trace(k, event, page, new_page, arg):
+    """Something happens: what it means for the page goes into its record, and a row into the trace, if there is one."""
+    if event >= NOTED:
+        note(k, event, page, new_page, arg)
+    if k.sys.tracing:
+        append(k, event, page, new_page, arg)
 
 
-def vma_reason(flags):
-    """The reason for a page in a vma that some of these flags keep from being migratable."""
-    return R_VMA + (flags & VM_NOT_MIGRATABLE) // VM_LOCKED
-
-
-def trace(k, code, page, new_page, arg):
-    """Append an event to the ring; costs one test where there is no trace.  After a BUG nothing happens any more."""
-    if not k.sys.tracing or k.sys.bug:
+def append(k, event, page, new_page, arg):
+    """Append a row to the ring of events.  After a BUG nothing happens any more."""
+    if k.sys.bug:
         return
     e = k.event[k.sys.nr_events % len(k.event)]
     k.sys.nr_events += 1
     e.time = k.sys.clock
-    e.code = code
+    e.code = event
     e.actor = k.sys.current
     e.page = page
     e.new_page = new_page
@@ -152,12 +199,30 @@ def trace(k, code, page, new_page, arg):
     e.pass_ = k.sys.migration_pass
 
 
+def trace_list(k, event, pfn, head, arg):
+    """One event that is about all pages of a list, from `pfn` on."""
+    trace(k, event, 0, 0, arg)
+    while pfn != head:
+        note(k, event, pfn, 0, arg)
+        pfn = k.mem_map[pfn].next
+
+
+def trace_skipped(k, event, mm, address, pfn, flags):
+    """The event of a page that is not collected; `flags`: of the vma that is why, or 0."""
+    page = k.mem_map[pfn]
+    row = page.row  # of a page that was collected through another mapping
+    consider(k, mm, address, pfn)
+    trace(k, event, pfn, 0, flags)
+    page.row = row
+
+
 def consider(k, mm, address, pfn):
-    """Open the record of a page that the running migration looks at; later records of `pfn` go there."""
+    """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there."""
     n = k.sys.nr_considered + 1
+    k.mem_map[pfn].row = 0
     if n >= len(k.considered):
         k.sys.overflow += 1
-        return 0
+        return
     k.sys.nr_considered = n
     c = k.considered[n]
     c.mm = mm
@@ -169,25 +234,41 @@ def consider(k, mm, address, pfn):
     c.passes = 0
     c.error = 0
     c.reason = R_NONE
-    return n
+    k.mem_map[pfn].row = n
 
 
-def conclude(k, row, path, error):
-    """Write down where the page of record `row` has ended: one of PATHS, and an errno; 0: nobody asked."""
-    if row:
-        c = k.considered[row]
+def note(k, event, pfn, new, arg):
+    """What an event means for page `pfn`, if the running migration has it in hand.
+
+    The last reason counts.  Who is put back without having ended anywhere has used up its retries.
+    """
+    page = k.mem_map[pfn]
+    if not page.row:
+        return
+    c = k.considered[page.row]
+    path = event >> 8 & 15
+    reason = event >> 12 & 255
+    if path == PATH_RETRIED:
+        if c.passes and c.path != PATH_FAILED:
+            c.path = PATH_RETRIED
+            c.error = EAGAIN
+        return
+    if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
+        c.path = PATH_PENDING
+        c.error = 0
+    c.passes = k.sys.migration_pass + 1
+    if reason == R_VMA:
+        reason += (arg & VM_NOT_MIGRATABLE) // VM_LOCKED
+    if reason or path in (PATH_DIRECT, PATH_SWAPPED):
+        c.reason = reason
+    if path == PATH_DIRECT:
+        c.new_pfn = new
+    if path == PATH_FAILED:
+        c.error = arg
+    if path and not (path == PATH_DIRECT and c.path):  # one that moves may have got there by another path
         c.path = path
-        c.error = error
-        c.passes = k.sys.migration_pass + 1
-        if not error and path != PATH_FREED:
-            c.reason = R_NONE
-
-
-def because(k, pfn, reason):
-    """Note why page `pfn` does not move now; the last reason counts."""
-    row = k.mem_map[pfn].row
-    if row:
-        k.considered[row].reason = reason
+    if path in (PATH_DIRECT, PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
+        page.row = 0
 
 
 def bug(k, code, pfn):

@@ -15,8 +15,8 @@ from .structs import (
 from .swap import del_page_from_lru, get_page, lru_add_drain_all, lru_cache_add, lru_cache_add_active, put_page
 from .swap_state import add_to_swap, delete_from_swap_cache
 from .trace import (
-    DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PUT_BACK, REMOVE_BUSY, R_CONGESTED,
-    R_NO_MAPPING, R_PINNED, because, trace,
+    BEING_FREED, DIRECT_RECLAIM, EVICTED, ISOLATED, KSWAPD, NOT_ISOLATED, PAGEOUT_BUSY, PAGEOUT_CONGESTED,
+    PAGEOUT_NO_MAPPING, PUT_BACK, REMOVE_BUSY, REMOVE_NO_MAPPING, trace,
 )
 
 SWAP_CLUSTER_MAX = 32  # pages that a round of reclaim tries to free
@@ -30,6 +30,7 @@ def isolate_lru_page(k, pfn):
     if not page.flags & PG_lru:
         lru_add_drain_all(k)
     if page.count == 0:
+        trace(k, BEING_FREED, pfn, 0, 0)
         return -1
     if not page.flags & PG_lru:
         trace(k, NOT_ISOLATED, pfn, 0, 0)
@@ -75,27 +76,39 @@ def pageout(k, pfn, mapping):
     if k.change.pageout_keeps_mapped:
         expected -= page.mapcount
     if not mapping:
-        because(k, pfn, R_NO_MAPPING)
+        trace(k, PAGEOUT_NO_MAPPING, pfn, 0, 0)
         return PAGE_KEEP
     if page.count > expected:
-        because(k, pfn, R_PINNED)
         trace(k, PAGEOUT_BUSY, pfn, 0, 0)
         return PAGE_KEEP
     if not page.flags & PG_dirty:
         return PAGE_CLEAN
     if bdi_write_congested(k) and not k.task[k.sys.current].flags & PF_SWAPWRITE:
-        because(k, pfn, R_CONGESTED)
-        trace(k, PAGEOUT_BUSY, pfn, 0, 0)
+        trace(k, PAGEOUT_CONGESTED, pfn, 0, 0)
         return PAGE_KEEP
     return writepage(k, pfn, mapping)
+
+
+def write_first(k, pfn, mapping):
+    """1 if a locked page is clean; else 0: its write was started, or cannot be now, and it is unlocked.
+
+    In the kernel: a part of swap_page and of migrate_pages.
+    """
+    if not k.mem_map[pfn].flags & PG_dirty:
+        return 1
+    answer = pageout(k, pfn, mapping)
+    if answer == PAGE_CLEAN:
+        return 1
+    if answer != PAGE_SUCCESS:
+        unlock_page(k, pfn)
+    return 0
 
 
 def remove_mapping(k, mapping, pfn):
     """Take a page out of its cache, if it is clean and only the cache and the caller refer to it: 1 if so."""
     page = k.mem_map[pfn]
     if not mapping or page.count != 2 or page.flags & PG_dirty:
-        because(k, pfn, R_PINNED if mapping else R_NO_MAPPING)
-        trace(k, REMOVE_BUSY, pfn, 0, 0)
+        trace(k, REMOVE_BUSY if mapping else REMOVE_NO_MAPPING, pfn, 0, 0)
         return 0
     if mapping == SWAPPER_SPACE:
         delete_from_swap_cache(k, pfn)
@@ -112,13 +125,8 @@ def swap_page(k, pfn):
         unlock_page(k, pfn)
         return -EAGAIN
     cond_resched(k)  # unmapping from many processes takes its time: a journal may have been committed meanwhile
-    if page.flags & PG_dirty:
-        answer = pageout(k, pfn, mapping)
-        if answer == PAGE_SUCCESS:
-            return -EAGAIN
-        if answer != PAGE_CLEAN:
-            unlock_page(k, pfn)
-            return -EAGAIN
+    if not write_first(k, pfn, mapping):
+        return -EAGAIN
     if page.flags & PG_private and not try_to_release_page(k, pfn):
         unlock_page(k, pfn)
         return -EAGAIN

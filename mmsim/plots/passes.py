@@ -15,9 +15,9 @@ from .time import last_events
 KEEPS = {
     "locked by someone": ("L", {trace.LOCK_BUSY}),
     "being written": ("W", {trace.WRITEBACK_BUSY, trace.PAGEOUT_START}),
-    "unknown references": ("P", {trace.REFERENCES, trace.PAGEOUT_BUSY, trace.REMOVE_BUSY}),
+    "unknown references": ("P", {trace.REFERENCES, trace.PAGEOUT_BUSY, trace.PAGEOUT_CONGESTED, trace.REMOVE_BUSY}),
     "used lately": ("Y", {trace.YOUNG}),
-    "a locked vma": ("M", {trace.VMA_LOCKED}),
+    "a locked vma": ("M", {trace.VMA_LOCKED, trace.VMA_RESERVED}),
     "busy buffers": ("B", {trace.BUFFERS_BUSY}),
     "no swap slot": ("N", {trace.NO_SWAP_ENTRY, trace.NO_RADIX_NODE}),
 }

@@ -137,7 +137,7 @@ def release_new_page(caller, k, new, pfn):  # noqa: ARG001
 
 def putback_lru_pages(caller, k, head):
     """All passes are done."""
-    if caller != "finish_lists":
+    if caller != "migrate_pages" or k.change.migration_entries:
         return None
     return Point("no page has moved: put it back on the LRU" if list_empty(k, head) else "give the old frame back")
 
@@ -166,12 +166,14 @@ TURNS = {
     trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for page {page}",
     trace.BUFFERS_BUSY: "try_to_release_page(): page {page} has busy buffers, try again later",
     trace.PAGEOUT_BUSY: "pageout(): page {page} has a reference too many, try again later",
+    trace.PAGEOUT_CONGESTED: "pageout(): the device of page {page} is congested, try again later",
     trace.REFERENCES: "{who}: page {page} has a reference too many, try again later",
     trace.EVICTED: "swap_page(): page {page} is evicted",
 }
 KEPT = {  # where a migration lets go of the page again; elsewhere it does not matter
     trace.YOUNG: "pass {pass_}: page {page} was used lately, try again later",
     trace.VMA_LOCKED: "pass {pass_}: page {page} is mapped by a locked vma, try again later",
+    trace.VMA_RESERVED: "pass {pass_}: page {page} is mapped by a reserved vma, try again later",
 }
 
 

@@ -106,7 +106,9 @@ class Recording:
             self._what.append(words[where])
             self._now = words
             if not end:
-                frame = sys._getframe(3)  # it called trace(), which took a row, which called this
+                frame = sys._getframe(2)  # trace(), which took a row, which called this
+                while frame.f_globals is vars(trace):
+                    frame = frame.f_back
                 self.code.append((frame.f_code, frame.f_lineno))
 
     def _find_hands(self):
