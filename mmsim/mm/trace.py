@@ -73,7 +73,7 @@ PAGEOUT_BUSY = event(
 PAGEOUT_START = event("pageout", 0, "page {page} is written out")
 PAGEOUT_DECLINED = event("pageout", 0, "the file system declines to write page {page}")
 REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays")
-EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free")
+EVICTED = event("swap_page", 0, "page {page} is evicted, and its frame is free")
 BUFFERS_BUSY = event("try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal")
 REFERENCES = event(
     "migrate_page_remove_references", 3, "page {page} has {arg} reference{s} that nobody accounts for: try again later"
@@ -96,8 +96,8 @@ SHARED_POLICY_SET = event(
 CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of {task} change")
 FORKED = event("copy_page_range", 0, "{task} shares the pages of its parent")
 PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
-OFFLINE = event("soft_offline_page", 0, "page {page} is empty: its frame is taken out of use")
-OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use: its frame stays")
+OFFLINE = event("soft_offline_page", 0, "page {page} is empty, and taken out of use")
+OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use, and stays")
 
 # Every page that a migration considers ends in exactly one of these.
 PATHS = (
