@@ -47,7 +47,7 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 # What is printed may arrive in pieces, of each of which MyST-NB would make a line: nbclient puts them together before.
 executors.executenb = functools.partial(executors.executenb, coalesce_streams=True)
-# A widget without a kernel would be buttons that do nothing: its picture and its text stand here instead.
+# A widget without a kernel would be buttons that do nothing: the output before it, picture and text, stands for it.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3

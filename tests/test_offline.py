@@ -175,8 +175,8 @@ def test_each_frame_that_stays_is_named_with_its_reason(kernel, task, heap):
     }  # fmt: skip
     assert gone(kernel) == pfns[2:]
     told = kernel.events().query("function == 'soft_offline_page'")["text"].tolist()
-    assert told[0] == "page 0 is still in use: its frame stays"
-    assert told[-1] == f"page {pfns[-1]} is empty: its frame is taken out of use"
+    assert told[0] == "frame 0 is still in use, and stays"
+    assert told[-1] == f"frame {pfns[-1]} is empty, and taken out of use"
     assert len(told) == 11
 
 

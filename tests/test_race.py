@@ -96,7 +96,7 @@ def test_a_blocked_actor_cannot_run_and_back_undoes_a_step():
         running.step("migration")
     running.step("a")
     assert running.blocked("a")
-    with pytest.raises(ValueError, match="waits for the lock of page 1, held by migration"):
+    with pytest.raises(ValueError, match="waits for the lock of frame 1, held by migration"):
         running.step("a")
     before = running.state()
     running.step("migration")
@@ -180,30 +180,30 @@ def test_with_patch_2_a_recheck_is_said_to_be_one():
     order = ["migration"] * 3 + ["a"] + ["migration"] * 2 + ["a"]
     running = race.Race(*SCENES["do_swap_page"], 7)
     told = history(running, order)
-    assert told[6] == "do_swap_page(): recheck: page 1 has left the swap cache, give it back"
-    assert "do_swap_page(): lock page 1" not in told
-    assert history(race.Race(*SCENES["do_swap_page"], WITHOUT), order)[6] == "do_swap_page(): lock page 1"
+    assert told[6] == "do_swap_page(): recheck: frame 1 has left the swap cache, give it back"
+    assert "do_swap_page(): lock frame 1" not in told
+    assert history(race.Race(*SCENES["do_swap_page"], WITHOUT), order)[6] == "do_swap_page(): lock frame 1"
 
 
 def test_a_page_that_was_allocated_for_nothing_is_said_to_be_given_back():
     lost = race.explore(*SCENES["lost write"], 7)
     told = {what for text in lost.outcomes["outcome"] for _, what in lost.example(text)}
     given_back = [what for what in told if "nobody needs entry 1 any more" in what]
-    assert given_back == ["do_swap_page(): page 1 is allocated, nobody needs entry 1 any more, give it back"]
+    assert given_back == ["do_swap_page(): frame 1 is allocated, nobody needs entry 1 any more, give it back"]
 
 
 def test_a_failed_attempt_of_the_migration_says_why():
     running = race.Race(*SCENES["do_swap_page"], 7)
     told = history(running, ["a", *["migration"] * 24])
-    assert told[3].endswith("page 1 has a reference too many, try again later")
+    assert told[3].endswith("frame 1 has a reference too many, try again later")
     assert "migration no page has moved: put it back on the LRU" in [" ".join(step) for step in running.history]
 
 
 def test_a_dirty_page_of_tmpfs_goes_to_the_swap_cache_first():
     told = history(race.Race(*SCENES["shmem_getpage"], 7), ["a", "a", "migration", "migration", "migration"])
-    assert told[3] == "pass 0: page 1 was used lately, try again later"
-    assert told[4] == "pass 1: page 1 goes to its store first, try again later"
-    assert told[5] == "pass 2: try to lock page 1"
+    assert told[3] == "pass 0: frame 1 was used lately, try again later"
+    assert told[4] == "pass 1: frame 1 goes to its store first, try again later"
+    assert told[5] == "pass 2: try to lock frame 1"
 
 
 def swapped_out(patches):
@@ -221,8 +221,8 @@ def test_who_waits_for_io_lets_others_go_on():
     for name in "aab":
         running.step(name)
     pfn = running.points["b"].page
-    assert running.points["a"].what == f"swap_readpage(): sleep until entry 1 is read into page {pfn}"
-    assert running.waits_for("b") == f"waits for the lock of page {pfn}, held by a"
+    assert running.points["a"].what == f"swap_readpage(): sleep until entry 1 is read into frame {pfn}"
+    assert running.waits_for("b") == f"waits for the lock of frame {pfn}, held by a"
     history(running, [])
     assert running.outcome() == ("good: pages on node 0", False)
     assert running.kernel.vmstat()["swap_read"] == 1
@@ -235,7 +235,7 @@ def test_two_migrations_leave_each_other_alone(patches):
     found = race.explore(partial(one_page, mapped=True), [Migrate("a"), Migrate("a", name="another")], patches)
     assert found.bad == 0
     told = history(found.race, ["another", "migration"])
-    assert told[1] == "isolate_lru_page(): page 1 is on no LRU list, leave it alone"
+    assert told[1] == "isolate_lru_page(): frame 1 is on no LRU list, leave it alone"
 
 
 def later(release, mapped):
@@ -267,7 +267,7 @@ def test_a_fault_on_a_migration_entry_waits_for_the_migration():
     for _ in range(2):
         running.step("migration")
     running.step("device")
-    assert running.waits_for("device") == "waits for the lock of page 1, held by migration"
+    assert running.waits_for("device") == "waits for the lock of frame 1, held by migration"
     told = history(running, [name for name, _ in running.history])
-    assert "migrate_page_move_mapping(): page 1 has a reference too many, try again later" in told
+    assert "migrate_page_move_mapping(): frame 1 has a reference too many, try again later" in told
     assert running.outcome()[1] is False

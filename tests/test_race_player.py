@@ -36,8 +36,8 @@ def plain(html):
 def test_a_reader_finds_the_bad_schedule(player):
     press(player, *["migration"] * 3, "a")
     assert player.columns["a"][1].disabled
-    assert "waits for the lock of page 1, held by migration" in player.columns["a"][0].value
-    assert "a waits for the lock of page 1, held by migration" in player.line.value
+    assert "waits for the lock of frame 1, held by migration" in player.columns["a"][0].value
+    assert "a waits for the lock of frame 1, held by migration" in player.line.value
     press(player, "a")
     assert len(player.race.history) == 4, "a blocked actor takes no step"
     press(player, "migration", "migration")
@@ -47,7 +47,7 @@ def test_a_reader_finds_the_bad_schedule(player):
     assert plain(player.state.value).count("✗ two frames hold the one page") == 2
     assert "7 ✗" in player.table.value
     press(player, "migration", "migration")
-    assert "✗ Bad. do_swap_page() maps the stale page 1" in player.line.value
+    assert "✗ Bad. do_swap_page() maps the stale frame 1" in player.line.value
     assert "has finished" in player.columns["a"][0].value
     assert all(made.disabled for _, made in player.columns.values())
 
@@ -176,7 +176,7 @@ def test_it_can_be_read_as_text(player):
 def test_lanes_say_who_waited():
     table = lanes(explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2).counterexample)
     assert table.loc[[5, 6], "a"].tolist() == [WAITS, WAITS]
-    assert table.loc[7, "a"] == "do_swap_page(): lock page 1"
+    assert table.loc[7, "a"] == "do_swap_page(): lock frame 1"
     assert (table != "").sum(axis=1).tolist() == [1, 1, 1, 1, 2, 2, 1, 1, 1]
 
 
@@ -198,7 +198,7 @@ def test_frames_tell_what_a_page_is_used_as():
     assert frames(running)["lock"].tolist() == ["migration", "migration"]
     for _ in range(2):
         running.step("migration")
-    assert frames(running)["used as"].tolist() == ["its slot has gone to page 64", "swap cache, entry 1"]
+    assert frames(running)["used as"].tolist() == ["its slot has gone to frame 64", "swap cache, entry 1"]
     while running.choices:
         running.step(running.choices[0])
     assert frames(running)["page"].tolist() == [64]
@@ -218,7 +218,7 @@ def test_a_race_as_a_figure():
     bad = explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2).counterexample
     text = plots.describe(plots.race(bad))
     assert text.startswith("a against migration, without patch 2. 1. migration: isolate_lru_page()")
-    assert "✗ bad: do_swap_page() maps the stale page 1" in text
+    assert "✗ bad: do_swap_page() maps the stale frame 1" in text
     ax = plots.race(bad.under(7))
     assert "✓ good: pages on node 1." in plots.describe(ax)
     running = Race(*SCENES["lost write"], 7)

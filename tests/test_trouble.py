@@ -103,7 +103,7 @@ def test_a_hang_names_the_page_who_waits_and_who_is_in_the_way(mapped, flag, tri
     with pytest.raises(KernelHang) as caught:
         calls[trigger]()
     said, pfn = str(caught.value), kernel.k.sys.bug_page
-    assert f"the unmap loop for page {pfn} (" in said
+    assert f"the unmap loop for frame {pfn} (" in said
     assert ("a (pid 2)" if trigger == "mbind" else "the kernel") + " is in it until no pte maps the page" in said
     assert f"a (pid 3) maps it at {FIRST_PAGE + kernel.k.mem_map[pfn].index:#x} in a vma with {flag}" in said
     for later in (lambda: kernel.wait(1), lambda: other.touch(other.mmap(1))):  # whoever asks hears the same
@@ -116,16 +116,16 @@ def test_a_hang_names_the_page_who_waits_and_who_is_in_the_way(mapped, flag, tri
                                            (structs.PG_writeback, "it is under writeback")])  # fmt: skip
 def test_sleeping_for_what_nobody_ends(flag, why):
     kernel = Kernel(Topology.uniform(nodes=2, frames=64))
-    task, heap = writer(kernel, 1, name="a")
+    task, _ = writer(kernel, 1, name="a")
     pfn = int(task.pages()["pfn"].iloc[0])
     kernel.k.mem_map[pfn].flags |= flag
-    with expect_error(KernelHang, rf"sleeping on page {pfn} \({heap.start:#x} of a\).*wake a \(pid 2\): {why}"):
+    with expect_error(KernelHang, rf"sleeping on frame {pfn} \(page 0 of a\).*wake a \(pid 2\): {why}"):
         task.migrate_pages(0, 0, 1)
 
 
 def test_a_bug_names_the_page_and_who_was_running():
     kernel = boot(frames=64, config=Config(swap=False))
-    task, heap = writer(kernel, 1, name="a")
+    task, _ = writer(kernel, 1, name="a")
     task.fork("b")
-    with expect_error(KernelBug, rf"page \d+ \({heap.start:#x} of a, {heap.start:#x} of b\).*\(in a \(pid 2\)\)"):
+    with expect_error(KernelBug, r"frame \d+ \(page 0 of a, page 0 of b\).*\(in a \(pid 2\)\)"):
         task.migrate_pages(0, 0, 1)

@@ -30,7 +30,7 @@ def who_waits(rng):
             break
     page = fault.page
     names = [name for name, _ in running.history]
-    rule = f"Rule: `lock_page()` sleeps while somebody else holds the lock. Page {page} is "
+    rule = f"Rule: `lock_page()` sleeps while somebody else holds the lock. Frame {page} is "
     if wanted:
         rule += "locked by the migration, from the moment it tried to lock the page until the page is copied."
     else:
@@ -39,7 +39,7 @@ def who_waits(rng):
         rule += " The test found the reference of `a`, so the migration dropped the lock until its next pass."
     return Question(
         f"Task `a` faults on its page, which is in the swap cache; a migration moves that page. "
-        f"The steps so far: {_order(names)}. Task `a` now wants the lock of page {page}. Can it take a step?",
+        f"The steps so far: {_order(names)}. Task `a` now wants the lock of frame {page}. Can it take a step?",
         "no, it waits" if wanted else "yes", rule, ("yes", "no, it waits"),
         hints=("Count the steps of the migration: isolate and allocate, try to lock, test the references, "
                "replace and unmap, copy and unlock, remove_from_swap, give back.",

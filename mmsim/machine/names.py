@@ -32,6 +32,14 @@ def file_labels(kernel):
     return labels(kernel._book["files"], "file")
 
 
+def page_name(kernel, pid, address):
+    """What to call a virtual page: 'page 3 of a', counted from 0 over all that the task has mapped."""
+    vmas = kernel.tables["vma"]
+    vmas = vmas[vmas["vm_mm"] == pid]
+    before = (vmas["vm_end"].clip(None, address) - vmas["vm_start"]).clip(0).sum()
+    return f"page {before} of {task_labels(kernel)[int(pid)]}"
+
+
 def listed(numbers, labels):
     """Some tasks or files in a sentence: 'a, b and c'; of many the first few, and how many others."""
     names = [labels[number] for number in numbers]

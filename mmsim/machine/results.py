@@ -173,13 +173,16 @@ def vm_flag_names(flags):
     return trace.VM_FLAGS[(int(flags) & structs.VM_NOT_MIGRATABLE) // structs.VM_LOCKED]
 
 
-def event_text(row, tasks=None):
-    """What happened, in words, for a row of the event table; `tasks`: what to call them, by pid."""
+def event_text(row, tasks=None, page=""):
+    """What happened, in words, for a row of the event table.
+
+    `tasks`: what to call them, by pid; `page`: what to call the page (default: its frame, which is all that is known).
+    """
     arg = int(row["arg"])
-    text = trace.EVENTS[row["code"]][2]
+    text = trace.EVENTS[row["code"]][2].replace("page {page}", page or "frame {page}")
     words = {"s": "s" * (arg != 1), "are": "is" if arg == 1 else "are", "task": (tasks or {}).get(arg, f"pid {arg}"),
              "source": arg // 256, "target": arg % 256, "flags": vm_flag_names(arg)}  # fmt: skip
-    return text.format(page=row["page"], new=row["new_page"], arg=arg, **words)
+    return text.replace("page {new}", "frame {new}").format(page=row["page"], new=row["new_page"], arg=arg, **words)
 
 
 def events(kernel):

@@ -5,7 +5,7 @@ import numpy as np
 from .errors import BrokenOff, KernelBug, KernelHang, OutOfMemory
 from ..mm import structs
 from ..mm.structs import PTE_PRESENT, PTE_SWAP
-from .names import task_labels
+from .names import page_name
 from .policy import format_nodes, policy_of
 from .results import governing, vm_flag_names, vma_ptes
 
@@ -71,7 +71,7 @@ def stopped(kernel, since=""):
     if code == structs.BROKEN_OFF:
         return BrokenOff(f"{since}a call was broken off half-way")
     there = list(places(kernel, pfn))
-    who, page = actor(kernel, sys.bug_task), f"page {pfn}"
+    who, page = actor(kernel, sys.bug_task), f"frame {pfn}"
     if there:
         page += f" ({at(kernel, there)})"
     if code == structs.HANG_UNMAP:
@@ -98,9 +98,8 @@ def places(kernel, pfn):
 
 
 def at(kernel, there):
-    """Places as text: '0x10000 of a, 0x10003 of b'."""
-    labels = task_labels(kernel)
-    named = [f"{address:#x} of {labels[int(vma['vm_mm'])]}" for address, _, vma in there]
+    """Places as text: 'page 0 of a, page 3 of b'."""
+    named = [page_name(kernel, vma["vm_mm"], address) for address, _, vma in there]
     return ", ".join(named[:MOST]) + ", ..." * (len(named) > MOST)
 
 

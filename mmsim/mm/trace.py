@@ -143,7 +143,7 @@ PAGEOUT_NO_NODE = event("pageout", 0, "the file system declines to write page {p
 PAGEOUT_NOWHERE = event("pageout", 0, "the file system declines to write page {page}", reason=R_NOWHERE)
 REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_PINNED)
 REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_NO_MAPPING)
-EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free", path=PATH_SWAPPED)
+EVICTED = event("swap_page", 0, "page {page} is evicted, and its frame is free", path=PATH_SWAPPED)
 BUFFERS_BUSY = event(
     "try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal", reason=R_BUFFERS
 )
@@ -172,8 +172,8 @@ SHARED_POLICY_SET = event(
 CPUSET_NODES = event("update_nodemask", 0, "the allowed nodes of {task} change")
 FORKED = event("copy_page_range", 0, "{task} shares the pages of its parent")
 PAGE_GONE = event("unmap_vmas", 0, "page {page} is unmapped by its owner")
-OFFLINE = event("soft_offline_page", 0, "page {page} is empty: its frame is taken out of use")
-OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use: its frame stays")
+OFFLINE = event("soft_offline_page", 0, "page {page} is empty, and taken out of use")
+OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use, and stays")
 
 
 def trace(k, event, page, new_page, arg):

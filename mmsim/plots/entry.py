@@ -57,14 +57,14 @@ def of_race(race, also=()):
         kind, number = leads_to(holds)
         if place.startswith("swap cache"):
             entry = int(place.rpartition(" ")[2])
-            entries.append((entry, number if kind == "page" else 0, int(holds.rpartition(" ")[2]), wrong))
+            entries.append((entry, number if kind == "frame" else 0, int(holds.rpartition(" ")[2]), wrong))
         else:
-            ptes.append((place, kind, number, holds.replace("page ", "frame "), wrong))
+            ptes.append((place, kind, number, holds, wrong))
     shown = []
     for pfn, node, contents, used, lock, references, wrong in held.itertuples(index=False, name=None):
         uses = [use for use in used.split("; ") if not use.startswith(("mapped by", "swap cache", "page cache"))]
         words = [contents] * (contents != "–") + uses  # how it is used otherwise is what the arrows say
-        shown.append((pfn, node, ", ".join(words).replace("page ", "frame "), lock, references, wrong))
+        shown.append((pfn, node, ", ".join(words), lock, references, wrong))
     return moment(ptes, entries, shown)
 
 
@@ -88,7 +88,7 @@ def of_page(task, address, also=()):
                 same[index - vma["vm_start"]] = True
             for pte in rows[same]:
                 swap = bool(pte["flags"] & structs.PTE_SWAP)
-                kind = "swap entry" if swap else "page" if pte["flags"] & structs.PTE_PRESENT else ""
+                kind = "swap entry" if swap else "frame" if pte["flags"] & structs.PTE_PRESENT else ""
                 number = int(pte["value"]) if kind else 0
                 holds = f"swap entry {number}" if swap else f"frame {number}" if kind else "nothing"
                 ptes.append((f"pte of {tasks[other.pid]}", kind, number, holds, ""))
@@ -106,8 +106,8 @@ def of_page(task, address, also=()):
 
 
 def leads_to(holds):
-    """('page' or 'swap entry', its number) of the words of `places`; ('', 0): nothing."""
-    for kind in ("page", "swap entry"):
+    """('frame' or 'swap entry', its number) of the words of `places`; ('', 0): nothing."""
+    for kind in ("frame", "swap entry"):
         if holds.startswith(kind + " "):
             return kind, int(holds[len(kind) + 1 :].partition(",")[0].partition(";")[0])
     return "", 0
@@ -117,7 +117,7 @@ def moment(ptes, entries, shown):
     """Boxes and arrows: what holds an entry or a frame, the entries, the frames."""
     boxes, arrows = [], []
     for place, kind, _, holds, wrong in ptes:
-        look = {"page": palette.TASKS[0], "swap entry": palette.PATHS["swapped out"]}.get(kind, NOTHING)
+        look = {"frame": palette.TASKS[0], "swap entry": palette.PATHS["swapped out"]}.get(kind, NOTHING)
         boxes.append(Box(0, place, holds, look, wrong))
     entry_at, frame_at = {}, {}
     for entry, pfn, users, wrong in entries:
@@ -130,7 +130,7 @@ def moment(ptes, entries, shown):
         title = f"frame {pfn} (node {node})"
         boxes.append(Box(2, title, f"{text}; references {references}{locked}", palette.node(node), wrong))
     for i, (_, kind, number, _, _) in enumerate(ptes):
-        target = {"page": frame_at, "swap entry": entry_at}.get(kind, {}).get(number)
+        target = {"frame": frame_at, "swap entry": entry_at}.get(kind, {}).get(number)
         arrows += [(i, target)] if target is not None else []
     arrows += [(entry_at[entry], frame_at[pfn]) for entry, pfn, *_ in entries if pfn in frame_at]
     return Moment(tuple(boxes), tuple(arrows))

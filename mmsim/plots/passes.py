@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from ..machine.arguments import like
+from ..machine.names import page_name, task_labels
 from ..mm import trace
 from ..terms.arguments import counted
 from . import palette
@@ -55,11 +56,11 @@ def letters(events, frames, paths):
     return passes, found
 
 
-def names_of(table):
+def names_of(kernel, table):
     """What to call the pages of `Migration.pages`: 'page 5 of a'; a frame that no task has by its number."""
-    first = table.groupby("task")["page"].transform("min")
-    return [f"page {page - start} of {task}" if task else f"frame {pfn}" for task, page, start, pfn in
-            zip(table["task"], table["page"], first, table["old_pfn"], strict=True)]  # fmt: skip
+    pids = {label: pid for pid, label in task_labels(kernel).items()}
+    return [page_name(kernel, pids[task], page) if task else f"frame {pfn}"
+            for task, page, pfn in zip(table["task"], table["page"], table["old_pfn"], strict=True)]  # fmt: skip
 
 
 def passes_table(kernel):
@@ -86,7 +87,7 @@ def passes_table(kernel):
     passes, found = letters(zip(*rows, args.tolist(), strict=True), frames, paths)
     columns = [f"pass {number}" for number in passes]
     cells = [[found.get((i, turn), "") for turn in range(len(passes))] for i in range(len(frames))]
-    return pd.DataFrame(cells, pd.Index(names_of(table), name="page"), columns).assign(
+    return pd.DataFrame(cells, pd.Index(names_of(kernel, table), name="page"), columns).assign(
         path=paths, reason=table["reason"].tolist())  # fmt: skip
 
 

@@ -52,7 +52,7 @@ class Migrate(Actor):
         """migrate_pages() on a list of one page, from collecting it to giving its frame back."""
         at = self.locate(kernel)
         pfn = page_behind(kernel.k, *at)
-        gone = f"isolate_lru_page(): page {pfn} is on no LRU list, leave it alone"
+        gone = f"isolate_lru_page(): frame {pfn} is on no LRU list, leave it alone"
         yield Point("isolate_lru_page() and allocation of the new page", otherwise=gone, event=trace.ISOLATED)
         yield from interruptible(mbind.migrate_frames)(kernel.k, [pfn], [at], [0], self.to, mbind.ALL_PAGES)
 
@@ -78,7 +78,7 @@ class WriteAndUnmap(Actor):
         yield from Fault(self.task, self.page, write=True).steps(kernel)
         at = self.locate(kernel)
         pfn = page_behind(kernel.k, *at)
-        yield Point(f"shrink_list(): unmap page {pfn} into the swap cache", pfn)
+        yield Point(f"shrink_list(): unmap frame {pfn} into the swap cache", pfn)
         if page_behind(kernel.k, *at) == pfn:
             unmap_into_swap_cache(kernel.k, pfn)
 
@@ -94,7 +94,7 @@ class Pin(Actor):
         k, (pid, address), pfns = kernel.k, self.locate(kernel), [0]
         yield Point("get_user_pages(): find the page in the page table, take a reference")
         yield from interruptible(fault.get_user_pages)(k, pid, address, address + 1, 1, pfns)
-        yield Point(f"the device writes into page {pfns[0]}")
+        yield Point(f"the device writes into frame {pfns[0]}")
         _, pte = walk(k, pid, address)
         k.sys.writes += 1
         k.mem_map[pfns[0]].data = pte.wrote = k.sys.writes

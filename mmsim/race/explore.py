@@ -16,9 +16,9 @@ MOST_STEPS = 400  # of one schedule: more is a livelock
 MOST_EVENTS = 1024  # of one step
 # What it means that somebody goes on with a page that was looked up in the swap cache, and has left it meanwhile.
 STALE = {
-    "do_swap_page": "do_swap_page() maps the stale page {}: two frames hold the one page, its migration is undone",
-    "shmem_getpage": "shmem_getpage() takes the stale page {} into the page cache; the new page is an orphan",
-    "try_to_unuse": "try_to_unuse() puts the stale page {} to use",
+    "do_swap_page": "do_swap_page() maps the stale frame {}: two frames hold the one page, its migration is undone",
+    "shmem_getpage": "shmem_getpage() takes the stale frame {} into the page cache; the new page is an orphan",
+    "try_to_unuse": "try_to_unuse() puts the stale frame {} to use",
 }
 USED = (trace.SWAP_MAPPED, trace.SHMEM_MOVED_BACK)
 
@@ -104,7 +104,7 @@ class Race:
     def waits_for(self, name):
         """What a blocked actor waits for, in words; '' if it does not wait."""
         page = self.blocked(name) and self.points[name].page
-        return f"waits for the lock of page {page}, held by {self.holders[page]}" if page else ""
+        return f"waits for the lock of frame {page}, held by {self.holders[page]}" if page else ""
 
     @property
     def choices(self):

@@ -32,13 +32,13 @@ def lock_page(caller, k, pfn):
     if k.mem_map[pfn].count == 1:
         return None
     who = f"pass {k.sys.migration_pass}" if caller == "lock_for_migration" else f"{caller}()"
-    changed = f"{who}: the entry has changed meanwhile, give page {pfn} back"
-    return Point(f"{who}: lock page {pfn}", pfn, changed, trace.SHMEM_MOVED_BACK * (caller == "shmem_getpage"))
+    changed = f"{who}: the entry has changed meanwhile, give frame {pfn} back"
+    return Point(f"{who}: lock frame {pfn}", pfn, changed, trace.SHMEM_MOVED_BACK * (caller == "shmem_getpage"))
 
 
 def wait_on_page_bit(caller, k, pfn, flag):
     """I/O may be under way."""
-    return Point(f"{caller}(): wait until page {pfn} is written") if k.mem_map[pfn].flags & flag else None
+    return Point(f"{caller}(): wait until frame {pfn} is written") if k.mem_map[pfn].flags & flag else None
 
 
 def try_to_free_pages(caller, k, zonelist, allowed):  # noqa: ARG001
@@ -49,18 +49,18 @@ def try_to_free_pages(caller, k, zonelist, allowed):  # noqa: ARG001
 def read_swap_cache(caller, k, pfn, entry, gfp):  # noqa: ARG001
     """The page to read into was allocated, and that may have taken its time."""
     what, otherwise = "put it into the swap cache", f"nobody needs entry {entry} any more, give it back"
-    said = f"{caller}(): page {pfn} is allocated, "
+    said = f"{caller}(): frame {pfn} is allocated, "
     return Point(said + what, otherwise=said + otherwise, frame=pfn)
 
 
 def swap_readpage(caller, k, pfn):  # noqa: ARG001
     """The I/O takes its time."""
-    return Point(f"swap_readpage(): sleep until entry {k.mem_map[pfn].private} is read into page {pfn}")
+    return Point(f"swap_readpage(): sleep until entry {k.mem_map[pfn].private} is read into frame {pfn}")
 
 
 def block_read_full_page(caller, k, pfn):  # noqa: ARG001
     """The I/O takes its time."""
-    return Point(f"readpage(): sleep until page {pfn} is read from its file")
+    return Point(f"readpage(): sleep until frame {pfn} is read from its file")
 
 
 def handle_mm_fault(caller, k, v, address, write):  # noqa: ARG001
@@ -94,45 +94,45 @@ def trylock_page(caller, k, pfn):
     if caller != "lock_for_migration":
         return None
     who = f"pass {k.sys.migration_pass}"
-    written = f"{who}: page {pfn} goes to its store first, try again later"
-    return Point(f"{who}: try to lock page {pfn}", otherwise=written, frame=pfn)
+    written = f"{who}: frame {pfn} goes to its store first, try again later"
+    return Point(f"{who}: try to lock frame {pfn}", otherwise=written, frame=pfn)
 
 
 def unexpected_references(caller, k, pfn, nr_refs):  # noqa: ARG001
     """V1 holds no lock but that of the page."""
-    return Point(f"migrate_page_remove_references(): test the references of page {pfn}")
+    return Point(f"migrate_page_remove_references(): test the references of frame {pfn}")
 
 
 def replace_page(caller, k, new, pfn):  # noqa: ARG001
     """V1 has tested the references, and takes the lock of the tree only now."""
-    who, what = "migrate_page_remove_references()", f"page {new} takes the slot of page {pfn}, unmap page {pfn}"
-    return Point(f"{who}: {what}", 0, f"{who}: page {pfn} has left its slot, try again later", trace.REPLACED)
+    who, what = "migrate_page_remove_references()", f"frame {new} takes the slot of frame {pfn}, unmap frame {pfn}"
+    return Point(f"{who}: {what}", 0, f"{who}: frame {pfn} has left its slot, try again later", trace.REPLACED)
 
 
 def unmap_and_replace(caller, k, new, pfn, nr_refs):  # noqa: ARG001
     """Since 2.6.16 the references are counted again when the page is unmapped, and with the lock of the tree held."""
-    who, what = "migrate_page_remove_references()", f"unmap page {pfn}, test again, page {new} takes its slot"
-    return Point(f"{who}: {what}", 0, f"{who}: page {pfn} is in use or has left its slot", trace.REPLACED)
+    who, what = "migrate_page_remove_references()", f"unmap frame {pfn}, test again, frame {new} takes its slot"
+    return Point(f"{who}: {what}", 0, f"{who}: frame {pfn} is in use or has left its slot", trace.REPLACED)
 
 
 def migrate_page_move_mapping(caller, k, mapping, new, pfn):  # noqa: ARG001
     """Since 2.6.18: the page is unmapped, a fault finds a migration entry."""
-    return Point(f"migrate_page_move_mapping(): test the references of page {pfn}, page {new} takes its place")
+    return Point(f"migrate_page_move_mapping(): test the references of frame {pfn}, frame {new} takes its place")
 
 
 def remove_migration_ptes(caller, k, old, new):  # noqa: ARG001
     """Since 2.6.18: the ptes still have migration entries, and both pages are locked."""
-    return Point(f"remove_migration_ptes(): page {new} is mapped where page {old} was, and unlocked")
+    return Point(f"remove_migration_ptes(): frame {new} is mapped where frame {old} was, and unlocked")
 
 
 def migrate_page_copy(caller, k, new, pfn):  # noqa: ARG001
     """The new page is in its place, and has no contents yet."""
-    return Point(f"migrate_page_copy() to page {new}" + f", unlock page {pfn}" * (not k.change.migration_entries))
+    return Point(f"migrate_page_copy() to frame {new}" + f", unlock frame {pfn}" * (not k.change.migration_entries))
 
 
 def release_new_page(caller, k, new, pfn):  # noqa: ARG001
     """The old page is unlocked: who waited for it may go on."""
-    return Point(f"remove_from_swap() on page {new}, unlock it" if k.patch[4] else f"unlock page {new}")
+    return Point(f"remove_from_swap() on frame {new}, unlock it" if k.patch[4] else f"unlock frame {new}")
 
 
 def putback_lru_pages(caller, k, head):
@@ -154,26 +154,26 @@ POINTS = {
 
 # -- what became of a step
 
-RECHECK = "recheck: page {page} has left the swap cache, give it back"
+RECHECK = "recheck: frame {page} has left the swap cache, give it back"
 TURNS = {
     trace.SWAP_RECHECK: f"do_swap_page(): {RECHECK}",
     trace.SHMEM_RECHECK: f"shmem_getpage(): {RECHECK}",
     trace.UNUSE_RECHECK: f"try_to_unuse(): {RECHECK}",
-    trace.SWAP_BACK_OUT: "do_swap_page(): the pte has changed meanwhile, give page {page} back",
-    trace.FAULT_SHMEM: "shmem_getpage(): page {page} is found or made",
-    trace.LOCK_BUSY: "pass {pass_}: page {page} is locked, try again later",
-    trace.WRITEBACK_BUSY: "pass {pass_}: page {page} is being written, try again later",
-    trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for page {page}",
-    trace.BUFFERS_BUSY: "try_to_release_page(): page {page} has busy buffers, try again later",
-    trace.PAGEOUT_BUSY: "pageout(): page {page} has a reference too many, try again later",
-    trace.PAGEOUT_CONGESTED: "pageout(): the device of page {page} is congested, try again later",
-    trace.REFERENCES: "{who}: page {page} has a reference too many, try again later",
-    trace.EVICTED: "swap_page(): page {page} is evicted",
+    trace.SWAP_BACK_OUT: "do_swap_page(): the pte has changed meanwhile, give frame {page} back",
+    trace.FAULT_SHMEM: "shmem_getpage(): frame {page} is found or made",
+    trace.LOCK_BUSY: "pass {pass_}: frame {page} is locked, try again later",
+    trace.WRITEBACK_BUSY: "pass {pass_}: frame {page} is being written, try again later",
+    trace.NO_SWAP_ENTRY: "add_to_swap(): there is no slot for frame {page}",
+    trace.BUFFERS_BUSY: "try_to_release_page(): frame {page} has busy buffers, try again later",
+    trace.PAGEOUT_BUSY: "pageout(): frame {page} has a reference too many, try again later",
+    trace.PAGEOUT_CONGESTED: "pageout(): the device of frame {page} is congested, try again later",
+    trace.REFERENCES: "{who}: frame {page} has a reference too many, try again later",
+    trace.EVICTED: "swap_page(): frame {page} is evicted",
 }
 KEPT = {  # where a migration lets go of the page again; elsewhere it does not matter
-    trace.YOUNG: "pass {pass_}: page {page} was used lately, try again later",
-    trace.VMA_LOCKED: "pass {pass_}: page {page} is mapped by a locked vma, try again later",
-    trace.VMA_RESERVED: "pass {pass_}: page {page} is mapped by a reserved vma, try again later",
+    trace.YOUNG: "pass {pass_}: frame {page} was used lately, try again later",
+    trace.VMA_LOCKED: "pass {pass_}: frame {page} is mapped by a locked vma, try again later",
+    trace.VMA_RESERVED: "pass {pass_}: frame {page} is mapped by a reserved vma, try again later",
 }
 
 

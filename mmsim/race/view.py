@@ -42,16 +42,16 @@ def places(race):
         lost = settled and page.data > 0 and page.data != fault.expected_data(k, vma, start, pte, page)
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
         if present:
-            holds = f"page {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"
+            holds = f"frame {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"
         rows.append((f"pte of {task.label}", holds, f"the last write of {task.label} is lost" * bool(lost)))
     if vma.mapping:
         note = k.file_page[k.mapping[vma.mapping].base]
-        holds = f"page {note.pfn}" if note.pfn else f"swap entry {note.entry}" if note.entry else "nothing"
+        holds = f"frame {note.pfn}" if note.pfn else f"swap entry {note.entry}" if note.entry else "nothing"
         rows.append(("page cache", holds, ""))
     for entry in range(1, k.sys.swap_slots + 1):
         page, users = k.swap_cache[entry], k.swap_map[entry]
         if users or entry == 1:
-            holds = f"page {page}" if page else "nothing"
+            holds = f"frame {page}" if page else "nothing"
             rows.append((f"swap cache, entry {entry}", f"{holds}; users of the entry: {users}", ""))
     return pd.DataFrame(rows, columns=["place", "holds", "wrong"])
 
@@ -76,7 +76,7 @@ def frames(race, also=()):
         if slot == 0:
             uses.append("orphan: flagged swapcache, but its slot is empty")
         elif slot:
-            uses.append(f"swap cache, entry {page.private}" if slot == pfn else f"its slot has gone to page {slot}")
+            uses.append(f"swap cache, entry {page.private}" if slot == pfn else f"its slot has gone to frame {slot}")
         if uses and page.data > 0:
             identity = (page.mapping, page.index) if page.mapping < 0 and len(kernel.tasks) == 1 else page.data
             known = pfn in owners or pfn in cached or (slot == pfn and k.swap_map[page.private] > 1)

@@ -5,6 +5,7 @@ from html import escape
 import ipywidgets as W
 
 from ..experiments.configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
+from .onpaper import dead
 from .parts import STYLE, Plain, Status
 
 MEANING = {
@@ -91,6 +92,12 @@ class ConfigMatrix(Plain, W.VBox):
             "<table><caption>What each trigger answers, tried with four anonymous pages</caption>"
             f"<tr><th scope=col>trigger</th><th scope=col>answer</th></tr>{rows}</table>"
         )
+
+    def _paper(self):
+        """The switches, and what this kernel holds and answers."""
+        made = [*self.options.values(), self.patch_1, self.others]
+        return (dead(f"{'☑' if each.value else '☐'} {each.description}" for each in made)
+                + self.line.value.partition("<span")[0] + self.symbols.value + self.triggers.value)  # fmt: skip
 
     def __repr__(self):
         names = ", ".join(f"{name}{f' ({why})' if why else ''}" for name, why in self.found.items())

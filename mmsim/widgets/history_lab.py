@@ -7,6 +7,7 @@ import ipywidgets as W
 from ..experiments.catalogue import EXPERIMENTS
 from ..experiments.history import history, said
 from ..whatif import Scenario, scenarios
+from .onpaper import dead
 from .parts import STYLE, Plain, Status, button
 from .stage import Range
 
@@ -121,6 +122,12 @@ class HistoryLab(Plain, W.VBox):
         self.parts.value = ("<table class=parts><caption>What happens on each; above the thick line it is the same"
                             "</caption><colgroup><col style='width:5em'><col><col></colgroup>"
                             f"<tr><th scope=col>event</th>{head}</tr>{''.join(rows)}</table>") * bool(rows)  # fmt: skip
+
+    def _paper(self):
+        """The facts on each kernel, and at which borders they change."""
+        borders = [self.controls[release].description for release in dict.fromkeys(self.history.changed["release"])]
+        name = escape(self.controls["experiment"].value)
+        return f"<p><b>{name}</b></p>{self.line.value}{self.table.value}{dead(borders)}"
 
     def __repr__(self):
         return f"{self.controls['experiment'].value}\n{self.history.summary()}"

@@ -11,7 +11,6 @@ from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel
 from ..machine.changes import PATCHES, parse_patches
 from ..machine.topology import Topology
-from . import svg
 from .controls import (
     EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, settings_text, without,
 )
@@ -24,12 +23,13 @@ from .placing import DONE, place, refusal
 from .recording import Recording, error_text
 from .scene import Scene
 from .stage import Source, Stage, Status
+from .taken_away import TakenAway
 from .trigger import prepare
 
 FASTEST = 40  # ms between two pictures; above that speed steps are left out
 
 
-class MigrationLab(Following, Plain, W.VBox):
+class MigrationLab(Following, TakenAway, Plain, W.VBox):
     """A laboratory for page migration.
 
     Parameters
@@ -398,41 +398,8 @@ class MigrationLab(Following, Plain, W.VBox):
             self._source.text = text
             self._source.first, self._source.marked = first, marked
 
-    # -- to take away
-
-    def export(self, kind, step=None):
-        """The machine at a step (default: the one shown) as the contents of a file, text or bytes.
-
-        `kind`: frames, pages, events (CSV; events of the whole run), png, svg or numa_maps.
-        """
-        at = self._pairs[self.step if step is None else step][0]
-        makers = {
-            "frames": lambda: self.recording.frames(at).to_csv(), "pages": lambda: self.recording.pages(at).to_csv(),
-            "events": lambda: self.recording.event_table().to_csv(),
-            "png": lambda: svg.png(self._scenes[0], at, self.stage.width),
-            "svg": lambda: svg.draw(self._scenes[0], at, self.stage.width),
-            "numa_maps": lambda: self.recording.numa_maps(at),
-        }  # fmt: skip
-        if kind not in makers:
-            raise ValueError(f"kind is {kind!r}; it is one of {', '.join(makers)}")
-        return makers[kind]()
-
-    def _save(self, kind):
-        data = self.export(kind)
-        ending = {"png": "png", "svg": "svg", "numa_maps": "txt"}.get(kind, "csv")
-        self.stage.save(f"mmsim-{kind}-step-{self.step}.{ending}", data if isinstance(data, bytes) else data.encode())
-
-    def static_svg(self, step=None, width=1100):
-        """The stage at a step (default: the one shown) as SVG text, for paper and where no kernel runs."""
-        return svg.draw(self._scenes[0], self._pairs[self.step if step is None else step][0], width)
-
-    def story(self, page):
-        """The sentences about one page in order: a frame number, or a virtual page of the task."""
-        return self.recording.story(page)
-
     def __repr__(self):
-        views = zip(self._runs, self._scenes, self._pairs[self.step], strict=True)
-        return f"<MigrationLab: {' | '.join(f'{run.text(at)} {scene.label(at)}' for run, scene, at in views)}>"
+        return f"<MigrationLab: {self._said_at(self._pairs[self.step])}>"
 
 
 def takes_patches(function):

@@ -7,7 +7,9 @@ import textwrap
 from pathlib import Path
 
 import ipywidgets as W
+from IPython.display import display
 
+from .onpaper import VIEW, on_paper
 from .reruns import close_all, made_here
 from .stage import Status
 
@@ -46,14 +48,24 @@ def source_of(function):
     return name, file, first, textwrap.dedent("".join(lines))
 
 
+def lines_of(widget):
+    """Each Status that a widget is made of."""
+    for child in getattr(widget, "children", ()):
+        if isinstance(child, Status):
+            yield child
+        yield from lines_of(child)
+
+
 class Plain:
     """For widgets with a __repr__ that says it all: plain text where widgets cannot be shown.
 
-    They close all that they are made of, and are closed when their cell is run again.
+    Where there is no kernel a picture and text stand for them: what `_paper()` gives, HTML. They close all that they
+    are made of, and are closed when their cell is run again.
     """
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
+        next(lines_of(self)).of = self.model_id  # the script of this line looks whether the whole is alive
         made_here(self)
 
     def close(self):
@@ -70,4 +82,18 @@ class Plain:
     def _repr_mimebundle_(self, **options):
         if "_closed" in vars(self):
             return {"text/plain": f"<{type(self).__name__}: closed>"}
-        return super()._repr_mimebundle_(**options) | {"text/plain": repr(self)}
+        return super()._repr_mimebundle_(**options) | {"text/html": on_paper(self), "text/plain": self._words()}
+
+    def _ipython_display_(self):
+        """Show what stands for it on paper, then the widget: see `onpaper`."""
+        bundle = self._repr_mimebundle_()
+        view = bundle.pop(VIEW, None)
+        display(bundle, raw=True)
+        if view:
+            display({VIEW: view, "text/html": ""}, raw=True)  # nothing, for programs that show no widgets
+
+    def _words(self):
+        return repr(self)
+
+    def _paper(self):
+        return f"<pre>{html.escape(repr(self))}</pre>"

@@ -7,6 +7,7 @@ import functools
 
 import ipywidgets as W
 
+from .onpaper import dead
 from .parts import Plain, Status, button, markup_of
 
 
@@ -92,6 +93,13 @@ class Prediction(Plain, W.VBox):
         self.line.value = markup_of(text)
         stay = self._hints()[:-1] if hint else self._hints()
         self.given.value = "".join(f"<p>{markup_of(each)}</p>" for each in stay)
+
+    def _paper(self):
+        """The question, and folded the hints and the answer."""
+        hints = {f"Hint {n}": text for n, text in enumerate(self.question.hints, 1)}
+        folded = "".join(f"<details><summary>{name}</summary>{markup_of(text)}</details>"
+                         for name, text in (hints | {"Answer": self.question.solution}).items())  # fmt: skip
+        return f"{self.text.value}{dead(map(str, self.question.choices))}{folded}"
 
     def __repr__(self):
         return self.plain(self.question, self.kept["seed"])

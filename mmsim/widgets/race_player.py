@@ -10,6 +10,7 @@ from ..plots.entry import html, of_race
 from ..machine.changes import parse_patches
 from ..race import SCENES, WITHOUT_PATCH_2, Race, Schedule, explore
 from ..race.view import WAITS, frames, lanes, places
+from .onpaper import dead, picture
 from .parts import STYLE, Plain, Status, button
 
 ROWS = 10  # of the table of steps that are drawn even while they are empty, so that nothing jumps
@@ -26,6 +27,13 @@ OWN_STYLE = """<style>
 def words(what):
     """HTML of what an actor does, kernel functions as code."""
     return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(what))
+
+
+def drawn(moment, caption):
+    """A moment of a race as a picture on paper."""
+    head, _, rest = html(moment).partition("<svg ")
+    svg = f'{head}<svg xmlns="http://www.w3.org/2000/svg" width="560" {rest.partition("</svg>")[0]}</svg>'
+    return picture(svg, moment.said(), caption)
 
 
 class RacePlayer(Plain, W.VBox):
@@ -193,6 +201,19 @@ class RacePlayer(Plain, W.VBox):
         body += ["<tr><td>&nbsp;</td>" + "<td></td>" * len(self.labels)] * (ROWS - len(self.race.history))
         return ("<table><caption>Steps so far, one row a step</caption>"
                 f"<tr><th scope=col style='width:2.6em'>step</th>{head}</tr>{''.join(body)}</table>")  # fmt: skip
+
+    def _paper(self):
+        """Where the race begins, the shortest schedule that ends badly, and what it leaves behind."""
+        race = Race(self.race.build, list(self.race.actors.values()), self.race.patches)
+        begin, outcomes = drawn(of_race(race), "At the start"), self.exploration.outcomes["outcome"]
+        list(Schedule(race, (self.exploration.counterexample or self.exploration.example(outcomes.iloc[0])).names))
+        text, bad = race.outcome()
+        which = "The shortest schedule that ends badly" if bad else "A schedule"
+        steps = lanes(race).rename(columns=self.labels).to_html(border=0)
+        said = f"{'✗ Bad. ' * bad}{text}"
+        return (f"<p>{self.count.value}</p>{begin}"
+                f"{dead([self.replay.description, *(each.description for _, each in self.columns.values())])}"
+                f"<p><b>{which}</b></p>{steps}{drawn(of_race(race), said)}")  # fmt: skip
 
     def __repr__(self):
         return f"{lanes(self.race).to_string()}\n{places(self.race).to_string()}\n{self.outcome()}"

@@ -14,7 +14,7 @@ from ..machine import results
 from ..machine.errors import ERRNO_NAMES, MMSimError
 from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
-from ..machine.names import listed, task_labels
+from ..machine.names import file_labels, listed, task_labels
 from ..machine.task import Task
 
 TABLES = (
@@ -70,7 +70,7 @@ class Recording:
         self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
         self._find_hands()
         del self._tables, self._now, self._rows
-        self._at = -1, None
+        self._at = -1, None, None
         self._before = self.at(0).tables
 
     def _find_ptes(self, vmas):
@@ -125,16 +125,18 @@ class Recording:
     def at(self, step):
         """The machine at a step, as far as `mmsim.machine.results` looks at a Kernel."""
         if self._at[0] != step:
-            words, changed, tables, begin = self._base.copy(), self._ends[step], {}, 0
-            words[self._where[:changed]] = self._what[:changed]  # where a word changed twice, the later change stays
+            before, words, _ = self._at if 0 <= self._at[0] < step else (0, self._base, None)
+            words, tables, begin, new = words.copy(), {}, 0, slice(self._ends[before], self._ends[step])
+            words[self._where[new]] = self._what[new]  # where a word changed twice, the later change stays
             for name, rows in self._sizes.items():
                 dtype = np.dtype(DTYPES.get(name, np.int32))
                 end = begin + rows * dtype.itemsize // 4
                 tables[name] = words[begin:end].view(dtype)
                 begin = end
             k_sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
-            self._at = step, SimpleNamespace(tables=tables, k=SimpleNamespace(sys=k_sys), _book=self._book)
-        return self._at[1]
+            machine = SimpleNamespace(tables=tables, k=SimpleNamespace(sys=k_sys), _book=self._book)
+            self._at = step, words, machine
+        return self._at[2]
 
     def frames(self, step):
         """What `kernel.frames()` would have said at a step."""
@@ -153,7 +155,8 @@ class Recording:
         """The events as `kernel.events()` has them, numbered by step."""
         counts = SimpleNamespace(nr_events=self.steps - 1, tracing=1)
         machine = SimpleNamespace(tables={"event": self.events}, k=SimpleNamespace(sys=counts), _book=self._book)
-        return results.events(machine).rename(lambda event: event + 1).rename_axis("step")
+        table = results.events(machine).rename(lambda event: event + 1).rename_axis("step")
+        return table.assign(text=[self.what(step) for step in table.index])
 
     def numa_maps(self, step):
         """What /proc/PID/numa_maps would have said of the first task at a step."""
@@ -214,6 +217,42 @@ class Recording:
 
     # -- words
 
+    def called(self, pfn, step):
+        """What to call a page at a step by the frame that it is in: 'page 5 of a (frame 15)', or the frame."""
+        code, rows = int(self.events["code"][step - 1]) if 0 < step < self.steps else 0, self.considered(step)
+        left = code == trace.PUT_BACK and pfn in rows["old_pfn"][rows["new_pfn"] > 0]
+        if left or code in ALLOCATIONS:
+            return f"frame {pfn}"
+        place = self._place_of(pfn, step)
+        if place is None and step < self.steps:  # a new page has no pte before the next event
+            place = self._place_of(pfn, step + 1)
+        if place is not None:
+            return f"{self.virtual(place)} (frame {pfn})"
+        page = self.at(step).tables["mem_map"][pfn]
+        file = file_labels(self).get(int(page["mapping"]))
+        return f"page {page['index']} of file {file} (frame {pfn})" if file else f"frame {pfn}"
+
+    def _place_of(self, pfn, step):
+        """Where among the ptes the page in a frame is at a step, or was until it was unmapped; None: nowhere."""
+        places = np.flatnonzero(self.owners(self.at(step).tables)[0] == pfn)
+        rows = self.considered(step)
+        rows = rows[(rows["old_pfn"] == pfn) | (rows["new_pfn"] == pfn)][-1:]
+        noted = [np.flatnonzero((self.pte_pid == mm) & (self.pte_address == address))
+                 for mm, address in rows[["mm", "address"]].tolist()]  # fmt: skip
+        noted = np.concatenate([*noted, np.zeros(0, int)]).astype(int)
+        both = [*noted[np.isin(noted, places)], *places, *noted]
+        return int(both[0]) if both else None
+
+    def what(self, step):
+        """What happens in the event of a step, in words."""
+        event = self.events[step - 1]
+        page = self.called(int(event["page"]), step) if pages_of_event(event["code"], event["page"], 0) else ""
+        return results.event_text(event, task_labels(self), page)
+
+    def sentence(self, step):
+        """The same, with the function of the kernel that does it."""
+        return f"{trace.EVENTS[self.events['code'][step - 1]][0]}(): {self.what(step)}"
+
     def text(self, step):
         """What happened at a step, in words."""
         if step == 0:
@@ -222,7 +261,7 @@ class Recording:
             return f"After the call: {self._outcome()}."
         event = self.events[step - 1]
         pass_ = f"pass {event['pass_']} · " if event["pass_"] >= 0 else ""
-        return f"event {step} of {len(self.events)} · {pass_}{sentence(event, task_labels(self))}"
+        return f"event {step} of {len(self.events)} · {pass_}{self.sentence(step)}"
 
     def _outcome(self):
         words = [error_text(self.error)] if self.error else []
@@ -244,10 +283,10 @@ class Recording:
             raise ValueError(f"page is {page:#x}: neither a page frame nor a virtual page of a task")
         followed = {int(self.owners(self.at(0).tables)[0][place[0]]) if page >= len(self) else page}
         story = []
-        for event in self.events:
+        for step, event in enumerate(self.events, 1):
             pages = pages_of_event(event["code"], event["page"], event["new_page"])
             if followed & set(pages):
-                story.append(sentence(event, task_labels(self)))
+                story.append(self.sentence(step))
                 followed |= {pages[1]} if event["code"] == trace.COPIED else set()
         return story
 
@@ -328,17 +367,13 @@ DTYPES = {
     "considered": structs.CONSIDERED,
 }  # fmt: skip
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
+ALLOCATIONS = (trace.ALLOC_FALLBACK, trace.SLAB_PAGE)  # of frames that hold no page of anybody yet
 
 
 def pages_of_event(code, page, new_page):
     """The frames that the sentence of an event names: none, one or two."""
     text = trace.EVENTS[code][2]
     return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
-
-
-def sentence(event, tasks):
-    """A row of the trace in words; `tasks`: what to call them, by pid."""
-    return f"{trace.EVENTS[event['code']][0]}(): {results.event_text(event, tasks)}"
 
 
 def error_text(error):

@@ -190,7 +190,9 @@ class Scene:
             words.append(f"node {node}: {', '.join(here) or 'no memory'}")
             first += frames
         old, new = self.recording.hands[step]
-        words += [f"in hand is page {old}" + (f", on its way to page {new}" if new else "")] if old else []
+        if old:
+            hand = f"in hand is {self.recording.called(old, step)}"
+            words.append(hand + f", on its way to frame {new}" * bool(new))
         return f"Page frames of {self.recording.topology.nodes} nodes. " + "; ".join(words) + "."
 
     def describe(self, step, cell):

@@ -367,6 +367,17 @@ function range({ model, el }) {
   return () => { watch.disconnect(); model.off("change", show); model.off("change:marks", mark); };
 }
 
+// A widget has a kernel, or what stands for it on paper is shown in its place; where there is none, it looks dead.
+async function look(model, root) {
+  if (!root || !model.get("of")) return;
+  const whole = await model.widget_manager.get_model(model.get("of"));
+  const dead = whole.comm_live === false, papers = document.querySelectorAll(`[data-mm="${model.get("of")}"]`);
+  for (const paper of papers) paper.hidden = !dead;
+  root.classList.add(dead ? "mm-dead" : "mm-alive");
+  root.inert = dead;
+  if (dead && papers.length) root.style.display = "none";
+}
+
 // A line that a screen reader speaks when it changes; it stays in the page, or nothing would be spoken.
 function status({ model, el }) {
   const line = node("div", { role: "status" }, el);
@@ -374,8 +385,10 @@ function status({ model, el }) {
     line.setAttribute("aria-live", model.get("quiet") ? "off" : "polite");
     if (line.innerHTML !== model.get("value")) line.innerHTML = model.get("value");
   };
+  const around = () => line.closest(".mm-lab, .mmsim-plain, .mmsim-predict");
   const guard = new ResizeObserver(() => {  // it is in the page by then, and so is the widget around it
-    line.closest(".mm-lab, .mmsim-plain, .mmsim-predict")?.addEventListener("keydown", keep);
+    around()?.addEventListener("keydown", keep);
+    look(model, around());
   });
   guard.observe(line);
   model.on("change", show);

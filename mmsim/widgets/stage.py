@@ -45,11 +45,13 @@ class Status(Part):
     """A line (HTML) that a screen reader speaks when it changes, unless it is `quiet`.
 
     It stays in the page while its contents change, and keeps keys typed into the widget around it from JupyterLab.
+    `of`: the number of the widget around it, if this line is to look whether it has a kernel; see `onpaper`.
     """
 
     kind = t.Unicode("status").tag(sync=True)
     value = t.Unicode().tag(sync=True)
     quiet = t.Bool(False).tag(sync=True)
+    of = t.Unicode().tag(sync=True)
 
 
 class Source(Part):

@@ -14,6 +14,7 @@ from ..plots.picture import Picture
 from ..machine.errors import MMSimError
 from ..whatif import FIGURES, Scenario, answer, scenarios
 from ..whatif.sweeps import listed, points, rows, table, text_of, values_of
+from .onpaper import dead
 from .parts import STYLE, Plain, Status, button
 from .stage import Range
 
@@ -205,6 +206,13 @@ class Sweep(Plain, W.VBox):
         head, body = markup.split("</thead>")
         head = re.sub("(?<=[a-z])([._])(?=[a-z])", r"\1<wbr>", head)  # where names may be broken
         self.rows.value = said + f"{head}</thead>{body}".replace(">inf<", ">never<").replace("&lt;NA&gt;", "")
+
+    def _paper(self):
+        """The question, the values that are tried, and what was found."""
+        values = "".join(f"<tr><th>{escape(key)}</th><td>{escape(field.value)}</td></tr>"
+                         for key, field in self.fields.items())  # fmt: skip
+        found = self.picture.value + self.rows.value if self.table is not None else "<p>It was not run yet.</p>"
+        return f"{self.about.value}<table>{values}</table>{dead(['Run', 'Answer in full'])}{found}"
 
     def __repr__(self):
         found = "not run yet" if self.table is None else self.table.to_string(index=False)

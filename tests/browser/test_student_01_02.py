@@ -89,7 +89,7 @@ def test_the_bad_schedule_is_found_by_keys_alone(finished):
         expect(said).to_contain_text(f"Step {step}, migration")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    expect(said).to_contain_text("a waits for the lock of page 1, held by migration")
+    expect(said).to_contain_text("a waits for the lock of frame 1, held by migration")
     expect(fault).to_be_disabled()
     migration.focus()
     for step in (5, 6):
@@ -113,7 +113,7 @@ def test_the_counterexample_is_replayed_and_the_patch_prevents_it(finished):
     button(player, "Replay the counterexample").click()
     for turn in ["migration"] * 3 + ["task a"] + ["migration"] * 2 + ["task a"] + ["migration"] * 2:
         button(player, f"Next: {turn}").click()
-    expect(said).to_contain_text("✗ Bad. do_swap_page() maps the stale page 1")
+    expect(said).to_contain_text("✗ Bad. do_swap_page() maps the stale frame 1")
     expect(button(player, "Next")).to_be_disabled()
     button(player, "Back").click()
     expect(said).to_contain_text("Step 8")
@@ -140,7 +140,7 @@ def test_exercises_of_lesson_02(finished):
     place = page.locator(".jp-CodeCell").filter(has_text="check(lesson02.bad_schedule,").first
     output = place.locator(".jp-OutputArea-output")
     solve(page, place, "check(lesson02.bad_schedule, ['migration'] * 3 + ['a', 'a'])")
-    expect(output).to_contain_text("✗ Not yet. Step 5: a cannot run; waits for the lock of page 1")
+    expect(output).to_contain_text("✗ Not yet. Step 5: a cannot run; waits for the lock of frame 1")
     solve(page, place, "check(lesson02.bad_schedule, ['migration'] * 3 + ['a'] + ['migration'] * 2 + ['a'])")
     expect(output).to_contain_text("✓ Right.")
     place = page.locator(".jp-CodeCell").filter(has_text="check(lesson02.own_recheck,").first
