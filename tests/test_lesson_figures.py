@@ -32,7 +32,8 @@ def test_squares_say_node_and_change_without_colour():
     ax = plots.placements({"before": {"heap": [0, None]}, "after": {"heap": [1, None]}}, "Two pages")
     assert letters(ax)[:4] == ["0", "–", "1•", "–"]
     assert plots.describe(ax) == ("Two pages. before: heap 1 on node 0, then 1 page without a frame; "
-                                  "after: heap 1 on node 1, then 1 page without a frame, 1 not as in the first row.")  # fmt: skip
+                                  "after: heap 1 on node 1, then 1 page without a frame, "
+                                  "1 not as in the first row.")  # fmt: skip
 
 
 def test_a_frame_says_who_refers_to_it():
