@@ -80,8 +80,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-# What compares whole records takes long, and what it prints is compared in test_verify_records.py.
-LONG = {command for command in all_shown() if command.startswith("mmsim verify")}
+# A process for each of these takes long; what they say is seen in test_cli.py and test_verify_records.py.
+LONG = {command for command in all_shown() if command.startswith("mmsim ")} - {*TESTED}
 
 
 @pytest.mark.parametrize(

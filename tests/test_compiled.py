@@ -152,7 +152,7 @@ print(kernel.k.mem_map[pfn].data)
 
 FROM_DISK = """
 from mmsim.machine import compiled
-print(compiled.native(compiled.V1, swap.put_page).from_disk)
+print(compiled.Native((swap.put_page,), "swap.put_page", compiled.V1).from_disk)
 """
 
 

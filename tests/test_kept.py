@@ -210,7 +210,8 @@ def deadly(pages, how="exit"):
     return build(pages)
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.full), 2])
+@pytest.mark.full
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("how", "said"), [("exit", r"EXIT\(3\)"), ("kill", "SIGKILL.*memory"), ("segv", "SIGSEGV")])
 def test_a_point_that_ends_its_process_costs_its_own_row_only(keep, how, said, jobs):
     grid = {"pages": [16, 8, 24, 32, 40], "how": [how]}
@@ -223,6 +224,7 @@ def test_a_point_that_ends_its_process_costs_its_own_row_only(keep, how, said, j
     assert sum(set(row["row"]) == {"error"} for row in rows) == 1
 
 
+@pytest.mark.full
 def test_the_first_of_many_may_end_its_process_too():
     grid = {"pages": [16, *range(1, 12)], "how": ["exit"]}
     table = mmsim.sweep(Scenario("deadly", deadly, follow), grid, jobs=2, progress=False)
@@ -230,6 +232,7 @@ def test_the_first_of_many_may_end_its_process_too():
     assert "has ended" in table["error"][0]
 
 
+@pytest.mark.full
 def test_where_joblib_takes_one_process_for_all_cores_a_point_may_end_it_too(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert joblib.effective_n_jobs(-1) == 1

@@ -124,9 +124,9 @@ def checksum(code):
 
 
 @functools.cache
-def native(kind, function=None):
-    """The Native of ENTRIES, or of one function that Python calls in a test only."""
-    return Native((function,), name_of(function), kind) if function else Native(ENTRIES, "entries", kind)
+def entries(kind):
+    """The Native of all that Python calls."""
+    return Native(ENTRIES, "entries", kind)
 
 
 @functools.cache
@@ -138,11 +138,12 @@ def compile_kernel(kind=ANY):
 
     @functools.cache
     def twin(function):
-        return native(kind, None if function in ENTRIES else function).calls[function]
+        made = entries(kind) if function in ENTRIES else Native((function,), name_of(function), kind)  # for a test
+        return made.calls[function]
 
     return twin
 
 
 if __name__ == "__main__":
     for kind in KINDS:
-        native(kind)
+        entries(kind)
