@@ -67,6 +67,10 @@ def frames_behind(tables, ptes):
 
 def sharers(kernel):
     """Who has each page frame, where several tasks may, as `tasks_of` gives it; None if no frame is shared."""
+    vmas = kernel.tables["vma"][kernel.tables["vma"]["vm_mm"] != 0]
+    objects = np.concatenate([vmas["anon_vma"][vmas["anon_vma"] > 0], -vmas["mapping"][vmas["mapping"] > 0]])
+    if len(np.unique(objects)) == len(objects):  # two vmas with a page in common have an object in common
+        return None
     users = kernel.tables["mem_map"]["mapcount"][: kernel.k.sys.nr_frames].copy()
     entries = np.flatnonzero(kernel.tables["swap_cache"])
     users[kernel.tables["swap_cache"][entries]] += kernel.tables["swap_map"][entries] - 1

@@ -47,7 +47,7 @@ class Migration:
         self._mappers = None if sharers is None else sharers[1], sharing
         self._reasons = reasons(kernel, rows) if np.isin(rows["reason"], [*BY]).any() else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
-        self._finish(kernel)
+        self._ends = kernel.tables["zone"]["end"]
 
     def saved(self):
         """What a file keeps of it beside the tables, for `loaded`: a dict of what JSON knows."""
@@ -76,13 +76,13 @@ class Migration:
         fits += [0 <= n < len(sets or ()) for n in (number or ())]
         if self.trigger not in TRIGGERS or not all(fits) or (self._rows["mm"] >= len(known)).any():
             raise ValueError("its last migration is not what its record says")
-        self._finish(kernel)
+        self._ends = kernel.tables["zone"]["end"]
         return self
 
-    def _finish(self, kernel):
-        """What follows from the rows."""
-        self._ends = kernel.tables["zone"]["end"]
-        self._counts = np.bincount(self._rows["path"], minlength=len(trace.PATHS)).tolist()
+    @functools.cached_property
+    def _counts(self):
+        """Pages per path, in the order of trace.PATHS."""
+        return np.bincount(self._rows["path"], minlength=len(trace.PATHS)).tolist()
 
     def _node(self, pfn):
         return np.searchsorted(self._ends, pfn, side="right")
