@@ -11,7 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-from .machine.errors import MMSimError
 from .machine.writing import replacing
 
 CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
@@ -99,6 +98,7 @@ def once(args, *options):
 
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
+    from .machine.errors import MMSimError
     from .whatif import Scenario, ScenarioError, answer, estimate
     from .whatif.sweeps import value_of
 
@@ -430,14 +430,17 @@ def add_record(commands):
 
 
 def record(args):
-    """Record this machine; 1 if that cannot be."""
-    from tqdm import tqdm
-
+    """Record this machine, which needs nothing but Python; 1 if that cannot be."""
     from .experiments.recording import record_into
 
-    quiet = args.quiet or not sys.stderr.isatty()
+    progress = iter
+    if sys.stderr.isatty() and not args.quiet:
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+
+            progress = tqdm
     try:
-        done, not_possible = record_into(args.file, lambda steps: tqdm(steps, unit="experiment", disable=quiet))
+        done, not_possible = record_into(args.file, progress)
     except FileExistsError:
         args.parser.error(f"FILE: {args.file} exists; name another, or take it away")
     except OSError as error:

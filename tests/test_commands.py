@@ -29,7 +29,7 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "mmsim record": "tests/test_experiments.py",
     "mmsim record mine.jsonl": "tests/test_experiments.py",
     "mmsim record FILE": "tests/test_experiments.py",
-    "python -m mmsim.experiments.recording mine.jsonl": "tests/test_experiments.py",
+    "python -m mmsim record mine.jsonl": "tests/test_experiments.py",
     "mmsim vm": "tests/test_histories.py",
     "mmsim vm record": "tests/test_histories.py",
     "mmsim vm record mine.jsonl": "tests/test_histories.py",
