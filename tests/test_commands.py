@@ -35,6 +35,7 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "mmsim vm record mine.jsonl": "tests/test_histories.py",
     "mmsim vm experiment.py": "tests/test_histories.py",
     "mmsim vm --histories": "tests/test_histories.py",
+    "mmsim vm --histories 100 record mine.jsonl": "tests/test_histories.py",
     "mmsim vm --histories 100 --seed 1": "tests/test_histories.py",
     ".venv/bin/python": "tests/test_readme.py",
 }
