@@ -47,7 +47,7 @@ def placements(machines, *, ax=None):
             y += 1
         y += GAP
     bare(ax)
-    ax.set(xlim=(0, pages), ylim=(bottom + 0.05, -0.05), aspect="equal", anchor="W")
+    ax.set(xlim=(-0.03, pages + 0.03), ylim=(bottom + 0.05, -0.05), aspect="equal", anchor="W")
     ax.set_yticks(list(labels), list(labels.values()))
     ax.tick_params(length=0)
     nodes = {f"on node {node}": palette.node(node) for node in sorted(seen - {None})}
