@@ -483,8 +483,8 @@ def vm(args):
     """Run something on a real kernel with four nodes; 1 if it failed, or if the model differs."""
     from .linux import vm as machine
 
-    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
-        return machine.start(task, args.kernel, script, show, args.kvm, talk)
+    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr), into=None):
+        return machine.start(task, args.kernel, script, show, args.kvm, talk, into)
 
     if args.histories is not None and args.what not in (None, "record"):
         args.parser.error(f"FILE: {args.what} is not run beside --histories; `record FILE` keeps what is seen")
@@ -499,15 +499,25 @@ def vm(args):
         if args.what is None:
             return start({"do": "prompt", "piped": True}, script=sys.stdin.buffer.read(), show=print)[0]
         if args.what == "record":
-            code, text = start({"do": "record"})
-            Path(args.into).write_text(text, encoding="utf-8")
-            print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
-            return code
+            return record_there(Path(args.into), start)
         code, text = start({"do": "run", "name": args.what}, script=Path(args.what).read_bytes())
         print(text, end="")
         return code
     except OSError as error:
         args.parser.error(str(error))
+
+
+def record_there(path, start):
+    """Record the machine that `start` starts; what ctrl-C leaves are whole lines."""
+    try:
+        code, text = start({"do": "record"}, into=path)
+    except KeyboardInterrupt:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+        print(f"interrupted; {path} has what was recorded until then", file=sys.stderr)
+        return 130
+    print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {path}")
+    return code
 
 
 def play_histories(args, start):
