@@ -512,10 +512,12 @@ def record_there(path, start):
     try:
         code, text = start({"do": "record"}, into=path)
     except KeyboardInterrupt:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+        code, text = 130, path.read_text(encoding="utf-8") if path.exists() else ""
+    text = text[: text.rfind("\n") + 1]
+    path.write_text(text, encoding="utf-8")  # its lines end as those of a terminal until then
+    if code == 130:
         print(f"interrupted; {path} has what was recorded until then", file=sys.stderr)
-        return 130
+        return code
     print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {path}")
     return code
 

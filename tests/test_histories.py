@@ -376,7 +376,8 @@ def test_what_the_machine_has_recorded_is_kept(interrupted, monkeypatch, tmp_pat
     lines = (RECORD.parent / "catalogue-6.1.jsonl").read_text().splitlines(keepends=True)[:5]
 
     def start(*given):
-        given[-1].write_text("".join(lines) + '{"id": "private mem' * interrupted)
+        there = "".join(lines).replace("\n", "\r\n") + '{"id": "private mem' * interrupted
+        given[-1].write_bytes(there.encode())
         if interrupted:
             raise KeyboardInterrupt
         return 0, "".join(lines)
@@ -388,7 +389,7 @@ def test_what_the_machine_has_recorded_is_kept(interrupted, monkeypatch, tmp_pat
     said = capsys.readouterr()
     assert ("has what was recorded until then" in said.err) is interrupted
     assert ("4 experiments recorded" in said.out) is not interrupted
-    assert path.read_text() == "".join(lines)
+    assert path.read_bytes() == "".join(lines).encode()
     assert cli.main(["verify", str(path)]) == 0
 
 
