@@ -1,9 +1,12 @@
 """The catalogue of experiments: on the model, on this machine, and as a record of a kernel that judges the model."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -46,9 +49,31 @@ def test_the_twelve_keep_their_names_and_the_catalogue_has_a_hundred_more():
     assert list(CATALOGUE) == NAMES
 
 
+@live
+@pytest.mark.full
+def test_ctrl_c_in_a_terminal_keeps_what_was_recorded(tmp_path):
+    """SIGINT for all of its processes, as a terminal sends it; with Python alone, and not even its site-packages."""
+    path = tmp_path / "mine.jsonl"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from mmsim.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-I", "-S", "-c", code, "record", str(path)]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as recorder:
+        while recorder.poll() is None and not (path.exists() and path.read_text().count("\n") > 20):
+            time.sleep(0.01)
+        children = Path(f"/proc/{recorder.pid}/task/{recorder.pid}/children").read_text().split()
+        os.killpg(recorder.pid, signal.SIGINT)
+        said = recorder.communicate(timeout=20)[1]
+    assert recorder.returncode == 130
+    assert said == f"interrupted; {path} has what was recorded until then\n"
+    assert children
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    found = verify.judge_all(path)
+    assert len(found) >= 20
+    assert {it.verdict for it in found} <= {"equal", "not asked"}
+
+
 def test_experiments_need_python_alone():
     code = f"""import sys; sys.path.insert(0, {str(ROOT)!r})
-import mmsim.experiments.recording, mmsim.experiments.random_histories
+import mmsim.experiments.recording, mmsim.experiments.random_histories, mmsim.cli
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"numpy", "pandas", "tqdm"}}))"""
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -164,7 +189,7 @@ def test_this_machine_is_recorded_and_the_model_of_its_release_is_as_it(tmp_path
 @pytest.mark.full
 def test_this_machine_in_all_experiments(tmp_path):
     path = tmp_path / "mine.jsonl"
-    assert recording.main(path) == 0
+    recording.record_into(path)
     found = verify.judge_all(path)
     assert {it.case.id for it in found if it.verdict == "unexplained"} == set()
     assert sum(it.verdict == "equal" for it in found) > 100
@@ -191,7 +216,6 @@ def test_a_machine_that_cannot_be_recorded_says_why(monkeypatch, tmp_path, capsy
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cli.main(["record", str(tmp_path / "mine.jsonl")]) == 1
     assert "not recorded: this is darwin, not Linux" in capsys.readouterr().err
-    assert recording.main(tmp_path / "mine.jsonl").startswith("Not recorded: ")
     assert list(tmp_path.iterdir()) == []
 
 

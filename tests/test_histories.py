@@ -219,7 +219,7 @@ def like_6_1(talk):
 
 def test_what_is_seen_in_histories_is_kept_and_verified(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(vm, "found", lambda _: None)
-    monkeypatch.setattr(vm, "start", lambda *args: like_6_1(args[-1]))
+    monkeypatch.setattr(vm, "start", lambda *args: like_6_1(args[5]))
     path = tmp_path / "mine.jsonl"
     command = ["vm", "--histories", "3", "--seed", "5", "--steps", "12", "record", str(path)]
     assert cli.main(command) == 0
@@ -369,6 +369,28 @@ def test_lines_that_are_piped_to_the_prompt_are_run_there(monkeypatch, tmp_path,
     assert cli.main(["vm"]) == 3
     assert started == [({"do": "prompt", "piped": True}, b"kernel.topology.nodes\n")]
     assert capsys.readouterr().out == "4\n"
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_the_machine_has_recorded_is_kept(interrupted, monkeypatch, tmp_path, capsys):
+    lines = (RECORD.parent / "catalogue-6.1.jsonl").read_text().splitlines(keepends=True)[:5]
+
+    def start(*given):
+        there = "".join(lines).replace("\n", "\r\n") + '{"id": "private mem' * interrupted
+        given[-1].write_bytes(there.encode())
+        if interrupted:
+            raise KeyboardInterrupt
+        return 0, "".join(lines)
+
+    monkeypatch.setattr(vm, "found", lambda _: None)
+    monkeypatch.setattr(vm, "start", start)
+    path = tmp_path / "mine.jsonl"
+    assert cli.main(["vm", "record", str(path)]) == (130 if interrupted else 0)
+    said = capsys.readouterr()
+    assert ("has what was recorded until then" in said.err) is interrupted
+    assert ("4 experiments recorded" in said.out) is not interrupted
+    assert path.read_bytes() == "".join(lines).encode()
+    assert cli.main(["verify", str(path)]) == 0
 
 
 def test_a_prompt_reads_lines_from_a_file(tmp_path, capsys):

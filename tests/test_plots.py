@@ -49,6 +49,9 @@ def machine(nodes=2, tasks=1, patches=7):
     return kernel, web, before
 
 
+PLACES = {"V1": {"web": [0, 0, 1, 1, None], "db": [1] * 12}, "Linux 6.1.0-56-amd64": {"web": [3] * 12}}
+
+
 def everything(kernel, task, before):
     return {
         "residency": lambda **ax: plots.residency(kernel, before, **ax),
@@ -60,6 +63,7 @@ def everything(kernel, task, before):
         "paths": lambda **ax: plots.paths(kernel.last, **ax),
         "timeline": lambda **ax: plots.timeline(kernel, **ax),
         "timeline by function": lambda **ax: plots.timeline(kernel, by="function", **ax),
+        "placements": lambda **ax: plots.placements(PLACES, **ax),
         "compare": lambda **ax: plots.compare({"with": kernel.last, "again": kernel.last}, **ax),
     }
 
@@ -399,3 +403,16 @@ def test_the_page_of_the_code_has_each_tag_and_each_letter_of_a_pass():
     page = (Path(__file__).parents[1] / "docs/code.md").read_text()
     for letter in {*palette.MARKS.values(), *(letter for letter, _ in KEEPS.values())}:
         assert re.search(rf"^\| {letter} \|", page, re.MULTILINE), letter
+
+
+def test_placements_say_where_each_page_is():
+    ax = plots.placements(PLACES)
+    squares = [text for text in texts(ax) if len(text.rstrip("•")) == 1]
+    assert squares == [*"0011–", *"1" * 12, *["3•"] * 5, *"3" * 7]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["V1", "Linux 6.1.0-56-amd64"]
+    assert plots.describe(ax) == (
+        "Where the pages are. V1: web 2 on node 0, then 2 on node 1, then 1 page without a frame and db 12 on node 1; "
+        "Linux 6.1.0-56-amd64: web 12 on node 3, 5 not as in the first row."
+    )
+    with pytest.raises(TypeError, match=r"rows.*give"):
+        plots.placements({"V1": [0, 1]})

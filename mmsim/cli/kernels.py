@@ -138,14 +138,17 @@ def add_record(commands):
 
 
 def record(args):
-    """Record this machine; 1 if that cannot be."""
-    from tqdm import tqdm
-
+    """Record this machine, which needs nothing but Python; 1 if that cannot be."""
     from ..experiments.recording import record_into
 
-    quiet = args.quiet or not sys.stderr.isatty()
+    progress = iter
+    if sys.stderr.isatty() and not args.quiet:
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+
+            progress = tqdm
     try:
-        done, not_possible = record_into(args.file, lambda steps: tqdm(steps, unit="experiment", disable=quiet))
+        done, not_possible = record_into(args.file, progress)
     except FileExistsError:
         args.parser.error(f"FILE: {args.file} exists; name another, or take it away")
     except OSError as error:
@@ -188,8 +191,8 @@ def vm(args):
     """Run something on a real kernel with four nodes; 1 if it failed, or if the model differs."""
     from ..linux import vm as machine
 
-    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr)):
-        return machine.start(task, args.kernel, script, show, args.kvm, talk)
+    def start(task, talk=None, script=b"", show=lambda line: print(line, file=sys.stderr), into=None):
+        return machine.start(task, args.kernel, script, show, args.kvm, talk, into)
 
     if args.histories is not None and args.what not in (None, "record"):
         args.parser.error(f"FILE: {args.what} is not run beside --histories; `record FILE` keeps what is seen")
@@ -204,15 +207,27 @@ def vm(args):
         if args.what is None:
             return start({"do": "prompt", "piped": True}, script=sys.stdin.buffer.read(), show=print)[0]
         if args.what == "record":
-            code, text = start({"do": "record"})
-            Path(args.into).write_text(text, encoding="utf-8")
-            print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {args.into}")
-            return code
+            return record_there(Path(args.into), start)
         code, text = start({"do": "run", "name": args.what}, script=Path(args.what).read_bytes())
         print(text, end="")
         return code
     except OSError as error:
         args.parser.error(str(error))
+
+
+def record_there(path, start):
+    """Record the machine that `start` starts; what ctrl-C leaves are whole lines."""
+    try:
+        code, text = start({"do": "record"}, into=path)
+    except KeyboardInterrupt:
+        code, text = 130, path.read_text(encoding="utf-8") if path.exists() else ""
+    text = text[: text.rfind("\n") + 1]
+    path.write_text(text, encoding="utf-8")  # its lines end as those of a terminal until then
+    if code == 130:
+        print(f"interrupted; {path} has what was recorded until then", file=sys.stderr)
+        return code
+    print(f"{text.count(chr(10)) - 1} experiments recorded; compare: mmsim verify {path}")
+    return code
 
 
 def play_histories(args, start):

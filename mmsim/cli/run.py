@@ -5,7 +5,6 @@ import json
 import sys
 from pathlib import Path
 
-from ..machine.errors import MMSimError
 from .parts import command, once, print_table, save, setting
 
 
@@ -26,6 +25,7 @@ def add_run(commands):
 
 def run(args):
     """Print the figures of one run; 1 if something did not move."""
+    from ..machine.errors import MMSimError
     from ..whatif import Scenario, ScenarioError, answer, estimate
     from ..whatif.sweeps import value_of
 

@@ -45,7 +45,7 @@ def act(task):
 
         kernel = Linux(whole_machine=True)
         said = f"{kernel!r}\nkernel and Policy are there; end with exit() or ctrl-D"
-        names = {"kernel": kernel, "Linux": Linux, "Policy": Policy}
+        names = {"kernel": kernel, "Linux": Linux, "Policy": Policy, "exit": sys.exit}
         code.interact(said, piped("/root/script.py") if task["piped"] else None, names, exitmsg="")
         return 0
     if task["do"] == "histories":
@@ -111,7 +111,7 @@ def main():
         with open("/root/task.json") as file:
             code = act(json.load(file))
     except SystemExit as ended:
-        code = ended.code or 0
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
         traceback.print_exc()
     print(f"mmsim vm: exit {code}", flush=True)

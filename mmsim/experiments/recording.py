@@ -1,12 +1,10 @@
 """Run the catalogue on a machine, and write down what is seen: `mmsim record`.
 
-On a machine that has Python and nothing else: ``python -m mmsim.experiments.recording mine.jsonl``.  numpy is not
-imported here.
+On a machine that has Python and nothing else: ``python -m mmsim record mine.jsonl``.  numpy is not imported here.
 """
 
 import errno
 import json
-import sys
 import warnings
 from pathlib import Path
 
@@ -89,20 +87,3 @@ def record_into(path, progress=iter, kernel=None):
             file.flush()
             counts["not possible" in line] += 1
     return counts[0] - 1, counts[1]
-
-
-def main(path="mine.jsonl"):
-    """Record this machine: 0, or why that cannot be."""
-    try:
-        done, not_possible = record_into(path)
-    except OSError as error:
-        return f"Not recorded: {path}: {error.strerror or error}."
-    except KeyboardInterrupt:
-        return f"Interrupted; {path} has what was recorded until then."
-    sys.stdout.write(f"{done} experiments recorded, {not_possible} are not possible here; "
-                     f"compare them with: mmsim verify {path}\n")  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -69,7 +69,7 @@ def command(qemu, image, archive, results, kvm=False):
     return [*line, "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on numa_balancing=disable"]
 
 
-def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
+def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None, into=None):
     """Start the machine, let it do something, and wait until it is off.
 
     Parameters
@@ -87,6 +87,8 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
         The file that is to be run.
     show : callable, optional
         Called with each line that the machine prints; None: the machine has this terminal.
+    into : path, optional
+        Where the result is written, line by line, while the machine runs.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None):
     """
     qemu, image = found(kernel)
     with tempfile.TemporaryDirectory(prefix="mmsim-vm-") as folder:
-        archive, results = Path(folder) / "initramfs", Path(folder) / "results"
+        archive, results = Path(folder) / "initramfs", Path(into or Path(folder) / "results").absolute()
         files = [("root/task.json", json.dumps(task).encode()), ("root/script.py", script)]
         initramfs.write(archive, GUEST, files)
         line = command(qemu, image, archive, f"unix:{results},server=on,wait=off" if talk else f"file:{results}", kvm)

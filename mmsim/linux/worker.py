@@ -96,6 +96,7 @@ class Worker:
             vectors.append((vector, count))
         own = (ctypes.c_size_t * 2)(ctypes.addressof(self.buffer), 1)
         for _ in range(3):  # the first ones take memory of Python itself
+            usage()
             libc(call, self.source, own, 1, 0)
             before = usage()
         wrong = 0

@@ -12,6 +12,7 @@ from .style import bare, box, canvas, drawing, sentence, write
 
 GAP = 0.7  # between two groups, in squares
 NOWHERE = Look(WHITE, "–")
+GIVE = "give {row: {group: [node of each page]}}"
 
 
 @drawing
@@ -24,13 +25,16 @@ def placements(rows, title="Where the pages are", *, ax=None):
     ----------
     rows : dict of str to dict of str to list
         Of each row, as 'before', the groups of pages, and of each group where its pages are, as `Task.placement`
-        gives it: a node, or None of a page without a frame.  All rows have the groups of the first one.
+        gives it: a node, or None of a page without a frame.
     title : str
     ax : Axes, optional
     """
-    like(rows, "items", "rows", "give {row: {group: [node of each page]}}")
-    first = next(iter(rows.values()))
-    wide = {group: max(len(row[group]) for row in rows.values()) for group in first}
+    for row in [rows, *like(rows, "values", "rows", GIVE).values()]:
+        like(row, "items", "rows", GIVE)
+    first = next(iter(rows.values()), {})
+    wide = {}
+    for group, nodes in ((group, nodes) for row in rows.values() for group, nodes in row.items()):
+        wide[group] = max(wide.get(group, 0), len(nodes))
     left, x = {}, 0.0
     for group, width in wide.items():
         left[group] = x
@@ -43,12 +47,12 @@ def placements(rows, title="Where the pages are", *, ax=None):
         for group, nodes in row.items():
             for i, node in enumerate(nodes):
                 look = NOWHERE if node is None else palette.node(node)
-                moved = i < len(first[group]) and node != first[group][i]
+                moved = i < len(first.get(group, ())) and node != first[group][i]
                 edge = {"edgecolor": BLACK if moved else LIGHT, "linewidth": 2 if moved else 0.8, "zorder": 2 + moved}
                 at = left[group] + i
                 ax.add_patch(Rectangle((at + 0.06, y + 0.16), 0.88, 0.68, **box(look, **edge)))
                 write(ax, at + 0.5, y + 0.5, look.letter + "•" * moved, look, fontsize=9, zorder=4)
-        told.append(f"{name}: {sentence(in_words(group, row[group], first[group]) for group in row)}")
+        told.append(f"{name}: {sentence(in_words(group, nodes, first.get(group, ())) for group, nodes in row.items())}")
     for group, at in left.items():
         ax.text(at + 0.06, -0.1, group, va="bottom", fontsize=9)
     ax.set_yticks([y + 0.5 for y in range(len(rows))], list(rows))
