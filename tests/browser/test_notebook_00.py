@@ -56,7 +56,7 @@ def test_a_prediction_is_judged(finished):
     page = finished(NAME)
     asked = cell(page, "lesson00.asked_order").locator(".mmsim-predict")
     for typed, verdict in (("3, 2, 1, 0", "✗ Not “3, 2, 1, 0”. Two nodes are equally far."),
-                           ("0 1 2 3", "It goes by distance. The model answers 3, 1, 2, 0."),
+                           ("0 1 2 3", "It goes by distance. A right answer: 3, 1, 2, 0."),
                            ("[3, 1, 2, 0]", "✓ Right. Rule: the node itself comes first")):  # fmt: skip
         asked.get_by_label("Answer").fill(typed)
         expect(asked.get_by_role("status")).to_be_empty()
