@@ -16,7 +16,7 @@ from . import palette
 from .palette import BLACK, WHITE, Look
 from .style import bare, box, canvas, drawing
 
-WIDTH, GAP = (92, 100, 124), 8  # of the boxes of the three columns, and what lies between two of one column
+WIDTH, GAP = (92, 100, 132), 8  # of the boxes of the three columns, and what lies between two of one column
 LEFT = (0, 120, 250)  # where the columns begin
 PANEL = LEFT[2] + WIDTH[2]
 NOTHING = Look(WHITE, "")
