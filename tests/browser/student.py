@@ -119,6 +119,7 @@ def predict_wrong_then_right(page, name, cell_id, question):
     another = place.get_by_role("button", name=re.compile("^Another one"))
     seed = int(re.search(r"\d+", another.inner_text())[0])
     another.click()
+    settled(page)
     asked, said = question(seed), place.get_by_role("status")
     expect(said).to_be_empty()
 
