@@ -4,7 +4,7 @@
 import pytest
 
 from mmsim import Policy
-from mmsim.lessons import check, lesson00
+from mmsim.lessons import check, lesson00, predict, teaching
 
 
 def by_range(first, end):
@@ -41,3 +41,11 @@ def test_moving_a_part(move, said):
 )
 def test_which_way(letters, said):
     assert said in check(lesson00.which_way, letters).text
+
+
+def test_the_second_prediction_wrong_then_right_and_run_again():
+    asked = predict(lesson00.second_call, seed=1)
+    for value in (1, 0):
+        asked.guess(value)
+    assert predict(lesson00.second_call, seed=1).line.value.startswith("✓ Right.")
+    teaching._KEPT.clear()
