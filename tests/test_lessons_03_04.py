@@ -80,6 +80,8 @@ def test_what_is_wrong_is_said():
     assert "gone before" in check(lesson03.freed_meanwhile, lambda kernel, a, page: a.munmap(page)).text
     assert "three dots" in check(lesson04.own_test, lambda k, pte, entry: ...).text
     assert "holds a frame" in check(lesson04.own_test, lambda k, pte, entry: True).text
+    assert "holds a frame" in check(lesson04.own_test, lambda k, pte, entry: pte.value == entry).text
+    assert "as it does with no obstacle" in check(lesson03.moves_in_pass_4, lambda kernel, a, page: None).text
 
 
 def test_a_readers_test_is_taken_out_again():

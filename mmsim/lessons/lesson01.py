@@ -78,7 +78,8 @@ def drain_gone(rng):  # noqa: ARG001
         here = config.symbols({1})
         if "migrate_pages" not in here:
             return "In this image `migrate_pages()` is missing, too."
-        return "`lru_add_drain_per_cpu()` is still there." if "lru_add_drain_per_cpu" in here else ""
+        here = "lru_add_drain_per_cpu" in here
+        return "`lru_add_drain_per_cpu()` is still there: with `SMP` there are other CPUs to drain." * here
 
     return Question(
         "Which kernel has `migrate_pages()`, but not `lru_add_drain_per_cpu()`?",
@@ -98,7 +99,9 @@ def only_in_kernel(rng):  # noqa: ARG001
             return "Give a `Config`."
         said = answers(config)
         if said["B"] != "-ENOSYS":
-            return f"Here `sys_migrate_pages()` answers {said['B']}."
+            return f"Here `sys_migrate_pages()` answers {said['B']}: mm/mempolicy.c is compiled in, since `NUMA` is y."
+        if said["D"] == "BUG()":
+            return "Here the in-kernel caller runs into the BUG of station 7: without `SWAP` there are no swap entries."
         return "" if said["D"] == "0, 4 moved" else f"Here the in-kernel caller gets {said['D']}."
 
     return Question(

@@ -194,7 +194,9 @@ def moves_in_pass_4(rng):  # noqa: ARG001
 
     def wanted(last):
         if not last.moved:
-            return f"The page did not move: {last.pages['path'].iloc[0]}."
+            return f"The page did not move: {last.pages['path'].iloc[0]}. The obstacle must end by itself, in time."
+        if last.passes == 2:
+            return "The page moved in pass 1, as it does with no obstacle at all. Which one do the passes 0 to 2 skip?"
         return f"The page moved in pass {last.passes - 1}." if last.passes != 5 else ""
 
     return Question(

@@ -186,12 +186,14 @@ def for_good(rng):  # noqa: ARG001
         kernel, task, heap = spread(on=(0,), nodes=2)
         task.set_mempolicy(Policy.bind(0))
         move(task, heap)
-        if task.placement(heap) != [1] * heap.pages:
-            return f"The pages are on the nodes {task.placement(heap)}."
+        if (now := task.placement(heap)) != [1] * heap.pages:
+            why = " A policy alone moves nothing that is there already." * (set(now) == {0})
+            return f"The pages are on the nodes {now}.{why}"
         kernel.reclaim(heap.pages)
         task.touch(heap)
         back = task.placement(heap).count(0)
-        return f"{back} pages came back to node 0, when memory had been short." if back else ""
+        why = " The policy is still bind:0." * (str(task.policy) == "bind:0")
+        return f"{back} pages came back to node 0, when memory had been short.{why}" if back else ""
 
     return Question(
         "Write a function `move(task, heap)`.", "`task.mbind(heap, Policy.bind(1), move=True)`",

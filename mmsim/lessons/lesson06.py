@@ -196,7 +196,9 @@ def patience(rng):  # noqa: ARG001
         if not len(task.pages()["pfn"].dropna()):
             return "The page is gone."
         task.migrate_pages(0, 0, 1)
-        return "" if kernel.last.moved else f"The path is: {kernel.last.paths.index[0]}."
+        if kernel.last.moved:
+            return ""
+        return f"The path is: {kernel.last.paths.index[0]}. The transaction holds the buffers for five seconds."
 
     return Question(
         "What has to happen before the migration?",

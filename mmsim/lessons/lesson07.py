@@ -186,7 +186,11 @@ def without_the_patch(rng):  # noqa: ARG001
         if 0 in kernel.tables["zone"]["irq_period"]:
             return "The interrupts must go on."
         there = job.placement(heap).count(1)
-        return "" if there == size else f"{there} of the {size} pages of the heap are on node 1."
+        if there == 0:
+            return f"0 of the {size} pages of the heap are on node 1. When their turn comes, no memory is left."
+        if there < size:
+            return f"{there} of the {size} pages of the heap are on node 1. The others got new pages on node 0."
+        return ""
 
     return Question(
         "Write a function `move_job(kernel, job, heap)` that brings all pages of the heap to node 1.",
@@ -225,7 +229,8 @@ def own_mask(rng):  # noqa: ARG001
         if not isinstance(mask, int) or not 0 <= mask < 8:
             return "Put it together from `structs.GFP_WAIT`, `structs.GFP_HIGH` and `structs.GFP_NOMEMALLOC`, with `|`."
         first, second = moves_with(mask, small), moves_with(mask, nothing_to_reclaim)
-        return f"{first} pages fail in station 1, {second} in station 7." if first or second else ""
+        why = "It may not wait." if first else "It stops where GFP_KERNEL does, and nothing can be reclaimed."
+        return f"{first} pages fail in station 1, {second} in station 7. {why}" if first or second else ""
 
     return Question(
         "Which GFP mask moves all pages on both machines?",

@@ -42,7 +42,8 @@ class Question(NamedTuple):
     @property
     def solution(self):
         """The answer and the rule."""
-        return f"The model answers {self.answer}. {self.rule}"
+        begin = "A right answer:" if self.judge else "The model answers"
+        return f"{begin} {self.answer}. {self.rule}"
 
     def mistake(self, value):
         """None if a value is right; else what can be said about it, perhaps ''."""

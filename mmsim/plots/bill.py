@@ -61,7 +61,7 @@ def bill(bills, *, ax=None):
                 ax.text(0.6, place, f"no {kind}", va="center", fontsize=8)
         said.append(f"{name}: " + ", ".join(f"{kind} {number:,}" for kind, number in lines.items()))
     ax.set_yticks(np.arange(len(bills)), list(bills))
-    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="how many")
+    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="how many", ylabel="patches")
     ax.tick_params(axis="y", length=0)
     legend(ax, looks)
     hide_cramped(ax, labels)

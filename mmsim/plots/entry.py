@@ -16,9 +16,10 @@ from . import palette
 from .palette import BLACK, WHITE, Look
 from .style import bare, box, canvas, drawing
 
-WIDTH, GAP = (92, 100, 124), 8  # of the boxes of the three columns, and what lies between two of one column
+WIDTH, GAP = (92, 100, 132), 8  # of the boxes of the three columns, and what lies between two of one column
 LEFT = (0, 120, 250)  # where the columns begin
 PANEL = LEFT[2] + WIDTH[2]
+INCH = 0.0135  # of a unit, in a figure
 NOTHING = Look(WHITE, "")
 
 
@@ -171,7 +172,7 @@ def entry(what, page=0, trigger=None, *, ax=None):
     ----------
     what : Task, Race, Schedule or dict
         A task: one of its pages, now, or before, during and after what `trigger` does.  A race, where it stands.  Or
-        {title: Race or Moment} for several side by side.
+        {title: Race or Moment} for several, one below the other.
     page : int or range
         Which page of the task: counted from 0, or an address.
     trigger : callable, optional
@@ -189,13 +190,14 @@ def entry(what, page=0, trigger=None, *, ax=None):
         number, address = page_of(what, page)
         title = f"What leads to page {number} of {what.label}"
         panels = moments_of(what, address, trigger) if trigger else {"": of_page(what, address)}
-    wide = len(panels) * (PANEL + 24) - 24
-    tall = max(height(each) + 11 * len(each.wrong) for each in panels.values()) + 20
-    ax = canvas(ax, 0.0092 * wide + 0.3, 0.0105 * tall + 0.5, title)
+    tops = [0]
+    for each in panels.values():
+        tops.append(tops[-1] + height(each) + 11 * len(each.wrong) + 20)
+    ax = canvas(ax, INCH * PANEL + 0.3, INCH * tops[-1] + 0.5, title)
     bare(ax)
-    for i, (when, each) in enumerate(panels.items()):
-        paint(ax, each, i * (PANEL + 24), when)
-    ax.set(xlim=(-3, wide + 3), ylim=(tall, -3))
+    for (when, each), top in zip(panels.items(), tops, strict=False):
+        paint(ax, each, top, when)
+    ax.set(xlim=(-3, PANEL + 3), ylim=(tops[-1], -3))
     return ax, f"{title}. " + " ".join(f"{when.capitalize()}{': ' * bool(when)}{each.said()}."
                                        for when, each in panels.items())  # fmt: skip
 
@@ -242,23 +244,22 @@ def ends(spots, a, b, boxes):
     return (ax + aw, ay + ah * (0.75 if over else 0.5)), (bx, by + bh * (0.75 if over else 0.35)), over
 
 
-def paint(ax, moment, left, when):
+def paint(ax, moment, top, when):
     """Draw a moment on axes."""
-    where = spots(moment)
+    where = [(x, y + top, w, h) for x, y, w, h in spots(moment)]
     if when:
-        ax.text(left, 8, when, fontsize=9, weight="bold", va="center")
+        ax.text(0, top + 8, when, fontsize=10, weight="bold", va="center")
     for each, (x, y, w, h) in zip(moment.boxes, where, strict=True):
         look = box(each.look) | ({"linewidth": 2.5, "edgecolor": BLACK} if each.wrong else {})
-        ax.add_patch(Rectangle((left + x, y), w, h, **look | {"hatch": ""}))
+        ax.add_patch(Rectangle((x, y), w, h, **look | {"hatch": ""}))
         for i, line in enumerate(lines(each)):
-            ax.text(left + x + 4, y + 10 + 11 * i, line, fontsize=7, va="center", color=each.look.ink,
+            ax.text(x + 4, y + 10 + 11 * i, line, fontsize=9, va="center", color=each.look.ink,
                     weight="bold" if i == 0 else "normal")  # fmt: skip
     for i, line in enumerate(moment.wrong):
-        ax.text(left, height(moment) + 12 + 11 * i, line, fontsize=7.5, va="center", weight="bold")
+        ax.text(0, top + height(moment) + 12 + 11 * i, line, fontsize=9, va="center", weight="bold")
     for a, b in moment.arrows:
         start, end, over = ends(where, a, b, moment.boxes)
-        ax.add_patch(FancyArrowPatch((left + start[0], start[1]), (left + end[0], end[1]), arrowstyle="-|>",
-                                     mutation_scale=9, shrinkA=0, shrinkB=0, color=BLACK,
+        ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, shrinkA=0, shrinkB=0, color=BLACK,
                                      connectionstyle=f"arc3,rad={0.25 * over}", zorder=5))  # fmt: skip
 
 

@@ -30,8 +30,8 @@ MOST_LINES = 12  # of reasons in a box
 STAYED = ("failed for good", "retries exhausted", "not collected")
 _PLACE = {stage: (1.3 * i, 0) for i, stage in enumerate(STAGES)} | {
     "retries exhausted": (4.55, 1.4), "not collected": (1.3, -1.4), "freed from under us": (2.6, -1.4),
-    "failed for good": (4.55, -1.4), "pending": (6.2, -1.4), "direct": (8.5, 1.35),
-    "direct after writeout": (8.5, 0.45), "direct with buffers": (8.5, -0.45), "swapped out": (8.5, -1.35),
+    "failed for good": (4.55, -1.4), "pending": (6.2, -1.4), "direct": (8.2, 1.35),
+    "direct after writeout": (8.2, 0.45), "direct with buffers": (8.2, -0.45), "swapped out": (8.2, -1.35),
 }  # fmt: skip
 
 
@@ -80,8 +80,8 @@ def paths(migration, *, ax=None):
     by = "in-kernel caller" if migration.trigger == "kernel" else migration.trigger
     lines = {path: max(0, len(_why(table, path)) - 4) for path in STAYED}
     above, below = 0.14 * lines["retries exhausted"], 0.14 * max(lines["failed for good"], lines["not collected"])
-    ax = canvas(ax, 10.4, 4.8 + above + below, f"What became of the pages ({by})")
-    size = 9 * zoom(ax, 8)
+    ax = canvas(ax, 8.8, 4.8 + above + below, f"What became of the pages ({by})")
+    size = 9 * zoom(ax, 7.4)
     arriving = {"considered": len(table)} | dict(graph.in_degree(_PLACE.keys() - {"considered"}, weight="pages"))
     shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}
     for a, b, count in graph.edges(data="pages"):
@@ -105,7 +105,7 @@ def paths(migration, *, ax=None):
         lines = ["beside them:" if len(table) else "there was:", *(line for part in beside for line in wrap(part, 22))]
         note = "\n".join(lines)
         ax.text(_PLACE["considered"][0] - 0.6, -0.5, note, va="top", fontsize=size - 1, color=DARK)
-    ax.set(xlim=(-0.7, 9.6), ylim=(-2.25 - below, 2.35 + above))
+    ax.set(xlim=(-0.6, 8.9), ylim=(-2.25 - below, 2.35 + above))
     bare(ax)
     return ax, _text(migration)
 
@@ -131,7 +131,7 @@ def _draw_node(ax, name, count, table, size):
     """A question, or a path with its count and the reasons for it; the patch around it."""
     (x, y), va, edge = _PLACE[name], "center", BLACK if count else GREY
     if name in STAGES:
-        text = f"{count}\nconsidered" if name == "considered" else fill(name, 13)
+        text = f"{count}\nconsidered" if name == "considered" else fill(name, 10)
         colour, ground = BLACK, {"boxstyle": "round,pad=0.45", "facecolor": WHITE, "edgecolor": edge}
     else:
         look, size = LOOKS[name], size - 1

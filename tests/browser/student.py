@@ -1,12 +1,22 @@
-"""What a student does in a notebook, for the tests in this folder."""
+"""What a student does in a notebook, for the tests in this folder.
 
+With MMSIM_SHOTS=1 each step of `walk` is kept as a picture in test-results/.
+"""
+
+import importlib
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 from lab import settled
 from playwright.sync_api import expect
 
+from mmsim.lessons import ask, teaching
+
+SHOTS = Path(__file__).parents[2] / "test-results"
+ASKED = re.compile(r"\b(predict|check)\((lesson\d\d)\.(\w+)")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WIDER = """() => [...document.querySelectorAll(
         '.jp-OutputArea-output, .jp-RenderedMarkdown, .mmsim-plain, .mmsim-plain *')]
@@ -64,6 +74,72 @@ def try_exercise(page, name, cell_id, *tries):
     for source, said in tries:
         solve(page, place, source)
         expect(output(place)).to_contain_text(said)
+
+
+def keep(page, name, step):
+    """A picture of what the window shows now, if somebody asked for it."""
+    if os.environ.get("MMSIM_SHOTS"):
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name[:2]}-{step}.png")
+
+
+def walk(page, name):
+    """Go through a lesson whose cells have all run: each prediction wrong, hint, right; each exercise wrong, right."""
+    cells = {cell["id"]: cell for cell in json.loads((NOTEBOOKS / name).read_text())["cells"]}
+    asked = 0
+    for cell_id, source in [(key, "".join(each["source"])) for key, each in cells.items()]:
+        tags, found = cells[cell_id]["metadata"].get("tags", ()), ASKED.search(source)
+        if found and "predict" in tags and found[1] == "predict":
+            predict_wrong_then_right(page, name, cell_id, question_of(found))
+            asked += 1
+        elif found and "exercise" in tags:
+            solution = "".join(cells[f"{cell_id}-solution"]["source"])
+            right = re.sub(r"^assert (?=check)", "", re.sub(r"^reveal\(.*", "", solution, flags=re.M), flags=re.M)
+            wrong = [repr(each) for each in question_of(found)(1).wrong if isinstance(each, int | str)]
+            call = f"check({found[2]}.{found[3]}, {(*wrong, 'lambda *_: 1 / 0')[0]})"
+            place = cell(page, name, cell_id)
+            for code, mark in ((call, "✗ Not yet"), (right.strip(), "✓ Right.")):
+                solve(page, place, code)
+                expect(output(place)).to_contain_text(mark)
+                keep(page, name, f"{cell_id}-{'right' if mark[0] == '✓' else 'wrong'}")
+            asked += 1
+    assert asked > 2
+    expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
+
+
+def question_of(found):
+    """The function that makes a Question from a seed."""
+    make = getattr(importlib.import_module(f"mmsim.lessons.{found[2]}"), found[3])
+    return lambda seed: ask(make, seed)
+
+
+def predict_wrong_then_right(page, name, cell_id, question):
+    """Take the next question of a prediction, answer it wrong, ask for a hint, and answer it right."""
+    place = cell(page, name, cell_id).locator(".mmsim-predict")
+    another = place.get_by_role("button", name=re.compile("^Another one"))
+    seed = int(re.search(r"\d+", another.inner_text())[0])
+    another.click()
+    settled(page)
+    asked, said = question(seed), place.get_by_role("status")
+    expect(said).to_be_empty()
+
+    def answer(value):
+        if asked.choices:
+            place.get_by_role("button", name=re.compile(rf"^[○●] {re.escape(str(value))}$")).click()
+        else:
+            place.get_by_label("Answer").fill(str(value))
+            place.get_by_label("Answer").press("Enter")
+
+    answer(next(value for value in (*asked.choices, "987654") if not teaching.same(value, asked.answer)))
+    expect(said).to_contain_text("Try once more.")
+    keep(page, name, f"{cell_id}-wrong")
+    if asked.hints:
+        button(place, "Hint").click()
+        expect(said).to_contain_text("Hint 1 of")
+        keep(page, name, f"{cell_id}-hint")
+    answer(asked.answer)
+    expect(said).to_contain_text("✓ Right.")
+    keep(page, name, f"{cell_id}-right")
 
 
 def check_that_everyone_can_read(page, pictures):

@@ -1,10 +1,8 @@
 """Notebook 00 as a student goes through it: press the button, predict, run, check."""
 
-import re
-
 from lab import settled
 from playwright.sync_api import expect
-from student import SUM, at_step, button
+from student import SUM, at_step, button, try_exercise, walk
 
 NAME = "00-pages-and-nodes.ipynb"
 
@@ -18,20 +16,6 @@ def cell(page, text):
         if text in source and "jp-CodeCell" in cells.nth(i).get_attribute("class")
     )
     return cells.nth(place)
-
-
-def write(page, found, text):
-    """Replace the text of a cell."""
-    found.locator(".cm-content").click()
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(text)
-
-
-def run_from(page, found, cells=1):
-    """Run a cell, and those behind it, as Shift+Enter does."""
-    found.locator(".cm-content").click()
-    for _ in range(cells):
-        page.keyboard.press("Shift+Enter")
 
 
 def test_the_first_minute(open_notebook):
@@ -72,7 +56,7 @@ def test_a_prediction_is_judged(finished):
     page = finished(NAME)
     asked = cell(page, "lesson00.asked_order").locator(".mmsim-predict")
     for typed, verdict in (("3, 2, 1, 0", "✗ Not “3, 2, 1, 0”. Two nodes are equally far."),
-                           ("0 1 2 3", "It goes by distance. The model answers 3, 1, 2, 0."),
+                           ("0 1 2 3", "It goes by distance. A right answer: 3, 1, 2, 0."),
                            ("[3, 1, 2, 0]", "✓ Right. Rule: the node itself comes first")):  # fmt: skip
         asked.get_by_label("Answer").fill(typed)
         expect(asked.get_by_role("status")).to_be_empty()
@@ -80,17 +64,14 @@ def test_a_prediction_is_judged(finished):
         expect(asked.get_by_role("status")).to_contain_text(verdict)
 
 
-def test_an_exercise_is_solved(finished):
+def test_exercises_know_the_mistake(finished):
     page = finished(NAME)
-    exercise = cell(page, "# your line")
-    output = exercise.locator(".jp-OutputArea-output")
-    expect(output).to_contain_text("not yet")
-    fold = page.locator(".jp-RenderedMarkdown details").filter(has=page.locator("code", has_text="a.mbind(heap[8:16]"))
-    fold.locator("summary").click()
-    answer = fold.locator("code", has_text="a.mbind(").inner_text()
-    write(page, exercise, exercise.locator(".cm-content").inner_text().replace("# your line", answer))
-    run_from(page, exercise)
-    expect(output).to_have_text(re.compile("^done"))
+    call = "check(lesson00.moves_a_part, lambda a, heap: {})"
+    try_exercise(page, NAME, "exercise-2", (call.format("a.migrate_pages(0, 0, 1)"), "The whole heap has moved."),
+                 (call.format("a.mbind(heap[8:15], Policy.bind(1), move=True)"), "ends before j"),
+                 (call.format("a.mbind(heap[8:16], Policy.bind(1), move=True)"), "✓ Right."))  # fmt: skip
+    try_exercise(page, NAME, "exercise-3", ("check(lesson00.which_way, 'B, A, B')", "B for the department"),
+                 ("check(lesson00.which_way, 'B, A, C')", "✓ Right."))  # fmt: skip
 
 
 def test_step_and_play(finished):
@@ -101,3 +82,7 @@ def test_step_and_play(finished):
     button(page, "Play").click()
     page.wait_for_function("Number(document.querySelector('.mm-picture').dataset.step) >= 30")
     assert page.evaluate(SUM) != first
+
+
+def test_a_student_walks_through_it(finished):
+    walk(finished(NAME), NAME)

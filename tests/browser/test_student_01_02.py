@@ -5,7 +5,7 @@ import re
 import pytest
 from lab import settled
 from playwright.sync_api import expect
-from student import button, check_that_everyone_can_read, serious, solve
+from student import button, check_that_everyone_can_read, serious, solve, walk
 
 CONFIG, RECHECK = "01-config-migration.ipynb", "02-swapcache-recheck.ipynb"
 
@@ -149,3 +149,8 @@ def test_exercises_of_lesson_02(finished):
     expect(output).to_contain_text("✗ Not yet. 1 of 49 schedules end badly")
     solve(page, place, "check(lesson02.own_recheck, lambda k, pfn, entry: k.swap_cache[entry] != pfn)")
     expect(output).to_contain_text("✓ Right.")
+
+
+@pytest.mark.parametrize("name", [CONFIG, RECHECK])
+def test_a_student_walks_through_it(finished, name):
+    walk(finished(name), name)

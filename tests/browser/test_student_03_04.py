@@ -3,7 +3,7 @@
 import pytest
 from lab import settled
 from playwright.sync_api import expect
-from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise
+from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise, walk
 
 DIRECT, RESTORE = "03-migrate-pages.ipynb", "04-remove-from-swap.ipynb"
 
@@ -139,3 +139,8 @@ def test_lesson_04_predict_run_and_check(finished):
     call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
     try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
                  (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [DIRECT, RESTORE])
+def test_a_student_walks_through_it(finished, name):
+    walk(finished(name), name)

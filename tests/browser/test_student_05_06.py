@@ -3,7 +3,7 @@
 import pytest
 from lab import settled
 from playwright.sync_api import expect
-from student import button, cell, check_that_everyone_can_read, output, serious, solve, try_exercise
+from student import button, cell, check_that_everyone_can_read, output, serious, solve, try_exercise, walk
 
 POLICY, BUFFERS = "05-policy-and-syscalls.ipynb", "06-buffer-migrate.ipynb"
 
@@ -93,3 +93,8 @@ def test_lesson_06_predict_run_and_check(finished):
     call = "check(lesson06.patience, lambda kernel, task: kernel.wait({}))"
     try_exercise(page, BUFFERS, "exercise-3", (call.format("10**6"), "✗ Not yet. The path is: retries exhausted."),
                  (call.format("5 * 10**9"), "✓ Right."))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [POLICY, BUFFERS])
+def test_a_student_walks_through_it(finished, name):
+    walk(finished(name), name)

@@ -1,11 +1,11 @@
-"""Lessons 07 and 09 as a student goes through them: predict, run, solve the exercises."""
+"""Lessons 07 to 09 as a student goes through them: predict, run, solve the exercises."""
 
 import pytest
 from lab import settled
 from playwright.sync_api import expect
-from student import Keys, button, cell, check_that_everyone_can_read, serious, try_exercise
+from student import Keys, button, cell, check_that_everyone_can_read, serious, try_exercise, walk
 
-RESERVE, ANY = "07-add-to-swap-gfp.ipynb", "09-any-kernel.ipynb"
+RESERVE, WHATIF, ANY = "07-add-to-swap-gfp.ipynb", "08-what-if-lab.ipynb", "09-any-kernel.ipynb"
 
 
 def said(place):
@@ -77,3 +77,8 @@ def test_a_prediction_of_lesson_07_by_keys(open_notebook):
     keys.back_to("○ a page, after direct reclaim")
     page.keyboard.press("Enter")
     expect(said(asked)).to_contain_text("✓ Right.")
+
+
+@pytest.mark.parametrize("name", [RESERVE, WHATIF, ANY])
+def test_a_student_walks_through_it(finished, name):
+    walk(finished(name), name)
