@@ -16,14 +16,14 @@ from .still import STEP, Still
 
 SCALE = "1/4096"  # of a shipped scenario: some hundred pages
 SHOWN, BEFORE = 10, 3  # events that are shown of each kernel, and how many of them before the parting
-WIDTH, MANY = 400, 1024  # px of a picture; page frames of which it has pixels, no shapes
+WIDTH, MANY = 300, 1024  # px of a picture; page frames of which it has pixels, no shapes
 LOOK = """<style>
 .mmsim-history table.facts { width: auto; max-width: 100% }
 .mmsim-history .facts td.new { border-left: 4px solid var(--jp-ui-font-color0, #000); font-weight: 600 }
 .mmsim-history table.parts { table-layout: fixed }
 .mmsim-history .parts tr.parting td { border-top: 4px solid var(--jp-ui-font-color0, #000) }
 .mmsim-history .wide { overflow-x: auto }
-.mmsim-history figure { display: inline-block; width: 400px; max-width: 100%; margin: 8px 16px 0 0;
+.mmsim-history figure { display: inline-block; width: 300px; max-width: 100%; margin: 8px 12px 0 0;
   vertical-align: top }
 .mmsim-history figcaption { font-weight: 600; color: var(--jp-ui-font-color0, inherit) }
 .mmsim-history :is(svg, img) { max-width: 100%; height: auto; background: #fff }
