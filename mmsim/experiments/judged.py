@@ -3,7 +3,8 @@
 import fnmatch
 from typing import NamedTuple
 
-from ..machine.changes import CHANGES, RELEASES, nearest_release, order
+from ..machine.changes import CHANGES, RELEASES, order
+from ..machine.releases import nearest_release
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
 from .matrix import CATALOGUE

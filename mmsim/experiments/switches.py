@@ -3,7 +3,8 @@
 from itertools import combinations
 
 from ..machine.arguments import shown
-from ..machine.changes import CHANGES, PATCHES, RELEASES, SWAP_MIGRATION, V1, Change, order, parse_release
+from ..machine.changes import CHANGES, PATCHES, RELEASES, SWAP_MIGRATION, Change, order
+from ..machine.releases import V1, parse_release
 
 PAIRS = 2500  # sets of switches that are tried one by one (all pairs of 70); beyond that a set is only made smaller
 

@@ -19,7 +19,8 @@ from .file import FS_NAMES, File
 from .migration import Migration
 from ..mm import mbind, memory_failure, sched, structs, timer, vmscan
 from .obstacles import Obstacles
-from .changes import CHANGES, parse_patches, parse_release
+from .changes import CHANGES, parse_patches
+from .releases import parse_release
 from .syscalls import capabilities
 from .task import Task
 from .topology import Topology

@@ -15,7 +15,7 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, inf
 from numba.extending import NativeValue, infer_getattr, lower_builtin, models, register_model, typeof_impl, unbox
 
 from .boot import boot_tables
-from .changes import V1
+from .releases import V1
 from .config import Config, Costs
 from ..mm import structs
 from .topology import Topology

@@ -15,7 +15,8 @@ from .config import Config, Costs
 from .errors import InvariantError, MMSimError
 from .migration import Migration
 from ..mm import mempolicy, structs, timer, trace
-from .changes import V1, parse_patches
+from .changes import parse_patches
+from .releases import V1
 from .topology import Topology
 from .writing import replacing
 

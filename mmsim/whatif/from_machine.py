@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..machine.changes import UnknownRelease, parse_release
+from ..machine.releases import UnknownRelease, parse_release
 from ..machine.policy import format_nodes, node_set
 from .schema import ScenarioError
 
