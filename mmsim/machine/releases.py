@@ -49,7 +49,7 @@ def parse_release(release, without=()):
             raise ValueError(f"without is {without}; V1 has no changes to leave out: name a release")
         return V1
     if not isinstance(release, str):
-        raise TypeError(f"release is {shown(release)}; give it as text, as in '6.1': 5.10 is not 5.1")
+        raise TypeError(f"release is {shown(release)}; it is text, as in '6.1': 5.10 is not 5.1")
     release = known_release(release)
     series = ".".join(release.split(".")[:2])
     had = {c.name for c in CHANGES if order(c.release) <= order(release) or series in c.backported}
