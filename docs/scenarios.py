@@ -122,8 +122,9 @@ mmsim sweep mine.toml --cluster tcp://scheduler:8786 --keep rows.jsonl
 ```
 
 A worker that dies loses no row: its points run elsewhere, each counted once; `--keep` goes on after an
-interruption here. A worker without mmsim, or with another version, is refused; one without numba is named. What
-is compiled once stays on the worker's disk (`python -m mmsim.machine.compiled` there compiles ahead).
+interruption here. A worker without mmsim, or with another version, is refused; one without numba is named. A
+computer that has not compiled the kernel yet does so once, before the sweep begins (as does
+`python -m mmsim.machine.compiled` there); one that cannot is named, too.
 
 Slurm, in a job script (`sbatch -N 4 sweep.sh`), with a folder that all nodes share:
 

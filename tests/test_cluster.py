@@ -15,7 +15,7 @@ from test_cli import outcome
 from mmsim import __version__
 from mmsim.machine.speed import SlowWarning
 from mmsim.whatif import ScenarioError
-from mmsim.whatif.cluster import check, connected
+from mmsim.whatif.cluster import check, connected, warm
 
 
 @pytest.fixture
@@ -89,6 +89,31 @@ def test_workers_that_would_not_give_the_same_are_refused(found, said):
 def test_workers_without_numba_are_named():
     with pytest.warns(SlowWarning, match="workers without numba are slow: b$"):
         check(workers(a=(__version__, True), b=(__version__, False)), "tcp://x:1")
+
+
+def cluster_of(**there):
+    """A client of workers, {worker: (computer, where its compiled code is, why it has none)}; what it was asked."""
+    asked = []
+
+    def run(function, workers=None):
+        asked.append((function.__name__, workers))
+        if workers is None:
+            return {worker: said[:2] for worker, said in there.items()}
+        return {worker: there[worker][2] for worker in workers}
+
+    return SimpleNamespace(run=run), asked
+
+
+def test_each_computer_compiles_once_before_a_sweep():
+    client, asked = cluster_of(a=("one", "/c", ""), b=("one", "/c", ""), c=("two", "/c", ""), d=("two", "/own", ""))
+    warm(client)
+    assert asked == [("computer", None), ("compile_ahead", ["a", "c", "d"])]
+
+
+def test_a_computer_that_cannot_compile_is_named():
+    client, _ = cluster_of(a=("one", "", "OSError: read-only"), b=("two", "/c", ""))
+    with pytest.warns(SlowWarning, match="one has no compiled kernel, .*: OSError: read-only"):
+        warm(client)
 
 
 @pytest.mark.full

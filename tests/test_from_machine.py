@@ -57,6 +57,8 @@ def test_what_was_pasted_becomes_a_scenario_that_runs(capsys, pasted):
 
 
 def test_huge_pages_and_shared_memory_are_what_they_are():
+    old = from_machine.from_numa_maps("1000 bind={0/Normal,2/Normal} MaxRef=1 N0=3\n2000 bind=0-1 anon=1 N0=1\n")
+    assert [area.policy for area in old] == ["bind:0,2", "bind:0-1"]  # as before 2.6.16-rc1, and before 2.6.26
     areas = {(area.kind, area.policy): area.kb for area in from_machine.from_numa_maps(MAPS)}
     assert areas["anonymous", ""] == {0: 4 * (2 + 750 + 3), 2: 4 * 250 + 3 * 2048}
     assert areas["shared", "interleave:0,2"] == {0: 512, 2: 512}

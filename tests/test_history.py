@@ -10,7 +10,7 @@ import pytest
 import mmsim
 from mmsim import CHANGES, RELEASES, Kernel, Scenario, Topology, plots, which_change
 from mmsim.experiments import history as h
-from mmsim.machine.changes import parse_release
+from mmsim.machine.releases import parse_release
 
 EXPERIMENTS = mmsim.EXPERIMENTS
 

@@ -38,8 +38,31 @@ def test_a_border_shows_two_kernels_where_they_part():
     assert lab.controls["event"].value == parting
     assert "class=parting" in lab.parts.value
     assert "Linux 2.6.18 without migration-entries" in lab.parts.value
+    pictures = lab.pictures.value.split("</figure>")[:2]
+    for name, picture, event in zip(names, pictures, (None, "page 1 is taken off its LRU list"), strict=True):
+        assert f"<figcaption>{name}</figcaption>" in picture
+        assert "node 0: 59 free, 4 mapped, 1 of the kernel" in picture
+        assert f"The machine at event {parting + 1}" in picture
+        assert (event or "nothing more happens") in picture
+    assert "in hand is page 1" in pictures[1]
     lab.controls["event"].value = 0
     assert "<th scope=row>1</th>" in lab.parts.value
+    assert lab.pictures.value.count("node 0: 62 free, 1 mapped, 1 of the kernel") == 2
+    lab.controls["event"].value = len(after) - 1
+    assert "node 1: 60 free, 4 mapped" in lab.pictures.value.split("</figure>")[1]
+
+
+def test_a_picture_of_an_experiment_that_needs_much_memory_shows_all_of_it():
+    def large(kernel):
+        task = kernel.spawn("a")
+        heap = task.mmap(1000)
+        task.touch(heap, write=True)
+        return {"answer": task.migrate_pages(0, 0, 1), "there": task.placement(heap).count(1)}
+
+    lab = HistoryLab(large, ["V1", "2.6.18"], swap_slots=0)
+    lab.look("2.6.18")
+    assert lab.pictures.value.count("<img src='data:image/png".replace("'", '"')) == 2
+    assert "1000 mapped" in lab.pictures.value
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -58,7 +81,7 @@ def test_another_experiment_is_chosen():
     assert "none" not in lab.table.value.split("<tr>", 2)[2]
     lab.look("2.6.18")
     lab.controls["experiment"].value = "a heap that was only read"
-    assert lab.parts.value == ""
+    assert lab.parts.value == lab.pictures.value == ""
     assert lab.release is None
     assert "2.6.14" in repr(lab)
 
@@ -68,6 +91,7 @@ def test_a_shipped_scenario_runs_small_and_is_traced():
     lab.look("2.6.18")
     assert lab.history.facts.loc["in_use", "V1"] == 512
     assert "They part at event" in lab.line.value
+    assert lab.pictures.value.count("512 mapped") == 2
 
 
 def test_a_scenario_of_functions_keeps_no_trace():
@@ -80,7 +104,7 @@ def test_a_scenario_of_functions_keeps_no_trace():
     lab = HistoryLab(Scenario("mine", build, lambda kernel: kernel.tasks[0].migrate_pages(0, 0, 1)), ["V1", "6.1"])
     lab.look("6.1")
     assert "This scenario keeps no trace." in lab.line.value
-    assert lab.parts.value == ""
+    assert lab.parts.value == lab.pictures.value == ""
 
 
 def test_what_is_no_experiment_or_border_is_refused():

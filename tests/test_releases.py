@@ -341,3 +341,36 @@ def test_a_dirty_page_of_ramfs_that_stays_says_why(release):
     task.touch(task.mmap(2, file))
     task.migrate_pages(0, old=0, new=1)
     assert set(kernel.last.pages["reason"]) == {"it is dirty, and its file system has nowhere to write it"}
+
+
+COMPACT = [
+    "bind=0-1 anon=4 dirty=4 active=0 N0=4", "default", "default file=data mapped=3 active=0 N0=3",
+    "prefer=1 anon=1 dirty=1 active=0 N1=1", "interleave=0-1 anon=2 dirty=2 active=0 N0=1 N1=1",
+]  # fmt: skip
+COLONS = [line.replace("=", ":", 1) if line[0] in "bpi" else line for line in COMPACT]
+MAPS = {
+    "2.6.14": [
+        "bind={0/Normal,1/Normal} MaxRef=1 Pages=4 Mapped=4 Anon=4 N0=4", "default MaxRef=0 Pages=0 Mapped=0",
+        "default MaxRef=1 Pages=3 Mapped=3 N0=3", "prefer=1 MaxRef=1 Pages=1 Mapped=1 Anon=1 N1=1",
+        "interleave={0,1} MaxRef=1 Pages=2 Mapped=2 Anon=2 N0=1 N1=1"],
+    "2.6.16-rc1": [
+        "bind=0-1 pages=4 mapped=4 maxref=1 anon=4 N0=4", "default pages=3 mapped=3 maxref=1 N0=3",
+        "prefer=1 pages=1 mapped=1 maxref=1 anon=1 N1=1", "interleave=0-1 pages=2 mapped=2 maxref=1 anon=2 N0=1 N1=1"],
+    "2.6.16": COMPACT, "2.6.25": COMPACT, "2.6.26": COLONS, "4.0": COLONS,
+    "6.1": [f"{line} kernelpagesize_kB=4" if " " in line else line for line in COLONS],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("release", MAPS)
+def test_numa_maps_has_the_form_of_its_kernel(release):
+    """The records have lines of 2.6.16-rc1, 2.6.16, 2.6.18, 6.1 and 6.12."""
+    kernel = Checked(Topology.uniform(nodes=2, frames=256), release=release)
+    task = kernel.spawn("a")
+    for policy, pages in ((Policy.bind("0-1"), 4), (None, 2), ("file", 3), (Policy.preferred(1), 1),
+                          (Policy.interleave("0-1"), 2)):  # fmt: skip
+        area = task.mmap(pages, kernel.file("data", 3) if policy == "file" else None)
+        if isinstance(policy, Policy):
+            task.mbind(area, policy)
+        if policy:
+            task.touch(area, write=policy != "file")
+    assert [line.partition(" ")[2] for line in task.numa_maps().splitlines()] == MAPS[release]

@@ -2,7 +2,7 @@
 
 import json
 
-from ..machine.changes import nearest_release
+from ..machine.releases import nearest_release
 from ..machine.kernel import Kernel
 from ..linux.vm import DISTANCES
 from ..machine.topology import Topology

@@ -1,28 +1,25 @@
 """One experiment on every kernel: in which release each fact changed, and which change did it, found by running."""
 
-from itertools import combinations, pairwise
+import copy
+from contextlib import ExitStack, suppress
+from functools import partial, wraps
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..machine.arguments import like, shown
-from ..machine.changes import CHANGES, PATCHES, RELEASES, SWAP_MIGRATION, V1, Change, order, parse_release
+from ..machine.changes import CHANGES
 from ..machine.errors import ERRNO_NAMES, MMSimError
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
+from .switches import SERIES, SWAP, SWITCHES, axis, candidates, kernel_of, label, left_out, smallest, switches_of
 
 NODES, FRAMES = 4, 2048  # of the machine that an experiment gets where nobody says another
-PAIRS = 2500  # sets of switches that are tried one by one (all pairs of 70); beyond that a set is only made smaller
+TO_SEE = 64  # frames of a node, where a machine is looked at and does the same with so few
 
-# The switches before V1, beside CHANGES: so that each border of the axis has a name, the first two as well.
-SWAP = Change("swap-migration", SWAP_MIGRATION, "Swap Migration V5", ("sys_migrate_pages", "do_mbind"),
-              "no memory moves", "pages move by way of swap", "Swap Migration V5")  # fmt: skip
-SERIES = tuple(
-    Change(f"patch-{p.number}", "V1", p.title, p.functions, "", "", "Direct Migration V1",
-           tuple(f"patch-{n}" for n in p.needs)) for p in PATCHES
-)  # fmt: skip
-SWITCHES = {switch.name: switch for switch in (SWAP, *SERIES, *CHANGES)}
+NO_EVENTS = pd.DataFrame(columns=["function", "text"])
 
 
 class History(NamedTuple):
@@ -60,6 +57,15 @@ class History(NamedTuple):
         parting : int
             The first event, counted from 0, that differs in more than its time.
         """
+        names, sides = self.sides(release)
+        machines = [self.runs.watched(switches) for switches in sides]
+        events = tuple(NO_EVENTS if machine is None else machine.events() for machine in machines)
+        pairs = zip(*(each[["function", "text"]].to_numpy().tolist() for each in events), strict=False)
+        parting = next((i for i, (one, other) in enumerate(pairs) if one != other), min(map(len, events)))
+        return names, events, parting
+
+    def sides(self, release):
+        """The two kernels at a border: (their names, their switches); of each the one without what changed first."""
         columns = list(self.facts.columns)
         if release not in set(self.changed["release"]):
             right = ", ".join(dict.fromkeys(self.changed["release"]))
@@ -68,10 +74,7 @@ class History(NamedTuple):
         rows = self.changed[self.changed["release"] == release]
         roots = dict.fromkeys(name for change in rows["change"] for name in change.split(" + "))
         here = "V1" if release == "V1" else f"Linux {release}"
-        events = self.runs.events(left_out(a, b, roots)), self.runs.events(b)
-        pairs = zip(*(each[["function", "text"]].to_numpy().tolist() for each in events), strict=False)
-        parting = next((i for i, (one, other) in enumerate(pairs) if one != other), min(map(len, events)))
-        return (f"{here} without {', '.join(roots)}", here), events, parting
+        return (f"{here} without {', '.join(roots)}", here), (left_out(a, b, roots), b)
 
     @property
     def telling(self):
@@ -174,51 +177,6 @@ def which_change(experiment, a, b, **given):
     return runs.causes(*made_of) if len(made_of) == 2 else []
 
 
-# -- kernels as sets of switches
-
-
-def label(made_of):
-    """The name of a kernel on the axis."""
-    return made_of.name or "V1"
-
-
-def axis(releases=None):
-    """The kernels of some names, each once, in the order of their time."""
-    if isinstance(releases, str) or not (releases is None or hasattr(releases, "__iter__")):
-        raise TypeError(f"releases is {shown(releases)}; give several, as in ['V1', '2.6.18', '6.1']")
-    names = [None, *RELEASES] if releases is None else list(releases)
-    made_of = {label(each): each for each in (V1 if n in (None, "V1") else parse_release(n) for n in names)}
-    if not made_of:
-        raise ValueError("releases is empty; give at least one, or None for all")
-    return sorted(made_of.values(), key=lambda each: order(each.name) if each.name else (*order(SWAP_MIGRATION), 1))
-
-
-def switches_of(made_of):
-    """The names of the switches that are on in a kernel."""
-    patches = (f"patch-{n}" for n in made_of.patches)
-    return frozenset([*["swap-migration"] * made_of.swap_migration, *patches, *made_of.changes])
-
-
-def kernel_of(switches, name=None):
-    """The Release that has these switches, and calls itself `name`."""
-    patches = frozenset(n for n in range(1, 8) if f"patch-{n}" in switches)
-    changes = frozenset(c.name for c in CHANGES if c.name in switches)
-    return V1._replace(name=name, patches=patches, changes=changes, swap_migration="swap-migration" in switches)
-
-
-def left_out(a, b, roots):
-    """The switches of `b` without some: in what these switch, and in all that came with them and needs them, as `a`."""
-    gone = set(roots)
-    while more := {n for n in b - a - gone if gone.intersection(SWITCHES[n].needs)}:
-        gone |= more
-    return (b - gone) | {n for n in a - b if n in gone or SWITCHES[n].ends in gone}
-
-
-def candidates(a, b):
-    """The switches by which two kernels differ, without those that another one ends."""
-    return [n for n in SWITCHES if n in b - a or (n in a - b and SWITCHES[n].ends not in b)]
-
-
 # -- runs
 
 
@@ -290,17 +248,45 @@ class Runs:
         except (OSError, MMSimError) as error:
             return {"ends with": answer_of(error)}
 
-    def events(self, switches):
-        """The trace of one more run on these switches; empty where a Scenario keeps none."""
-        if not self.scenario:
-            kernel = self.boot(switches, trace=True, compiled=False)
+    def watched(self, switches, observer=None):
+        """The machine after one more run on these switches, with its trace; None of a Scenario that fails at once.
+
+        `observer(kernel)` is called before each event, as long as the machine keeps a trace.
+        """
+        if self.scenario:
+            return self.watched_scenario(switches, observer)
+        kernel = self.boot(switches, trace=True, compiled=False, **self.to_see(switches))
+        with kernel.watch(partial(observer or bool, kernel)):
             self.facts_of(kernel)
-            return kernel.events()
-        try:
-            more = {"kernel.trace": True, "kernel.compiled": False} if self.declared else {}
-            return self.experiment.run(self.given | self.naming(switches) | more).kernel.events()
-        except (OSError, MMSimError):
-            return pd.DataFrame(columns=["function", "text"])
+        return kernel
+
+    def watched_scenario(self, switches, observer):
+        """`watched` of a Scenario: from when its machine is built."""
+        more = {"kernel.trace": True, "kernel.compiled": False} if self.declared else {}
+        experiment, built = copy.copy(self.experiment), []
+        with ExitStack() as watching:
+
+            @wraps(experiment.build)
+            def build(*args, **given):
+                kernel = self.experiment.build(*args, **given)
+                built.append(kernel)
+                if kernel.k.sys.tracing and not kernel.compiled:
+                    watching.enter_context(kernel.watch(partial(observer or bool, kernel)))
+                return kernel
+
+            experiment.build = build
+            with suppress(OSError, MMSimError):
+                experiment.run(self.given | self.naming(switches) | more)
+        return built[0] if built else None
+
+    def to_see(self, switches):
+        """A machine with fewer frames, if nobody says another, and if it gives the same facts."""
+        if "topology" in self.given:
+            return {}
+        few = {"topology": Topology.uniform(NODES, TO_SEE)}
+        facts = self.facts_of(self.boot(switches, **few))
+        same_facts = {str(fact): plain(value) for fact, value in facts.items()} == self.outcome(switches)
+        return few if same_facts else {}
 
     def naming(self, switches):
         """The parameters by which a Scenario learns its kernel."""
@@ -343,28 +329,6 @@ class Runs:
             lambda roots: same(of(left_out(a, b, roots)), old),
         )
         return [switch for name, switch in SWITCHES.items() if name in chosen]
-
-
-def smallest(names, holds):
-    """The smallest set of names for which something holds, as it does for all: one, a pair, or one made small."""
-    for size in (1, 2):
-        sets = list(combinations(names, size))
-        found = next((chosen for chosen in sets if holds(chosen)), None) if len(sets) <= PAIRS else None
-        if found:
-            return found
-    return reduced(list(names), holds)
-
-
-def reduced(names, holds, parts=2):
-    """A set of which no name can be spared (Zeller's ddmin: leave out a half, a quarter, ... as long as it holds)."""
-    while len(names) > 1:
-        size = -(-len(names) // parts)
-        rests = [names[:i] + names[i + size :] for i in range(0, len(names), size)]
-        found = next((rest for rest in rests if holds(rest)), None)
-        if found is None and size == 1:
-            break
-        names, parts = (names, min(len(names), 2 * parts)) if found is None else (found, max(2, parts - 1))
-    return names
 
 
 def same(a, b):

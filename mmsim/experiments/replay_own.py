@@ -3,8 +3,9 @@
 import fnmatch
 from typing import Any, NamedTuple
 
-from ..machine.changes import CHANGES, RELEASES, nearest_release, order
+from ..machine.changes import CHANGES, RELEASES, order
 from ..machine.kernel import Kernel
+from ..machine.releases import nearest_release
 from ..machine.topology import Topology
 from . import compared
 from .matrix import CATALOGUE

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..machine.changes import NEWEST, nearest_release, order
+from ..machine.changes import NEWEST, order
+from ..machine.releases import nearest_release
 from ..machine.kernel import Kernel
 from . import records, replay_early, replay_later, replay_own, replay_words
 from .history import which_change

@@ -14,7 +14,7 @@ from ..experiments.recording import facts_of, record
 from ..experiments.records import lines
 from ..linux import Linux
 from ..linux.errors import INSTEAD, not_here
-from ..machine.changes import nearest_release
+from ..machine.releases import nearest_release
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
 from ..terms.arguments import counted, shown

@@ -10,9 +10,9 @@ import numpy as np
 from llvmlite import ir
 
 from .boot import boot_tables
-from .changes import V1
 from .config import Config, Costs
 from ..mm import structs
+from .releases import V1
 from .topology import Topology
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()

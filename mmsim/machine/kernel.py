@@ -1,25 +1,26 @@
-"""Kernel: boots the tables, runs the kernel functions over them, keeps time, takes snapshots."""
+"""Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
-import copy
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 
-from . import results, snapshot as saved, verify
-from .arguments import END_OF_TIME, one_node, page_frames, shown, text, whole, yes_no
+from . import results, verify
+from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
 from .boot import boot_tables, ctypes_view
+from .callers import InKernelCallers
 from .speed import load_compiler
 from .config import Config, Costs
 from .cpuset import CpuSet
 from .doors import Doorkeeper, door
 from .errors import os_error
-from .explain import Asked, sharers
+from .explain import sharers
 from .file import FS_NAMES, File
 from .migration import Migration
-from ..mm import mbind, memory_failure, sched, structs, timer, vmscan
+from ..mm import sched, structs, timer, vmscan
 from .obstacles import Obstacles
-from .changes import CHANGES, parse_patches, parse_release
+from .changes import CHANGES, parse_patches
+from .releases import parse_release
+from .snapshot import Snapshot as Snapshot, Snapshots
 from .syscalls import capabilities
 from .task import Task
 from .topology import Topology
@@ -30,20 +31,7 @@ TRACE_EVENTS = 1 << 16  # rows of the event ring
 MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
 
 
-class Snapshot(NamedTuple):
-    """The whole state of a machine at one time; give it to `Kernel.restore`."""
-
-    machine: object
-    about: dict
-    tables: dict
-    book: dict
-    last: object
-
-    def __repr__(self):
-        return f"<Snapshot at clock {self.tables['sys']['clock'][0] / 1e6:.3f} ms>"
-
-
-class Kernel(Obstacles):
+class Kernel(InKernelCallers, Obstacles, Snapshots):
     """A simulated NUMA machine and its kernel.
 
     Parameters
@@ -313,73 +301,6 @@ class Kernel(Obstacles):
         return CpuSet.create(self, text(name, "name"), mems, memory_migrate, parent, unified)
 
     @door
-    def migrate(self, pages, to, force=False, new_pages=None):
-        """Trigger D, an in-kernel caller: move page frames to a node.
-
-        Parameters
-        ----------
-        pages : iterable of int
-            Page frame numbers.
-        to : int
-            The node that the new pages are asked from.
-        force : bool
-            Do not leave out what a reserved vma maps, or (until 2.6.20) a locked one: V1 may hang on those.
-        new_pages : int, optional
-            How many new pages the caller allocates at most; default: one for each page that it has isolated.  When
-            the list of new pages is empty, migrate_pages() stops (patch 3).
-
-        Returns
-        -------
-        Migration
-        """
-        to = one_node(to, self.topology.nodes, "to")
-        most = mbind.ALL_PAGES
-        if new_pages is not None:
-            most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
-        args = self._frames(pages, yes_no(force, "force"))
-        asked = Asked(why_not="no page frame was given" * (not len(args[0])))
-        self._migration("kernel", asked, mbind.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
-        return self.last
-
-    @door
-    def offline(self, pages):
-        """Bad memory: empty page frames, as trigger D does, and take them out of use. No page gets them ever again.
-
-        Each page goes to another frame of its node, or of the next one that has room. A frame whose page stays, like
-        one that a reserved vma maps, or (until 2.6.20) a locked one, stays in use. Free frames are taken away at once,
-        and those that are offline already are left alone: neither has a row in the result.
-
-        Parameters
-        ----------
-        pages : iterable of int
-            Page frame numbers.
-
-        Returns
-        -------
-        Migration
-            `returned`: how many of the frames are still in use, or -ENOMEM (no room for all new pages: none moved).
-            `stayed` names them, and the reason.
-        """
-        args = self._frames(pages)
-        given = self.tables["mem_map"][args[0]]
-        free, out = given["flags"] & structs.PG_free != 0, results.out_of_use(given)
-        asked = Asked(why_not="no page frame was given" * (not len(args[0])),
-                      beside={"free, offline now": int(free.sum()), "offline already": int(out.sum())})  # fmt: skip
-        self._migration("offline", asked, memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
-        return self.last
-
-    def _frames(self, pages, force=False):
-        """What an in-kernel caller is given: frames, who maps each, and the vm_flags for which it passes over one."""
-        pfns = page_frames(pages, self.k.sys.nr_frames)
-        if 1 in self.patches and not self.config.migration:
-            raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
-        self.last = None
-        mapper, flags = results.mappers(self)
-        if self.k.change.locked_vmas_move:
-            flags = flags & ~structs.VM_LOCKED
-        return pfns, mapper[pfns], flags[pfns] * (not force)
-
-    @door
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
         until = self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock)
@@ -440,55 +361,6 @@ class Kernel(Obstacles):
         finally:
             self._observer = None
             self._bind()
-
-    # -- snapshots
-
-    def snapshot(self):
-        """A copy of the whole state."""
-        tables = {name: array.copy() for name, array in self.tables.items()}
-        return Snapshot(self._self, self._about(), tables, copy.deepcopy(self._book), self.last)
-
-    def _about(self):
-        """What a machine was built as: only a machine of the same kind can take over its tables."""
-        return {"topology": self.topology, "config": self.config, "patches": self.patches, "costs": self.costs,
-                "release": self.release, "without": self.without,
-                "swap_slots": int(self.k.sys.swap_slots)}  # fmt: skip
-
-    def restore(self, snapshot):
-        """Go back to the state of a snapshot of this machine."""
-        if not isinstance(snapshot, Snapshot):
-            raise TypeError(f"snapshot is {shown(snapshot)}; take one with kernel.snapshot()")
-        for name, mine in self._about().items():
-            if (there := snapshot.about[name]) != mine and snapshot.machine is not self._self:
-                raise ValueError(f"snapshot is of another machine: its {name} is {there!r}, here it is {mine!r}")
-        self._doorkeeper.enter()  # for good: what follows is nobody's call that was broken off
-        tables = {name: array.copy() for name, array in snapshot.tables.items()}
-        self.tables, self._book, self.last = tables, copy.deepcopy(snapshot.book), snapshot.last
-        for name in ("config", "patches", "costs"):  # they may have been switched in between
-            setattr(self, name, snapshot.about[name])
-        self._births = max([self._births, *self._book["born"].values()])
-        self._bind()
-        self._doorkeeper, self._running = Doorkeeper(), False
-
-    def save(self, path):
-        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle.
-
-        A file that exists is replaced when the new one is complete; if that fails, with an OSError, it stays.
-        """
-        saved.save(self, path)
-
-    @classmethod
-    def load(cls, path, compiled=None):
-        """The machine that `save` wrote, with `last`.
-
-        Raises
-        ------
-        ValueError
-            With the path, and what is wrong with the file: no machine, one of another version of mmsim, damaged.
-        OSError
-            The file cannot be read.
-        """
-        return saved.load(cls, path, compiled)
 
     def __repr__(self):
         patches = f"patches {','.join(map(str, sorted(self.patches))) or 'none'}"

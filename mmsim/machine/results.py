@@ -5,7 +5,6 @@ import numpy as np
 from .lazy import Lazy
 from ..mm import structs, trace
 from ..mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
-from .policy import policy_of
 from .names import HOLDERS, file_labels, task_labels
 
 pd = Lazy("pandas")
@@ -286,42 +285,3 @@ def policy_row(kernel, vma, address):
     while n and not ranges["start"][n] <= index < ranges["end"][n]:
         n = ranges["next"][n]
     return ranges[n] if n else None
-
-
-def policy_text(row):
-    """A policy as numa_maps writes it."""
-    words = {"preferred_many": "prefer (many)", "preferred": "prefer", "weighted_interleave": "weighted interleave"}
-    policy = policy_of(row, effective=True)
-    return str(policy).replace(policy.mode, words.get(policy.mode, policy.mode), 1)
-
-
-def numa_maps(kernel, task):
-    """One line a vma: address, policy, then how many of its pages are what, and on which node."""
-    frame = kernel.tables["mem_map"]
-    lines = []
-    for vma in task._vmas():
-        ptes = kernel.tables["pte"][vma["pte_base"] + vma["vm_start"] : vma["pte_base"] + vma["vm_end"]]
-        own = ptes["flags"] & PTE_PRESENT != 0
-        own &= frame["flags"][ptes["value"] * own] & structs.PG_reserved == 0
-        pfn, pages = ptes["value"][own], np.count_nonzero(own)
-        flags, most = frame["flags"][pfn], int(frame["mapcount"][pfn].max(initial=0))
-        anon = np.count_nonzero(frame["mapping"][pfn] < 0)
-        dirty = np.count_nonzero((ptes["flags"][own] & PTE_DIRTY != 0) | (flags & structs.PG_dirty != 0))
-        counts = {
-            "anon": anon,
-            "dirty": dirty,
-            "mapped": pages if pages not in (anon, dirty) else 0,
-            "mapmax": most if most > 1 else 0,
-            "swapcache": np.count_nonzero(flags & structs.PG_swapcache),
-            "writeback": np.count_nonzero(flags & structs.PG_writeback),
-        }
-        active = np.count_nonzero(flags & structs.PG_active)
-        policy = policy_text(governing(kernel, task, vma, int(vma["vm_start"])))
-        words = [f"{int(vma['vm_start']) * PAGE_SIZE:x}", policy]
-        if vma["mapping"]:
-            words.append(f"file={kernel._book['files'][int(vma['mapping'])]}")
-        words += [f"{name}={count}" for name, count in counts.items() if count]
-        words += [f"active={active}"] if active != pages else []
-        words += [f"N{node}={count}" for node, count in enumerate(np.bincount(frame["node"][pfn])) if count]
-        lines.append(" ".join([*words, "kernelpagesize_kB=4"]))
-    return "\n".join(lines)

@@ -1,21 +1,26 @@
-"""Machines in files: an .npz with the tables and a description of the machine, with which they must agree."""
+"""Snapshots, and machines in files: an .npz with the tables and a description of the machine that agrees with them."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import sys
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
 from . import verify
 from .boot import boot_tables
+from .arguments import shown
 from .bounds import check_bounds
 from .config import Config, Costs
+from .doors import Doorkeeper
 from .errors import InvariantError, MMSimError
 from .migration import Migration
 from ..mm import mempolicy, structs, timer, trace
-from .changes import V1, parse_patches
+from .changes import parse_patches
+from .releases import V1
 from .topology import Topology
 from .writing import replacing
 
@@ -201,3 +206,67 @@ def stands_still(kernel):
     except MMSimError:
         return True
     return False
+
+
+class Snapshot(NamedTuple):
+    """The whole state of a machine at one time; give it to `Kernel.restore`."""
+
+    machine: object
+    about: dict
+    tables: dict
+    book: dict
+    last: object
+
+    def __repr__(self):
+        return f"<Snapshot at clock {self.tables['sys']['clock'][0] / 1e6:.3f} ms>"
+
+
+class Snapshots:
+    """The methods of Kernel that keep a machine, and take it back."""
+
+    def snapshot(self):
+        """A copy of the whole state."""
+        tables = {name: array.copy() for name, array in self.tables.items()}
+        return Snapshot(self._self, self._about(), tables, copy.deepcopy(self._book), self.last)
+
+    def _about(self):
+        """What a machine was built as: only a machine of the same kind can take over its tables."""
+        return {"topology": self.topology, "config": self.config, "patches": self.patches, "costs": self.costs,
+                "release": self.release, "without": self.without,
+                "swap_slots": int(self.k.sys.swap_slots)}  # fmt: skip
+
+    def restore(self, snapshot):
+        """Go back to the state of a snapshot of this machine."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"snapshot is {shown(snapshot)}; take one with kernel.snapshot()")
+        for name, mine in self._about().items():
+            if (there := snapshot.about[name]) != mine and snapshot.machine is not self._self:
+                raise ValueError(f"snapshot is of another machine: its {name} is {there!r}, here it is {mine!r}")
+        self._doorkeeper.enter()  # for good: what follows is nobody's call that was broken off
+        tables = {name: array.copy() for name, array in snapshot.tables.items()}
+        self.tables, self._book, self.last = tables, copy.deepcopy(snapshot.book), snapshot.last
+        for name in ("config", "patches", "costs"):  # they may have been switched in between
+            setattr(self, name, snapshot.about[name])
+        self._births = max([self._births, *self._book["born"].values()])
+        self._bind()
+        self._doorkeeper, self._running = Doorkeeper(), False
+
+    def save(self, path):
+        """Write the machine to an .npz file: numpy arrays and JSON text, no pickle.
+
+        A file that exists is replaced when the new one is complete; if that fails, with an OSError, it stays.
+        """
+        save(self, path)
+
+    @classmethod
+    def load(cls, path, compiled=None):
+        """The machine that `save` wrote, with `last`.
+
+        Raises
+        ------
+        ValueError
+            With the path, and what is wrong with the file: no machine, one of another version of mmsim, damaged.
+        OSError
+            The file cannot be read.
+        """
+        return load(cls, path, compiled)

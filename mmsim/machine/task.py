@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import results
+from . import numa_maps, results
 from ..terms.arguments import Faults, counted
 from .arguments import one_node, shown, text, whole, words, yes_no
 from .doors import door
@@ -274,7 +274,7 @@ class Task(NumaCalls):
 
     def numa_maps(self):
         """As /proc/PID/numa_maps."""
-        return results.numa_maps(self._kernel, self)
+        return numa_maps.numa_maps(self._kernel, self)
 
     def access_cost(self, range=None):
         """Mean ns that an access to the pages of a range would take from where the task runs; nan if nothing is mapped.

@@ -11,7 +11,7 @@ from ..machine.speed import SlowWarning
 from .schema import ScenarioError
 
 PATIENCE = 20  # seconds for the scheduler to answer
-# What a worker says of itself. It is sent as text, since a worker that has no mmsim could not import a function of it.
+# What a worker says of itself, and does. It is sent as text: a worker without mmsim could not import a function of it.
 ABOUT = """
 def about():
     import importlib.util
@@ -20,6 +20,17 @@ def about():
     except ImportError:
         return None, False
     return mmsim.__version__, bool(importlib.util.find_spec("numba"))
+
+def computer():
+    import platform
+    from mmsim.machine import compile_cache
+    return platform.node(), str(compile_cache.folder() or "")
+
+def compile_ahead():
+    import subprocess
+    import sys
+    done = subprocess.run([sys.executable, "-m", "mmsim.machine.compiled"], capture_output=True, text=True)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended"])[-1]
 """
 
 
@@ -45,15 +56,14 @@ def connected(cluster):
         raise ScenarioError(f"--cluster {cluster}: no scheduler answers there: {error}") from None
     with client:
         check(client, cluster)
+        warm(client)
         with joblib.parallel_config("dask"):
             yield client
 
 
 def check(client, cluster):
     """Refuse a cluster whose workers could not give the same answers; say which would be slow."""
-    scope = {"__name__": "__main__"}
-    exec(ABOUT, scope)
-    found = client.run(scope["about"])
+    found = client.run(told("about"))
     if not found:
         raise ScenarioError(f"--cluster {cluster}: the scheduler has no workers; start some (dask worker ADDRESS)")
     for worker, (version, _) in found.items():
@@ -64,3 +74,22 @@ def check(client, cluster):
     slow = [worker for worker, (_, numba) in found.items() if not numba]
     if slow:
         warnings.warn(f"workers without numba are slow: {', '.join(slow)}", SlowWarning, stacklevel=2)
+
+
+def warm(client):
+    """Have each computer of a cluster compile the kernel ahead, as far as it has not; name those where that fails."""
+    one = {}
+    for worker, (computer, folder) in client.run(told("computer")).items():
+        one.setdefault((computer, folder), worker)
+    computers = {worker: computer for (computer, _), worker in one.items()}
+    for worker, failed in client.run(told("compile_ahead"), workers=list(computers)).items():
+        if failed:
+            text = f"{computers[worker]} has no compiled kernel, each of its workers compiles for itself: {failed}"
+            warnings.warn(text, SlowWarning, stacklevel=2)
+
+
+def told(name):
+    """A function of ABOUT."""
+    scope = {"__name__": "__main__"}
+    exec(ABOUT, scope)
+    return scope[name]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..machine.changes import UnknownRelease, parse_release
+from ..machine.releases import UnknownRelease, parse_release
 from ..machine.policy import format_nodes, node_set
 from .schema import ScenarioError
 
@@ -94,7 +94,8 @@ def from_numa_maps(text):
 def policy(words):
     """A policy of numa_maps as scenarios write it; empty for that of the task."""
     words = words.replace("prefer (many)", "preferred_many").replace("weighted interleave", "weighted_interleave")
-    mode, _, nodes = re.sub(r"=(static|relative)", "", words).partition(":")
+    words = re.sub(r"=(static|relative)", "", words).replace("=", ":")  # as before Linux 2.6.26
+    mode, _, nodes = re.sub(r"[{}]|/\w+", "", words).partition(":")
     mode = {"prefer": "preferred"}.get(mode, mode)
     return f"{mode}:{nodes}" if nodes and mode != "default" else mode * (mode == "local")
 

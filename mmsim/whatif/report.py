@@ -99,7 +99,7 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
         Told how many pages were accessed.
     """
     parts = [(task, *part) for task in tasks for part in in_use(kernel, task)]
-    accesses, pages = sum(len(part) for _, part, _ in parts), distinct(kernel, parts)
+    used = distinct(kernel, parts)
     before, _ = access(kernel, parts, shares, progress)
     held = places.held(kernel) if details else {}
     to_leave = [] if leaving is None else places.still_there(kernel, leaving)
@@ -109,34 +109,62 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     migrations = [answer.migration for answer in answers if answer.migration is not None]
     stays = [] if leaving is None else places.still_there(kernel, leaving, to_leave)
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
-    after_it = places.held(kernel) if details else {}
-    errors = [answer.error for answer in answers if answer.error]
-    try:
-        first, faults = access(kernel, parts, None, progress)
-        again, _ = access(kernel, parts, None, progress)
-        after, _ = access(kernel, parts, shares) if shares else (again, 0)
-    except OutOfMemory as killed:
-        first = again = after = math.nan
-        faults = 0
-        errors.append(f"OutOfMemory at the next access: {killed}")
-    saved, returned = before - after, [answer.returned or 0 for answer in answers]
-    rounds = (elapsed + first - again) / saved if saved > 0 else math.inf
+    after = places.held(kernel) if details else {}
+    then = next_accesses(kernel, parts, shares, progress)
     figures = {
-        "kernel": answered_by(kernel), "in_use": pages,
-        "returned": next((errno for errno in returned if errno < 0), sum(returned)),
-        **{path: sum(int(m.paths.get(path, 0)) for m in migrations) for path in PATHS[1:]},
+        "kernel": answered_by(kernel), "in_use": used, **of_calls(answers),
         "to_leave": sum(sum(m._counts) for m in migrations) if leaving is None else len(to_leave),
         "still_there": sum(m.failed + m.retried + m.skipped for m in migrations) if leaving is None else len(stays),
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
-        "faults": faults, "faults_ns": first - again if faults else 0, "swap_written": int(counted["swap_write"]),
+        "faults": then.faults, "faults_ns": then.first - then.again if then.faults else 0,
+        "swap_written": int(counted["swap_write"]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
         "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
-        "access_before": before / accesses if accesses else math.nan,
-        "access_after": after / accesses if accesses else math.nan,
-        "break_even": rounds, "break_even_s": rounds * accesses / (rate * len(tasks)) if tasks else math.inf,
-        "error": "; ".join(dict.fromkeys(errors)),
+        **paid(sum(len(part) for _, part, _ in parts), before, elapsed, then, rate * len(tasks)),
+        "error": "; ".join(dict.fromkeys(filter(None, [*(answer.error for answer in answers), then.error]))),
     }  # fmt: skip
-    return Run(figures, kernel, migrations, answers, held, after_it, left)
+    return Run(figures, kernel, migrations, answers, held, after, left)
+
+
+class Accesses(NamedTuple):
+    """What the accesses after a move took, ns: the first with its faults, the next, one from all nodes of a task."""
+
+    first: float
+    again: float
+    mean: float
+    faults: int
+    error: str = ""
+
+
+def next_accesses(kernel, parts, shares, progress):
+    """Let the tasks access their pages after the move; each is nan where memory runs out."""
+    try:
+        first, faults = access(kernel, parts, None, progress)
+        again, _ = access(kernel, parts, None, progress)
+        return Accesses(first, again, access(kernel, parts, shares)[0] if shares else again, faults)
+    except OutOfMemory as killed:
+        return Accesses(math.nan, math.nan, math.nan, 0, f"OutOfMemory at the next access: {killed}")
+
+
+def of_calls(answers):
+    """The figures of the system calls: what they returned, and the ways that pages took."""
+    returned = [answer.returned or 0 for answer in answers]
+    paths = [answer.migration.paths for answer in answers if answer.migration is not None]
+    return {
+        "returned": next((errno for errno in returned if errno < 0), sum(returned)),
+        **{path: sum(int(one.get(path, 0)) for one in paths) for path in PATHS[1:]},
+    }
+
+
+def paid(accesses, before, elapsed, then, rate):
+    """The figures of what a move of `elapsed` ns pays: of so many `accesses`, at a `rate` of them a second in all."""
+    saved = before - then.mean
+    rounds = (elapsed + then.first - then.again) / saved if saved > 0 else math.inf
+    return {
+        "access_before": before / accesses if accesses else math.nan,
+        "access_after": then.mean / accesses if accesses else math.nan,
+        "break_even": rounds, "break_even_s": rounds * accesses / rate if rate else math.inf,
+    }  # fmt: skip
 
 
 def answers_of(kernel, trigger):

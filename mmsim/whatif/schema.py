@@ -12,7 +12,8 @@ from ..machine.arguments import words
 from ..machine.config import Config, Costs
 from ..machine.file import FS_NAMES
 from ..mm.structs import MAX_NODES
-from ..machine.changes import V1, parse_patches, parse_release
+from ..machine.changes import parse_patches
+from ..machine.releases import V1, parse_release
 from ..machine.policy import MODES
 from ..machine.topology import Topology
 from .report import RATE

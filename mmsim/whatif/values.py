@@ -8,7 +8,7 @@ import difflib
 import re
 from fractions import Fraction
 
-from ..machine.changes import V1, parse_release
+from ..machine.releases import V1, parse_release
 from ..machine.policy import MODES, Policy, parse_nodes, resolve
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import MOST_FRAMES

@@ -1,5 +1,6 @@
 """HistoryLab: one experiment on every kernel; at each border, the two kernels beside each other where they part."""
 
+from base64 import b64encode
 from html import escape
 
 import ipywidgets as W
@@ -8,17 +9,25 @@ from ..experiments.catalogue import EXPERIMENTS
 from ..experiments.history import history, said
 from ..whatif import Scenario, scenarios
 from .onpaper import dead
+from . import svg
 from .parts import STYLE, Plain, Status, button
+from .scene import Scene
 from .stage import Range
+from .still import STEP, Still
 
 SCALE = "1/4096"  # of a shipped scenario: some hundred pages
 SHOWN, BEFORE = 10, 3  # events that are shown of each kernel, and how many of them before the parting
+WIDTH, MANY = 300, 1024  # px of a picture; page frames of which it has pixels, no shapes
 LOOK = """<style>
 .mmsim-history table.facts { width: auto; max-width: 100% }
 .mmsim-history .facts td.new { border-left: 4px solid var(--jp-ui-font-color0, #000); font-weight: 600 }
 .mmsim-history table.parts { table-layout: fixed }
 .mmsim-history .parts tr.parting td { border-top: 4px solid var(--jp-ui-font-color0, #000) }
 .mmsim-history .wide { overflow-x: auto }
+.mmsim-history figure { display: inline-block; width: 300px; max-width: 100%; margin: 8px 12px 0 0;
+  vertical-align: top }
+.mmsim-history figcaption { font-weight: 600; color: var(--jp-ui-font-color0, inherit) }
+.mmsim-history :is(svg, img) { max-width: 100%; height: auto; background: #fff }
 </style>"""
 
 
@@ -62,9 +71,10 @@ class HistoryLab(Plain, W.VBox):
         event = Range(name="event", most=1)
         event.observe(lambda _: self._show_events(), "value")
         self.controls = {"experiment": chooser, "event": event}
-        self.line, self.table, self.parts = Status(), W.HTML(), W.HTML()
+        self.line, self.table, self.pictures, self.parts = Status(), W.HTML(), W.HTML(), W.HTML()
         self.borders = W.HBox(layout=W.Layout(flex_flow="row wrap", grid_gap="4px"))
-        super().__init__([W.HTML(STYLE + LOOK), chooser, self.line, self.table, self.borders, event, self.parts])
+        super().__init__([W.HTML(STYLE + LOOK), chooser, self.line, self.table, self.borders, event,
+                          self.pictures, self.parts])  # fmt: skip
         self.add_class("mmsim-history").add_class("mmsim-plain")
         self.run()
 
@@ -90,7 +100,7 @@ class HistoryLab(Plain, W.VBox):
         self.controls |= {release: button(f"{release}: {changes[release]}", lambda release=release: self.look(release))
                           for release in borders}  # fmt: skip
         self.borders.children = [self.controls[release] for release in borders]
-        self.controls["event"].layout.display, self.parts.value = "none", ""
+        self.controls["event"].layout.display, self.pictures.value, self.parts.value = "none", "", ""
 
     def look(self, release):
         """Run the two kernels of a border again, and show both at the event where they part."""
@@ -119,6 +129,7 @@ class HistoryLab(Plain, W.VBox):
             cells = "".join(f"<td>{event_html(each, i)}</td>" for each in events)
             rows.append(f'<tr{" class=parting" * (i == parting)}><th scope=row>{i + 1}</th>{cells}</tr>')
         head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
+        self.pictures.value = "".join(map(picture_html, names, self._stills(), events)) * bool(rows)
         self.parts.value = ("<table class=parts><caption>What happens on each; above the thick line it is the same"
                             "</caption><colgroup><col style='width:5em'><col><col></colgroup>"
                             f"<tr><th scope=col>event</th>{head}</tr>{''.join(rows)}</table>") * bool(rows)  # fmt: skip
@@ -128,6 +139,20 @@ class HistoryLab(Plain, W.VBox):
         borders = [self.controls[release].description for release in dict.fromkeys(self.history.changed["release"])]
         name = escape(self.controls["experiment"].value)
         return f"<p><b>{name}</b></p>{self.line.value}{self.table.value}{dead(borders)}"
+
+    def _stills(self):
+        """The two machines at the event that is shown."""
+        at, stills = self.controls["event"].value, []
+        for switches, events in zip(self.history.sides(self.release)[1], self.beside[1], strict=True):
+            number, found = int(events.index[at]) if at < len(events) else at, []
+
+            def look(kernel, number=number, found=found):
+                if not found and kernel.k.sys.nr_events >= number:
+                    found.append(Still(kernel, number))
+
+            kernel = self.history.runs.watched(switches, look)
+            stills.append((found[0] if found else Still(kernel, number)).finish(kernel))
+        return stills
 
     def __repr__(self):
         return f"{self.controls['experiment'].value}\n{self.history.summary()}"
@@ -146,6 +171,17 @@ def facts_html(told):
     caption = f"Each column holds up to the next; the last, up to {told.facts.columns[-1]}"
     return (f"<div class=wide><table class=facts><caption>{caption}</caption><tr><th scope=col>fact</th>{head}</tr>"
             f"{rows}</table></div>")  # fmt: skip
+
+
+def picture_html(name, still, events):
+    """A machine at one event, with its name above and what it is about to do below."""
+    scene = Scene(still)
+    if len(still) > MANY:
+        data = b64encode(svg.png(scene, STEP, WIDTH)).decode()
+        shown = f'<img src="data:image/png;base64,{data}" width={WIDTH} alt="{escape(scene.label(STEP))}">'
+    else:
+        shown = svg.draw(scene, STEP, WIDTH)
+    return f"<figure><figcaption>{escape(name)}</figcaption>{shown}<p>{event_html(events, still.number)}</p></figure>"
 
 
 def event_html(events, i):

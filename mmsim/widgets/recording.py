@@ -50,7 +50,7 @@ class Recording:
     """
 
     def __init__(self, kernel, run):
-        self.topology, self._book = kernel.topology, kernel._book
+        self.topology, self._book, self._release = kernel.topology, kernel._book, kernel.release
         if len(self) > MAX_FRAMES:
             raise ValueError(f"this machine has {len(self):,} page frames; the widget shows {MAX_FRAMES:,} at most")
         self._find_ptes(kernel.tables["vma"])
@@ -135,6 +135,7 @@ class Recording:
                 begin = end
             k_sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
             machine = SimpleNamespace(tables=tables, k=SimpleNamespace(sys=k_sys), _book=self._book)
+            machine.release = self._release
             self._at = step, words, machine
         return self._at[2]
 

@@ -141,7 +141,7 @@ def square(pen, kind, x, y, w, h, look, letter):
     if look & MARKED:
         marks = [tag for i, tag in enumerate(palette.MARKS.values()) if ord(letter) >> i & 1]
         letter, ink = "".join(marks[: 1 + (w >= 16)]), palette.WHITE
-        pen.box(x + 1, y + 2, max(1, w - 3), h - 5, palette.BLACK)
+        pen.box(x + 1, y + min(2, h - 2), max(1, w - 3), max(1, h - 5), palette.BLACK)
     for line, at in ((DIRTY, y + h - 4), (BUFFERS, y + 1)):
         if look & line and w >= 5:
             pen.box(x + 1, at, w - 3, 2, palette.BLACK)
