@@ -122,7 +122,7 @@ MODULES = {  # in an order in which they can be read
                           {"misfit": "a part of check_pte_range",
                            "collect": "a part of migrate_page_add",
                            "mapping_writably_mapped": "mapping_writably_mapped (include/linux/fs.h)"}
-                          | parts("check_range", "check_vma", "check_vmas", "walks_anyway", "counts_missed"),
+                          | parts("check_range", "check_vmas", "hole_beside"),
                           "pages of hugetlbfs"),
     "mbind": Module("mm/mempolicy.c",
                     {"migrate_frames": "what a caller in the kernel does, as memory hot-plug"}

@@ -19,7 +19,7 @@ from .rmap import first_vma, next_vma, page_address_in_vma, page_mapping, rmap_p
 from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
-    EAGAIN, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
+    EAGAIN, EFAULT, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
     PTE_MIGRATION, PTE_PRESENT, PTE_RW, VM_MIGRATED, VM_RESTORED,
 )
 from .swap import get_page, put_page
@@ -41,7 +41,7 @@ def migrate_pages(k, pages, to, v, dest, how):
     Each gets a new page when its turn comes: by the policy of vma `v` and those behind it, for its own address; or, if
     v is 0, on node `dest` (-1: on its own; ASKED), as `how` says (THIS_NODE, RECLAIM).  `to`: a list to take them
     from instead.
-    Returns the number of pages not moved, or -ENOMEM; what has moved by then has moved.
+    Returns the number of pages not moved, or -ENOMEM; what has moved by then has moved.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
@@ -61,7 +61,7 @@ def migrate_pages(k, pages, to, v, dest, how):
             cond_resched(k)
             result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
             if k.sys.bug:
-                return 0
+                return -EFAULT
             if result == -EAGAIN:
                 retry += 1
             elif result < 0:

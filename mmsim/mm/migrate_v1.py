@@ -14,8 +14,8 @@ from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work
 from .rmap import page_mapping
 from .sched import cond_resched
 from .structs import (
-    BUG_NO_SWAP, EAGAIN, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_private, PG_swapcache, PG_writeback,
-    VM_MIGRATED,
+    BUG_NO_SWAP, EAGAIN, EFAULT, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_private, PG_swapcache,
+    PG_writeback, VM_MIGRATED,
 )
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
@@ -36,7 +36,7 @@ def migrate_pages(k, pages, to):
     """Move the isolated pages of list `pages` to the new pages of list `to`; 0 for `to`: swap them out.
 
     Up to eleven passes, while some page asks for a retry.  Pages that could not be moved stay on
-    `pages`; their number is returned.  Moved ones are given back when all passes are done.
+    `pages`; their number is returned.  Moved ones are given back when all passes are done.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
@@ -61,7 +61,7 @@ def migrate_pages(k, pages, to):
                 break
             result = migrate_one_page(k, pfn, to, moved, pass_)
             if k.sys.bug:
-                return 0
+                return -EFAULT
             if result == -EAGAIN:
                 retry += 1
             elif result:

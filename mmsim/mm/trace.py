@@ -31,13 +31,13 @@ REASONS = (
     "the file system refuses to move it", "no memory for the new pages",
     "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
     "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
-    "it is dirty, and its file system has nowhere to write it",
+    "it is dirty, and its file system has nowhere to write it", "the call failed before it moved anything",
     *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
 )  # fmt: skip
 (R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
  R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
  R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
- R_VMA) = range(21)  # fmt: skip
+ R_CALL_FAILED, R_VMA) = range(22)  # fmt: skip
 
 NOTED = 1 << 20
 
@@ -240,7 +240,8 @@ def consider(k, mm, address, pfn):
 def note(k, event, pfn, new, arg):
     """What an event means for page `pfn`, if the running migration has it in hand.
 
-    The last reason counts.  Who is put back without having ended anywhere has used up its retries.
+    The last reason counts.  Who is put back without having ended anywhere has used up its retries, if
+    there was a pass at all.
     """
     page = k.mem_map[pfn]
     if not page.row:
@@ -249,9 +250,12 @@ def note(k, event, pfn, new, arg):
     path = event >> 8 & 15
     reason = event >> 12 & 255
     if path == PATH_RETRIED:
-        if c.passes and c.path != PATH_FAILED:
+        if c.path != PATH_FAILED and c.passes:
             c.path = PATH_RETRIED
             c.error = EAGAIN
+        elif c.path != PATH_FAILED:
+            c.path = PATH_SKIPPED
+            c.reason = R_CALL_FAILED
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING
