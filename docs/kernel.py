@@ -113,10 +113,11 @@ MODULES = {  # in an order in which they can be read
                       "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
                          parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
-                               "move_locked_page", "finish_move", "release_new_page"), "nothing that it has"),
+                               "move_locked_page", "migrate_by_method", "finish_move", "release_new_page"),
+                         "nothing that it has"),
     "migrate": Module("mm/migrate.c from 2.6.18 on",
                       {"get_new_page": "new_node_page and new_page_node", "new_vma_page":
-                       "new_vma_page (mm/mempolicy.c)", "buffer_migrate_page": "buffer_migrate_page (fs/buffer.c)"},
+                       "new_vma_page (mm/mempolicy.c)"},
                       "huge pages, batches (6.3), asynchronous migration, compaction"),
     "check_range": Module("mm/mempolicy.c",
                           {"misfit": "a part of check_pte_range",

@@ -162,18 +162,25 @@ def move_locked_page(k, to, pfn, moved, pass_):
             unlock_page(k, pfn)
             return -EAGAIN
     lock_page(k, new)
-    if method == FAIL_MIGRATE_PAGE:
-        result = fail_migrate_page(k, new, pfn)
-    elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
-        result = buffer_migrate_page(k, new, pfn)
-    else:
-        result = migrate_page(k, new, pfn)
+    result = migrate_by_method(k, method, new, pfn)
     if result == 0:
         finish_move(k, new, pfn, moved)
     elif not k.sys.bug:
         unlock_page(k, new)
         unlock_page(k, pfn)
     return result
+
+
+def migrate_by_method(k, method, new, pfn):
+    """Call the method of an address_space; one that has none gets the simplest: 0, -EAGAIN or another errno.
+
+    In the kernel: a part of migrate_pages, and of move_to_new_page (2.6.18).
+    """
+    if method == FAIL_MIGRATE_PAGE:
+        return fail_migrate_page(k, new, pfn)
+    if method == BUFFER_MIGRATE_PAGE and k.mem_map[pfn].flags & PG_private:
+        return buffer_migrate_page(k, new, pfn)
+    return migrate_page(k, new, pfn)
 
 
 def finish_move(k, new, pfn, moved):
