@@ -44,7 +44,7 @@ MODULES = {  # in an order in which they can be read
     "page_alloc": Module("mm/page_alloc.c",
                          {"zone_mark": "a part of zone_watermark_ok", "rmqueue": "buffered_rmqueue",
                           "free_page": "free_hot_page", "alloc_pages": "__alloc_pages"}
-                         | parts("__alloc_pages", "take_reserve", "alloc_pages_slow"),
+                         | parts("__alloc_pages", "alloc_pages_slow"),
                          "orders above 0, per-CPU lists, the OOM killer (the caller gets OutOfMemory)"),
     "mempolicy": Module("mm/mempolicy.c",
                         {"weighted_node": "weighted_interleave_nid (6.9)", "split_shared_policy":
@@ -113,8 +113,7 @@ MODULES = {  # in an order in which they can be read
                       "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
                          parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
-                               "move_locked_page", "migrate_by_method", "finish_move", "release_new_page"),
-                         "nothing that it has"),
+                               "move_locked_page", "migrate_by_method", "release_new_page"), "nothing that it has"),
     "migrate": Module("mm/migrate.c from 2.6.18 on",
                       {"get_new_page": "new_node_page and new_page_node", "new_vma_page":
                        "new_vma_page (mm/mempolicy.c)"},
