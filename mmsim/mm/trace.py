@@ -111,23 +111,18 @@ NO_RADIX_NODE = event("add_to_swap", 0, "no memory for a radix tree node: page {
 SLAB_PAGE = event("kmem_cache_grow", 0, "page {page} becomes a slab page for radix tree nodes")
 YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL", R_YOUNG)
 VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", R_VMA_LOCKED)
-VMA_RESERVED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", R_VMA_RESERVED)
+VMA_RESERVED = event("try_to_unmap", 0, "page {page} is mapped by a reserved vma of {task}: SWAP_FAIL", R_VMA_RESERVED)
 SWAP_PTE = event("try_to_unmap", 0, "a pte of page {page} becomes a swap pte with entry {arg}")
 UNMAPPED = event("try_to_unmap", 0, "the pte of {task} for page {page} is cleared")
-PAGEOUT_BUSY = event(
-    "pageout", 0, "page {page} has references that nobody accounts for, or the device is congested: keep it", R_PINNED
-)
-PAGEOUT_CONGESTED = event(
-    "pageout", 0, "page {page} has references that nobody accounts for, or the device is congested: keep it",
-    R_CONGESTED,
-)
+PAGEOUT_BUSY = event("pageout", 0, "page {page} has references that nobody accounts for: keep it", R_PINNED)
+PAGEOUT_CONGESTED = event("pageout", 0, "the device is congested: page {page} is kept", R_CONGESTED)
 PAGEOUT_NO_MAPPING = event("pageout", 0, "page {page} has lost its mapping: keep it", R_NO_MAPPING)
 PAGEOUT_START = event("pageout", 0, "page {page} is written out", R_WRITTEN, PATH_WRITEOUT)
-PAGEOUT_NO_SLOT = event("pageout", 0, "the file system declines to write page {page}", R_NO_SLOT)
-PAGEOUT_NO_NODE = event("pageout", 0, "the file system declines to write page {page}", R_NO_NODE)
-PAGEOUT_NOWHERE = event("pageout", 0, "the file system declines to write page {page}", R_NOWHERE)
+PAGEOUT_NOWHERE = event("pageout", 0, "the file system has nowhere to write page {page}", R_NOWHERE)
+SHMEM_NO_SLOT = event("shmem_writepage", 0, "no free swap slot for page {page}", R_NO_SLOT)
+SHMEM_NO_NODE = event("shmem_writepage", 0, "no memory for a radix tree node: page {page} is kept", R_NO_NODE)
 REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays", R_PINNED)
-REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} is still in use: it stays", R_NO_MAPPING)
+REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} has lost its mapping: it stays", R_NO_MAPPING)
 EVICTED = event("swap_page", 0, "page {page} is evicted; its frame is free", path=PATH_SWAPPED)
 BUFFERS_BUSY = event(
     "try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal", R_BUFFERS
