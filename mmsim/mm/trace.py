@@ -218,11 +218,7 @@ def consider(k, mm, address, pfn):
 
 
 def note(k, event, pfn, new, arg):
-    """What an event means for page `pfn`, if the running migration has it in hand.
-
-    The last reason counts.  Who is put back without having ended anywhere has used up its retries, if
-    there was a pass at all.
-    """
+    """What an event means for page `pfn`, if the running migration has it in hand; the last reason counts."""
     page = k.mem_map[pfn]
     if not page.row:
         return
@@ -230,12 +226,7 @@ def note(k, event, pfn, new, arg):
     path = event >> 8 & 15
     reason = event >> 12 & 255
     if path == PATH_RETRIED:
-        if c.path != PATH_FAILED and c.passes:
-            c.path = PATH_RETRIED
-            c.error = EAGAIN
-        elif c.path != PATH_FAILED:
-            c.path = PATH_SKIPPED
-            c.reason = R_CALL_FAILED
+        give_up(c)
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING
@@ -253,6 +244,16 @@ def note(k, event, pfn, new, arg):
         c.path = path
     if path in (PATH_DIRECT, PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
         page.row = 0
+
+
+def give_up(c):
+    """A page is put back: if it has not ended by then, its retries are exhausted, or no pass has come to it at all."""
+    if c.path != PATH_FAILED and c.passes:
+        c.path = PATH_RETRIED
+        c.error = EAGAIN
+    elif c.path != PATH_FAILED:
+        c.path = PATH_SKIPPED
+        c.reason = R_CALL_FAILED
 
 
 def bug(k, code, pfn):
