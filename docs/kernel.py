@@ -34,8 +34,8 @@ def parts(of, *ours):
 MODULES = {  # in an order in which they can be read
     "structs": Module("include/linux/mm.h, mmzone.h, sched.h, fs.h", {}, "fields that nothing modelled reads"),
     "trace": Module("none",
-                    dict.fromkeys(("event", "trace", "append", "trace_list", "trace_skipped", "consider", "note"), OWN)
-                    | {"bug": "BUG()"}, "all of it is the machine's own"),
+                    dict.fromkeys(("event", "trace", "append", "trace_list", "trace_skipped", "consider", "note",
+                                   "give_up"), OWN) | {"bug": "BUG()"}, "all of it is the machine's own"),
     "nodemask": Module("include/linux/nodemask.h, lib/bitmap.c", {"nth_node": "bitmap_ord_to_pos"},
                        "sets of more nodes than an integer has bits"),
     "mmzone": Module("include/linux/list.h, mmzone.h",
@@ -44,7 +44,7 @@ MODULES = {  # in an order in which they can be read
     "page_alloc": Module("mm/page_alloc.c",
                          {"zone_mark": "a part of zone_watermark_ok", "rmqueue": "buffered_rmqueue",
                           "free_page": "free_hot_page", "alloc_pages": "__alloc_pages"}
-                         | parts("__alloc_pages", "take_reserve", "alloc_pages_slow"),
+                         | parts("__alloc_pages", "alloc_pages_slow"),
                          "orders above 0, per-CPU lists, the OOM killer (the caller gets OutOfMemory)"),
     "mempolicy": Module("mm/mempolicy.c",
                         {"weighted_node": "weighted_interleave_nid (6.9)", "split_shared_policy":
@@ -113,16 +113,16 @@ MODULES = {  # in an order in which they can be read
                       "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
                          parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
-                               "move_locked_page", "finish_move", "release_new_page"), "nothing that it has"),
+                               "move_locked_page", "migrate_by_method", "release_new_page"), "nothing that it has"),
     "migrate": Module("mm/migrate.c from 2.6.18 on",
                       {"get_new_page": "new_node_page and new_page_node", "new_vma_page":
-                       "new_vma_page (mm/mempolicy.c)", "buffer_migrate_page": "buffer_migrate_page (fs/buffer.c)"},
+                       "new_vma_page (mm/mempolicy.c)"},
                       "huge pages, batches (6.3), asynchronous migration, compaction"),
     "check_range": Module("mm/mempolicy.c",
                           {"misfit": "a part of check_pte_range",
                            "collect": "a part of migrate_page_add",
                            "mapping_writably_mapped": "mapping_writably_mapped (include/linux/fs.h)"}
-                          | parts("check_range", "check_vma", "check_vmas", "walks_anyway", "counts_missed"),
+                          | parts("check_range", "check_vmas", "hole_beside"),
                           "pages of hugetlbfs"),
     "mbind": Module("mm/mempolicy.c",
                     {"migrate_frames": "what a caller in the kernel does, as memory hot-plug"}

@@ -413,6 +413,19 @@ def test_a_hole_at_the_tail_with_a_mapping_behind_it_goes_unnoticed(kernel, task
     assert task.placement(heap) == [1] * N
 
 
+@pytest.mark.parametrize(("release", "outcome"), [("2.6.34", "direct"), ("3.8", "not collected")])
+def test_a_hole_at_the_head_is_an_error_after_pages_were_collected(release, outcome):
+    """Until 3.8 they move all the same; then they are put back, and the record says so."""
+    kernel = boot(patches=7, release=release)
+    task, heap = writer(kernel, N)
+    with expect_error("EFAULT", "holes"):
+        task.mbind(range(heap.start - 5, heap.stop), BIND1, move=True)
+    assert paths(kernel) == {outcome: N}
+    assert task.placement(heap) == [0] * N  # the policy is not set
+    assert set(kernel.last.stayed["reason"]) <= {"the call failed before it moved anything"}
+    kernel.verify()
+
+
 def test_it_counts_pages_not_moved_and_nothing_else(kernel, task, heap):
     kernel.pin(task, heap[:3])
     task.mlock(heap[6:])

@@ -14,102 +14,106 @@ from .trace import NOT_COLLECTED, VMA_SKIPPED, consider, trace_skipped
 from .vmscan import isolate_lru_page
 
 
-def vma_migratable(k, vma):
-    """False for vmas whose pages must stay: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
-    return not vma.vm_flags & VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
-
-
-def check_vma(k, v, before, start, end, flags):
-    """What check_range() says to a vma before it looks at its pages: 0, or -EFAULT for a hole before or behind it.
-
-    In the kernel: a part of check_range.
-    `before`: the vma before this one in the range.  Until hole-at-tail, a hole at the head of the range goes unnoticed
-    here, and one at its tail with another vma behind it.
-    """
-    vma = k.vma[v]
-    if flags & MPOL_MF_DISCONTIG_OK:
-        return 0
-    if not vma.vm_next and vma.vm_end < end:
-        return -EFAULT
-    if before and k.vma[before].vm_end < vma.vm_start:
-        return -EFAULT
-    if k.change.hole_at_tail:
-        if not before and start < vma.vm_start:
-            return -EFAULT
-        if vma.vm_end < end and vma.vm_end < k.vma[vma.vm_next].vm_start:
-            return -EFAULT
-    return 0
-
-
-def check_vmas(k, first, start, end, flags):
-    """check_vma() of every vma from `first` on that begins before `end`: 0, or -EFAULT (a part of check_range)."""
-    error = 0
-    before = 0
-    v = first
-    while v and k.vma[v].vm_start < end and not error:
-        error = check_vma(k, v, before, start, end, flags)
-        before = v
-        v = k.vma[v].vm_next
-    return error
-
-
 def check_range(k, mm, start, end, nodes, flags, pages):
     """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given (not 0).
 
     Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, so
-    that the highest address comes first.  Returns the number of misfits that lie in vmas that are not migratable;
-    -EFAULT or -EACCES where the vmas are not as they should be; -EIO for a misfit when there is no list.
+    that the highest address comes first.  Returns how many misfits have to stay, or an errno: -EFAULT, -EACCES where
+    the vmas are not as they should be, and nothing is collected then; -EIO for a misfit where there is no list.
     """
-    first = find_vma(k, mm, start)
+    v = find_vma(k, mm, start)
+    error = check_vmas(k, v, start, end, flags)
+    if error:
+        return error
+    stuck = 0
+    before = 0
+    while v and k.vma[v].vm_start < end:
+        vma = k.vma[v]
+        if not pages and hole_beside(k, v, before, start, end, flags):
+            return -EFAULT
+        migratable = vma_migratable(k, vma) or (flags & MPOL_MF_STRICT and k.change.strict_collects)
+        if stuck and not migratable and k.change.strict_says_so and not k.change.strict_walks_on:
+            return stuck
+        if flags & MPOL_MF_STRICT or (flags & MOVE_FLAGS and (migratable or not k.change.strict_collects)):
+            first = max(start, vma.vm_start)
+            more = check_pte_range(k, vma, first, min(end, vma.vm_end), nodes, flags, pages, migratable)
+            if more < 0:
+                return more
+            stuck += more
+        before = v
+        v = vma.vm_next
+    return stuck
+
+
+def check_vmas(k, first, start, end, flags):
+    """What check_range() asks before it takes a page: 0 or an errno (a part of it); `first`: the first vma, or 0.
+
+    The kernel finds holes on its walk, and puts back what it has collected: here a call that fails changes nothing.
+    """
     if not first:
         return -EFAULT
     if k.vma[first].vm_flags & VM_RESERVED and not (k.patch[5] and flags & MPOL_MF_DISCONTIG_OK):
         return -EACCES
     if k.change.hole_at_tail and k.vma[first].vm_start >= end:
         return -EFAULT
-    if flags & MOVE_FLAGS and k.change.no_swap_no_migration and k.sys.swap_inuse >= k.sys.swap_slots:
+    if not flags & MOVE_FLAGS:
+        return 0
+    if k.change.no_swap_no_migration and k.sys.swap_inuse >= k.sys.swap_slots:
         return -ENODEV
-    if pages and check_vmas(k, first, start, end, flags):  # noticed on the way; what was collected is put back
-        return -EFAULT
-    stuck = 0
     before = 0
     v = first
     while v and k.vma[v].vm_start < end:
-        vma = k.vma[v]
-        if check_vma(k, v, before, start, end, flags):
+        if hole_beside(k, v, before, start, end, flags):
             return -EFAULT
-        migratable = vma_migratable(k, vma) or walks_anyway(k, flags)
-        if stuck and k.change.strict_says_so and not k.change.strict_walks_on and not migratable:
-            return stuck
-        if flags & MPOL_MF_STRICT or (flags & MOVE_FLAGS and (migratable or not k.change.strict_collects)):
-            for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
-                pte = k.pte[vma.pte_base + address]
-                if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
-                    if not pages:
-                        return -EIO
-                    if migratable:
-                        missed = not migrate_page_add(k, vma, address, pte.value, pages, flags)
-                        stuck += missed and counts_missed(k, flags)
-                    else:
-                        stuck += 1
-                        trace_skipped(k, VMA_SKIPPED, mm, address, pte.value, vma.vm_flags)
         before = v
-        v = vma.vm_next
+        v = k.vma[v].vm_next
+    return 0
+
+
+def hole_beside(k, v, before, start, end, flags):
+    """True for a hole of the range right before or behind a vma (a part of check_range).
+
+    `before`: the vma before this one in the range.  Until hole-at-tail, a hole at the head of the range goes unnoticed
+    here, and one at its tail with another vma behind it.
+    """
+    vma = k.vma[v]
+    if flags & MPOL_MF_DISCONTIG_OK:
+        return False
+    if not vma.vm_next and vma.vm_end < end:
+        return True
+    if before and k.vma[before].vm_end < vma.vm_start:
+        return True
+    if not k.change.hole_at_tail:
+        return False
+    if not before and start < vma.vm_start:
+        return True
+    return vma.vm_end < end and vma.vm_end < k.vma[vma.vm_next].vm_start
+
+
+def vma_migratable(k, vma):
+    """False for vmas whose pages must stay: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
+    return not vma.vm_flags & VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
+
+
+def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
+    """Collect the misfits among the pages of a vma in [start, end): how many have to stay; -EIO if there is no list."""
+    failures_count = k.change.strict_says_so if flags & MPOL_MF_STRICT else k.change.failures_counted
+    stuck = 0
+    for address in range(start, end):
+        pte = k.pte[vma.pte_base + address]
+        if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
+            if not pages:
+                return -EIO
+            if not migratable:
+                trace_skipped(k, VMA_SKIPPED, vma.vm_mm, address, pte.value, vma.vm_flags)
+                stuck += 1
+            elif not migrate_page_add(k, vma, address, pte.value, pages, flags) and failures_count:
+                stuck += 1
     return stuck
 
 
-def walks_anyway(k, flags):
-    """From 2.6.16 until 5.4, STRICT collects pages of vmas that are not migratable like all others."""
-    return flags & MPOL_MF_STRICT and k.change.strict_collects
-
-
-def counts_missed(k, flags):
-    """Whether a page that could not be isolated counts as one that stays."""
-    return k.change.strict_says_so if flags & MPOL_MF_STRICT else k.change.failures_counted
-
-
 def misfit(k, pfn, nodes, flags):
-    """True if a page is where it should not be; the zero page never is (a part of check_range)."""
+    """True if a page is where it should not be; the zero page never is (a part of check_pte_range)."""
     page = k.mem_map[pfn]
     if page.flags & PG_reserved:
         return False

@@ -28,7 +28,7 @@ CHUNK = 257  # new pages that are allocated at a time in 2.6.16 and 2.6.17
 
 def free_pages_of(k, head):
     """Give the pages of a list, which nobody has used, back to their zones (a part of migrate_pages_to)."""
-    while not list_empty(k, head) and not k.sys.bug:
+    while not list_empty(k, head):
         pfn = k.mem_map[head].next
         list_del(k, pfn)
         put_page(k, pfn)
@@ -38,7 +38,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
     """Allocate one new page for each page of a list, but no more than `most`, then migrate (patch 5).
 
     By the policy of vma `v`, as for the addresses from `start` on; or, if v is 0, on node `dest`; on its own for -1.
-    Returns the number of pages not moved, or -ENOMEM: nothing has moved then; with chunks, those before have.
+    Returns the number of pages not moved, or an errno.  -ENOMEM: nothing has moved; with chunks, those before have.
     """
     if k.change.one_by_one:
         how = THIS_NODE | RECLAIM if k.change.this_node_only and not v else 0
@@ -46,8 +46,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
     new_pages = work_list(k, NEWLIST)
     at = 0
     left = 0
-    more = True
-    while more:
+    while True:
         n = new_list(k, pages, new_pages, v, start + at, dest, min(most - at, CHUNK) if k.change.chunks else most)
         if n < 0:
             return n
@@ -56,11 +55,12 @@ def migrate_pages_to(k, pages, v, start, dest, most):
             left = migrate_pages(k, pages, new_pages, v, dest, 0)
         else:
             left = migrate_pages_v1(k, pages, new_pages)
-        more = k.change.chunks and at < most and list_empty(k, new_pages) and not list_empty(k, pages) and not k.sys.bug
+        if left < 0:
+            return left
+        if not k.change.chunks or at >= most or not list_empty(k, new_pages) or list_empty(k, pages):
+            break
     free_pages_of(k, new_pages)
-    if k.change.chunks:
-        left = list_length(k, pages)
-    return left
+    return list_length(k, pages) if k.change.chunks else left
 
 
 def list_length(k, head):
@@ -161,8 +161,7 @@ def do_migrate_pages(k, mm, source, target, flags):
         check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
         left = 0 if list_empty(k, pages) else migrate_pages_v1(k, pages, 0)
         putback_lru_pages(k, pages)
-    if not k.sys.bug:
-        task.flags &= ~PF_MMAP_SEM
+    task.flags &= ~PF_MMAP_SEM
     return left
 
 
@@ -171,7 +170,7 @@ def migrate_node_sets(k, mm, source, target, flags):
     waiting = source
     stays = k.change.node_in_both_stays and nodes_weight(source) != nodes_weight(target)
     busy = 0
-    while waiting and not k.sys.bug:
+    while waiting:
         s, d = next_pair(waiting, source, target, stays)
         if s < 0:
             break
@@ -224,19 +223,21 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     task = k.task[mm]
     task.flags |= PF_MMAP_SEM
     pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
-    result = check_range(k, mm, start, end, given, flags, pages)
-    if result >= 0:
-        hole = hole_at_head(k, mm, start)
-        if not hole:
-            mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked)
-        if pages and hole and k.change.hole_moves_nothing:
+    stuck = check_range(k, mm, start, end, given, flags, pages)
+    hole = hole_at_head(k, mm, start)
+    if stuck >= 0 and not hole:
+        mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked)
+    if stuck >= 0 and pages:
+        if hole and k.change.hole_moves_nothing:
             putback_lru_pages(k, pages)
-        elif pages:
-            result += move_misfits(k, mm, start, pages)
-        result = -EFAULT if hole else -EIO if flags & MPOL_MF_STRICT and result else 0
-    if not k.sys.bug:
-        task.flags &= ~PF_MMAP_SEM
-    return result
+        else:
+            stuck += move_misfits(k, mm, start, pages)
+    task.flags &= ~PF_MMAP_SEM
+    if stuck < 0:
+        return stuck
+    if hole:
+        return -EFAULT
+    return -EIO if stuck and flags & MPOL_MF_STRICT else 0
 
 
 def hole_at_head(k, mm, start):

@@ -7,24 +7,24 @@ its new frame when its turn comes.  How pages moved before, through the swap cac
 Changes that act here: one-by-one, ten-passes, shmem-method, address-of-the-page, this-node-only, move-pages-reclaims.
 """
 
-from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE, NO_METHOD, migrate_page_method
-from .buffer import block_write_full_page, move_buffers, try_to_release_page
+from .aops import MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .buffer import block_write_full_page, try_to_release_page
 from .filemap import lock_page, unlock_page
 from .mempolicy import alloc_page_vma
-from .migrate_page import fail_migrate_page, migrate_page_copy, take_slot
-from .migrate_v1 import lock_for_migration
+from .migrate_page import migrate_page
+from .migrate_v1 import lock_for_migration, migrate_by_method
 from .mmzone import list_del, list_empty
 from .page_alloc import alloc_pages
 from .rmap import first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, unmap_for_migration
 from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
-    EAGAIN, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
+    EAGAIN, EFAULT, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
     PTE_MIGRATION, PTE_PRESENT, PTE_RW, VM_MIGRATED, VM_RESTORED,
 )
 from .swap import get_page, put_page
 from .trace import (
-    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, REFERENCES, WRITEOUT, trace, trace_list,
+    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, WRITEOUT, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -41,7 +41,7 @@ def migrate_pages(k, pages, to, v, dest, how):
     Each gets a new page when its turn comes: by the policy of vma `v` and those behind it, for its own address; or, if
     v is 0, on node `dest` (-1: on its own; ASKED), as `how` says (THIS_NODE, RECLAIM).  `to`: a list to take them
     from instead.
-    Returns the number of pages not moved, or -ENOMEM; what has moved by then has moved.
+    Returns the number of pages not moved, or -ENOMEM; what has moved by then has moved.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
@@ -61,7 +61,7 @@ def migrate_pages(k, pages, to, v, dest, how):
             cond_resched(k)
             result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
             if k.sys.bug:
-                return 0
+                return -EFAULT
             if result == -EAGAIN:
                 retry += 1
             elif result < 0:
@@ -155,14 +155,10 @@ def move_to_new_page(k, new, pfn):
     target.mapping = page.mapping
     mapping = page_mapping(page)
     method = migrate_page_method(k, k.mapping[mapping].fs) if mapping else MIGRATE_PAGE
-    if method == FAIL_MIGRATE_PAGE:
-        result = fail_migrate_page(k, new, pfn)
-    elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
-        result = buffer_migrate_page(k, mapping, new, pfn)
-    elif method == NO_METHOD:
+    if method == NO_METHOD:
         result = fallback_migrate_page(k, mapping, new, pfn)
     else:
-        result = migrate_page(k, mapping, new, pfn)
+        result = migrate_by_method(k, method, new, pfn)
     if result == 0:
         remove_migration_ptes(k, pfn, new)
     else:
@@ -191,41 +187,6 @@ def remove_migration_ptes(k, old, new):
         v = next_vma(page, vma)
 
 
-def migrate_page(k, mapping, new, pfn):
-    """Move a page without buffers: 0, or -EAGAIN."""
-    result = migrate_page_move_mapping(k, mapping, new, pfn)
-    if result == 0:
-        migrate_page_copy(k, new, pfn)
-    return result
-
-
-def migrate_page_move_mapping(k, mapping, new, pfn):
-    """Let the new page take the old one's place in its mapping: 0, or -EAGAIN if somebody else refers to it.
-
-    The page is unmapped: what is left are the references of whoever isolated it, of the mapping and of the buffers.
-    """
-    page = k.mem_map[pfn]
-    known = 1 + (1 if mapping else 0) + (1 if page.flags & PG_private else 0)
-    if page.count != known:
-        trace(k, REFERENCES, pfn, 0, page.count - known)
-        return -EAGAIN
-    if not mapping:
-        return 0
-    if not take_slot(k, new, pfn):
-        return -EAGAIN
-    put_page(k, pfn)
-    return 0
-
-
-def buffer_migrate_page(k, mapping, new, pfn):
-    """Move a page together with its buffers (fs/buffer.c), dirty or not: 0, or -EAGAIN."""
-    result = migrate_page_move_mapping(k, mapping, new, pfn)
-    if result == 0:
-        move_buffers(k, new, pfn)
-        migrate_page_copy(k, new, pfn)
-    return result
-
-
 def fallback_migrate_page(k, mapping, new, pfn):
     """Move a page whose file system has no method: write it first if it is dirty, then drop its buffers."""
     page = k.mem_map[pfn]
@@ -233,7 +194,7 @@ def fallback_migrate_page(k, mapping, new, pfn):
         return writeout(k, mapping, pfn)
     if page.flags & PG_private and not try_to_release_page(k, pfn):
         return -EAGAIN
-    return migrate_page(k, mapping, new, pfn)
+    return migrate_page(k, new, pfn)
 
 
 def writeout(k, mapping, pfn):

@@ -36,6 +36,8 @@ def migrate_page_remove_references(k, new, pfn, nr_refs):
     `nr_refs`: references that cache, isolation and buffers hold.  V1 tests them before it takes the
     tree lock; patch 2 exists for what happens between this test and the replacement.
     """
+    if k.change.migration_entries:
+        return migrate_page_move_mapping(k, new, pfn, nr_refs)
     if unexpected_references(k, pfn, nr_refs):
         return -EAGAIN
     if k.change.locked_elsewhere:
@@ -95,6 +97,22 @@ def unmap_and_replace(k, new, pfn, nr_refs):
     if page.mapcount and try_to_unmap(k, pfn, True) == SWAP_FAIL:
         return -EPERM
     if page.mapcount or page.count != nr_refs or not take_slot(k, new, pfn):
+        return -EAGAIN
+    put_page(k, pfn)
+    return 0
+
+
+def migrate_page_move_mapping(k, new, pfn, nr_refs):
+    """The same from 2.6.18 on, for a page that is unmapped already: 0, or -EAGAIN if somebody else refers to it."""
+    page = k.mem_map[pfn]
+    mapping = page_mapping(page)
+    extra = page.count - nr_refs + (0 if mapping else 1)
+    if extra:
+        trace(k, REFERENCES, pfn, 0, extra)
+        return -EAGAIN
+    if not mapping:
+        return 0
+    if not take_slot(k, new, pfn):
         return -EAGAIN
     put_page(k, pfn)
     return 0

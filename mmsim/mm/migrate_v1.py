@@ -14,8 +14,8 @@ from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work
 from .rmap import page_mapping
 from .sched import cond_resched
 from .structs import (
-    BUG_NO_SWAP, EAGAIN, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_private, PG_swapcache, PG_writeback,
-    VM_MIGRATED,
+    BUG_NO_SWAP, EAGAIN, EFAULT, ENOMEM, FAILED, GFP_KERNEL, MOVED, PF_SWAPWRITE, PG_private, PG_swapcache,
+    PG_writeback, VM_MIGRATED,
 )
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
@@ -36,7 +36,7 @@ def migrate_pages(k, pages, to):
     """Move the isolated pages of list `pages` to the new pages of list `to`; 0 for `to`: swap them out.
 
     Up to eleven passes, while some page asks for a retry.  Pages that could not be moved stay on
-    `pages`; their number is returned.  Moved ones are given back when all passes are done.
+    `pages`; their number is returned.  Moved ones are given back when all passes are done.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
@@ -61,7 +61,7 @@ def migrate_pages(k, pages, to):
                 break
             result = migrate_one_page(k, pfn, to, moved, pass_)
             if k.sys.bug:
-                return 0
+                return -EFAULT
             if result == -EAGAIN:
                 retry += 1
             elif result:
@@ -78,10 +78,7 @@ def migrate_pages(k, pages, to):
 
 
 def migrate_one_page(k, pfn, to, moved, pass_):
-    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good.
-
-    In the kernel: a part of migrate_pages.
-    """
+    """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good."""
     if k.patch[3] and k.mem_map[pfn].count == 1:
         trace(k, FREED, pfn, 0, 0)
         list_move_tail(k, pfn, moved)
@@ -97,10 +94,7 @@ def migrate_one_page(k, pfn, to, moved, pass_):
 
 
 def lock_for_migration(k, pfn, wait_lock, wait_io):
-    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not.
-
-    In the kernel: a part of migrate_pages.
-    """
+    """Take the lock of a page that is not under writeback: 1; or 0 where it would have to wait, and must not."""
     if not trylock_page(k, pfn):
         if not wait_lock:
             trace(k, LOCK_BUSY, pfn, 0, 0)
@@ -121,10 +115,7 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
 
 
 def prepare_anonymous(k, pfn):
-    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0.
-
-    In the kernel: a part of migrate_pages.
-    """
+    """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0."""
     page = k.mem_map[pfn]
     if page.mapping >= 0 or page.flags & PG_swapcache:
         return 1
@@ -138,7 +129,6 @@ def move_locked_page(k, to, pfn, moved, pass_):
 
     By the method of its address_space (patch 6).  One without is written if it is dirty, and loses its buffers; from
     pass 3 on a page that cannot lose them is swapped out as a last resort.  It is unlocked in the end.
-    In the kernel: a part of migrate_pages.
     """
     page = k.mem_map[pfn]
     new = k.mem_map[to].next
@@ -162,35 +152,33 @@ def move_locked_page(k, to, pfn, moved, pass_):
             unlock_page(k, pfn)
             return -EAGAIN
     lock_page(k, new)
-    if method == FAIL_MIGRATE_PAGE:
-        result = fail_migrate_page(k, new, pfn)
-    elif method == BUFFER_MIGRATE_PAGE and page.flags & PG_private:
-        result = buffer_migrate_page(k, new, pfn)
-    else:
-        result = migrate_page(k, new, pfn)
+    result = migrate_by_method(k, method, new, pfn)
     if result == 0:
-        finish_move(k, new, pfn, moved)
+        unlock_page(k, pfn)
+        list_move_tail(k, pfn, moved)
+        release_new_page(k, new, pfn)
     elif not k.sys.bug:
         unlock_page(k, new)
         unlock_page(k, pfn)
     return result
 
 
-def finish_move(k, new, pfn, moved):
-    """Let go of the old page, which is freed when all passes are done, and then of the new one.
+def migrate_by_method(k, method, new, pfn):
+    """Call the method of an address_space; one that has none gets the simplest: 0, -EAGAIN or another errno.
 
-    In the kernel: a part of migrate_pages.
+    In the kernel: a part of migrate_pages and of move_to_new_page().
     """
-    unlock_page(k, pfn)
-    list_move_tail(k, pfn, moved)
-    release_new_page(k, new, pfn)
+    if method == FAIL_MIGRATE_PAGE:
+        return fail_migrate_page(k, new, pfn)
+    if method == BUFFER_MIGRATE_PAGE and k.mem_map[pfn].flags & PG_private:
+        return buffer_migrate_page(k, new, pfn)
+    return migrate_page(k, new, pfn)
 
 
 def release_new_page(k, new, pfn):
     """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU.
 
-    In the kernel: a part of migrate_pages.  V1 restores the swap ptes of a page that fails for good as well; none of
-    those has any.
+    V1 calls remove_from_swap() for a page that fails for good as well; none of those has a swap pte.
     """
     if k.patch[4]:
         remove_from_swap(k, new)

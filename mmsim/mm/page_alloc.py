@@ -5,7 +5,7 @@ Which zonelist is walked is the memory policy's choice: alloc_page_vma() of mm/m
 
 from .mmzone import list_add, list_del, zone_list
 from .structs import (
-    BUG_PAGE_STATE, FREE, GFP_HIGH, GFP_NOMEMALLOC, GFP_WAIT, PF_MEMALLOC, PG_free, PG_hwpoison, POISON,
+    BUG_PAGE_STATE, FREE, GFP_HIGH, GFP_NO_MARK, GFP_NOMEMALLOC, GFP_WAIT, PF_MEMALLOC, PG_free, PG_hwpoison, POISON,
     VM_ALLOC, VM_FALLBACK, VM_FREE,
 )
 from .trace import ALLOC_FAILED, ALLOC_FALLBACK, BIND_FAILED, bug, trace
@@ -15,6 +15,8 @@ ANY_NODE = -1  # node mask with all bits set
 
 def zone_mark(zone, gfp):
     """How many pages must be more than free before an allocation with this mask (zone_watermark_ok)."""
+    if gfp & GFP_NO_MARK:
+        return 0
     mark = zone.pages_min
     if gfp & GFP_HIGH:
         mark -= mark // 2
@@ -82,15 +84,6 @@ def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
     return 0
 
 
-def take_reserve(k, zonelist, allowed):
-    """Walk a zonelist without watermarks, for those who free memory: a page, or 0 (a part of __alloc_pages)."""
-    for i in range(k.sys.nr_nodes):
-        node = k.zonelist[zonelist][i]
-        if allowed >> node & 1 and k.zone[node].free > 0:
-            return rmqueue(k, node)
-    return 0
-
-
 def alloc_pages(k, gfp, zonelist, allowed):
     """Allocate one page (__alloc_pages): its pfn with count 1, or 0.
 
@@ -122,7 +115,7 @@ def alloc_pages_slow(k, gfp, zonelist, allowed):
     if pfn:
         return pfn
     if k.task[k.sys.current].flags & PF_MEMALLOC:
-        return 0 if gfp & GFP_NOMEMALLOC else take_reserve(k, zonelist, allowed)
+        return 0 if gfp & GFP_NOMEMALLOC else get_page_from_freelist(k, zonelist, allowed, GFP_NO_MARK, False)
     freed = gfp & GFP_WAIT
     while freed and not pfn:
         freed = try_to_free_pages(k, zonelist, allowed)

@@ -14,7 +14,7 @@ from .swap import lru_cache_add, put_page
 from .swap_map import get_swap_page, swap_duplicate, swap_free
 from .swap_state import enter_swap_cache, lookup_swap_cache, move_from_swap_cache, read_swap_cache
 from .swapfile import free_swap_and_cache
-from .trace import FAULT_SHMEM, PAGEOUT_NO_NODE, PAGEOUT_NO_SLOT, SHMEM_RECHECK, trace
+from .trace import FAULT_SHMEM, SHMEM_NO_NODE, SHMEM_NO_SLOT, SHMEM_RECHECK, trace
 
 
 def shmem_alloc_page(k, m, index):
@@ -31,11 +31,11 @@ def shmem_writepage(k, pfn):
     page = k.mem_map[pfn]
     entry = get_swap_page(k)
     if not entry:
-        trace(k, PAGEOUT_NO_SLOT, pfn, 0, 0)
+        trace(k, SHMEM_NO_SLOT, pfn, 0, 0)
         return 0
     if not enter_swap_cache(k, pfn, entry, GFP_ATOMIC | GFP_NOMEMALLOC):
         swap_free(k, entry)
-        trace(k, PAGEOUT_NO_NODE, pfn, 0, 0)
+        trace(k, SHMEM_NO_NODE, pfn, 0, 0)
         return 0
     k.file_page[file_page(k, page.mapping, page.index)].entry = entry
     swap_duplicate(k, entry)

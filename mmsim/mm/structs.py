@@ -70,6 +70,7 @@ PF_MMAP_SEM = 1 << 4  # its mmap_sem is held, by a fault or a migration: its vma
 GFP_WAIT = 1 << 0  # __GFP_WAIT: the caller may sleep
 GFP_HIGH = 1 << 1  # __GFP_HIGH: may use the reserve
 GFP_NOMEMALLOC = 1 << 2  # __GFP_NOMEMALLOC: never the last reserve
+GFP_NO_MARK = 1 << 3  # ALLOC_NO_WATERMARKS: for those who free memory
 GFP_ATOMIC = GFP_HIGH
 GFP_KERNEL = GFP_WAIT
 GFP_HIGHUSER = GFP_WAIT

@@ -31,13 +31,13 @@ REASONS = (
     "the file system refuses to move it", "no memory for the new pages",
     "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
     "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
-    "it is dirty, and its file system has nowhere to write it",
+    "it is dirty, and its file system has nowhere to write it", "the call failed before it moved anything",
     *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
 )  # fmt: skip
 (R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
  R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
  R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
- R_VMA) = range(21)  # fmt: skip
+ R_CALL_FAILED, R_VMA) = range(22)  # fmt: skip
 
 NOTED = 1 << 20
 
@@ -46,10 +46,10 @@ NOTED = 1 << 20
 EVENTS = {0: ("", 0, "")}
 
 
-def event(function, patch, text, path=0, reason=0, noted=False):
+def event(function, patch, text, reason=0, path=0, noted=False):
     """Register an event and return its number, which says also what it means for the record of its page.
 
-    `path`: where the page has ended or is on its way to, `reason`: why it does not move now; or just that a pass has
+    `reason`: why the page does not move now, `path`: where it has ended or is on its way to; or just that a pass has
     come to it (`noted`).
     """
     meaning = path << 8 | reason << 12 | NOTED if path or reason or noted else 0
@@ -82,74 +82,54 @@ ATOMIC_FAILED = event("__alloc_pages", 0, "an interrupt on node {arg} gets no pa
 DIRECT_RECLAIM = event("try_to_free_pages", 0, "low memory: a round of direct reclaim freed {arg} page{s}")
 KSWAPD = event("balance_pgdat", 0, "kswapd freed {arg} page{s}")
 ISOLATED = event("isolate_lru_page", 0, "page {page} is taken off its LRU list")
-NOT_ISOLATED = event(
-    "isolate_lru_page", 0, "page {page} is on no LRU list and is left alone", path=PATH_SKIPPED, reason=R_NOT_LRU
-)
-BEING_FREED = event(
-    "isolate_lru_page", 0, "page {page} is being freed and is left alone", path=PATH_FREED, reason=R_FREED
-)
+NOT_ISOLATED = event("isolate_lru_page", 0, "page {page} is on no LRU list and is left alone", R_NOT_LRU, PATH_SKIPPED)
+BEING_FREED = event("isolate_lru_page", 0, "page {page} is being freed and is left alone", R_FREED, PATH_FREED)
 NOT_COLLECTED = event(
-    "migrate_page_add", 0,
-    "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it", path=PATH_SKIPPED, reason=R_SHARED,
+    "migrate_page_add", 0, "page {page} belongs to a file that others map too: MPOL_MF_MOVE leaves it",
+    R_SHARED, PATH_SKIPPED,
 )
-VMA_SKIPPED = event(
-    "check_range", 0, "page {page} is in a vma that is not migratable ({flags})", path=PATH_SKIPPED, reason=R_VMA
-)
-LEFT_OUT = event(
-    "in_kernel_caller", 0, "page {page} is in a vma that is not migratable ({flags})", path=PATH_SKIPPED, reason=R_VMA
-)
+VMA_SKIPPED = event("check_range", 0, "page {page} is in a vma that is not migratable ({flags})", R_VMA, PATH_SKIPPED)
+LEFT_OUT = event("in_kernel_caller", 0, "page {page} is in a vma that is not migratable ({flags})", R_VMA, PATH_SKIPPED)
 PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU", path=PATH_RETRIED)
 PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
-LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again", reason=R_LOCKED)
+LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again", R_LOCKED)
 LOCK_WAIT = event("migrate_pages", 0, "page {page} is locked: wait for the lock")
 LOCKED = event("migrate_pages", 0, "page {page} is locked for migration", noted=True)
-WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again", reason=R_WRITEBACK)
+WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again", R_WRITEBACK)
 WRITEBACK_WAIT = event("migrate_pages", 0, "page {page} is under writeback: wait for the I/O to end")
-FREED = event(
-    "migrate_pages", 3, "page {page} was freed from under us: nothing left to move", path=PATH_FREED, reason=R_FREED
-)
-LIST_EMPTY = event("migrate_pages", 3, "the list of new pages is empty: stop", reason=R_LIST_EMPTY)
+FREED = event("migrate_pages", 3, "page {page} was freed from under us: nothing left to move", R_FREED, PATH_FREED)
+LIST_EMPTY = event("migrate_pages", 3, "the list of new pages is empty: stop", R_LIST_EMPTY)
 NEW_PAGE = event("migrate_pages", 3, "page {new} on node {arg} is to take the place of page {page}")
-NO_NEW_PAGES = event("migrate_pages", 5, "there is no memory for new pages: stop", path=PATH_FAILED, reason=R_NO_MEMORY)
-NO_MAPPING = event("migrate_pages", 3, "page {page} has lost its mapping: it will be tried again", reason=R_NO_MAPPING)
+NO_NEW_PAGES = event("migrate_pages", 5, "there is no memory for new pages: stop", R_NO_MEMORY, PATH_FAILED)
+NO_MAPPING = event("migrate_pages", 3, "page {page} has lost its mapping: it will be tried again", R_NO_MAPPING)
 FALL_BACK = event("migrate_pages", 3, "page {page} cannot lose its buffers: fall back to swapping it out")
 MOVED = event("migrate_pages", 3, "page {page} has moved to page {new}", path=PATH_DIRECT)
 FAILED = event("migrate_pages", 0, "page {page} has failed for good", path=PATH_FAILED)
 ADD_TO_SWAP = event("add_to_swap", 0, "page {page} gets swap entry {arg} and enters the swap cache")
-NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}", reason=R_NO_SLOT)
-NO_RADIX_NODE = event(
-    "add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry", reason=R_NO_NODE
-)
+NO_SWAP_ENTRY = event("add_to_swap", 0, "no free swap slot for page {page}", R_NO_SLOT)
+NO_RADIX_NODE = event("add_to_swap", 0, "no memory for a radix tree node: page {page} gets no swap entry", R_NO_NODE)
 SLAB_PAGE = event("kmem_cache_grow", 0, "page {page} becomes a slab page for radix tree nodes")
-YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL", reason=R_YOUNG)
-VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", reason=R_VMA_LOCKED)
-VMA_RESERVED = event(
-    "try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", reason=R_VMA_RESERVED
-)
+YOUNG = event("try_to_unmap", 0, "page {page} was used lately (young pte of {task}): SWAP_FAIL", R_YOUNG)
+VMA_LOCKED = event("try_to_unmap", 0, "page {page} is mapped by a locked vma of {task}: SWAP_FAIL", R_VMA_LOCKED)
+VMA_RESERVED = event("try_to_unmap", 0, "page {page} is mapped by a reserved vma of {task}: SWAP_FAIL", R_VMA_RESERVED)
 SWAP_PTE = event("try_to_unmap", 0, "a pte of page {page} becomes a swap pte with entry {arg}")
 UNMAPPED = event("try_to_unmap", 0, "the pte of {task} for page {page} is cleared")
-PAGEOUT_BUSY = event(
-    "pageout", 0,
-    "page {page} has references that nobody accounts for, or the device is congested: keep it", reason=R_PINNED,
-)
-PAGEOUT_CONGESTED = event(
-    "pageout", 0,
-    "page {page} has references that nobody accounts for, or the device is congested: keep it", reason=R_CONGESTED,
-)
-PAGEOUT_NO_MAPPING = event("pageout", 0, "page {page} has lost its mapping: keep it", reason=R_NO_MAPPING)
-PAGEOUT_START = event("pageout", 0, "page {page} is written out", path=PATH_WRITEOUT, reason=R_WRITTEN)
-PAGEOUT_NO_SLOT = event("pageout", 0, "the file system declines to write page {page}", reason=R_NO_SLOT)
-PAGEOUT_NO_NODE = event("pageout", 0, "the file system declines to write page {page}", reason=R_NO_NODE)
-PAGEOUT_NOWHERE = event("pageout", 0, "the file system declines to write page {page}", reason=R_NOWHERE)
-REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_PINNED)
-REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} is still in use: it stays", reason=R_NO_MAPPING)
+PAGEOUT_BUSY = event("pageout", 0, "page {page} has references that nobody accounts for: keep it", R_PINNED)
+PAGEOUT_CONGESTED = event("pageout", 0, "the device is congested: page {page} is kept", R_CONGESTED)
+PAGEOUT_NO_MAPPING = event("pageout", 0, "page {page} has lost its mapping: keep it", R_NO_MAPPING)
+PAGEOUT_START = event("pageout", 0, "page {page} is written out", R_WRITTEN, PATH_WRITEOUT)
+PAGEOUT_NOWHERE = event("pageout", 0, "the file system has nowhere to write page {page}", R_NOWHERE)
+SHMEM_NO_SLOT = event("shmem_writepage", 0, "no free swap slot for page {page}", R_NO_SLOT)
+SHMEM_NO_NODE = event("shmem_writepage", 0, "no memory for a radix tree node: page {page} is kept", R_NO_NODE)
+REMOVE_BUSY = event("remove_mapping", 0, "page {page} is still in use: it stays", R_PINNED)
+REMOVE_NO_MAPPING = event("remove_mapping", 0, "page {page} has lost its mapping: it stays", R_NO_MAPPING)
 EVICTED = event("swap_page", 0, "page {page} is evicted, and its frame is free", path=PATH_SWAPPED)
 BUFFERS_BUSY = event(
-    "try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal", reason=R_BUFFERS
+    "try_to_release_page", 0, "the buffers of page {page} are dirty, locked or in a journal", R_BUFFERS
 )
 REFERENCES = event(
-    "migrate_page_remove_references", 3,
-    "page {page} has {arg} reference{s} that nobody accounts for: try again later", reason=R_PINNED,
+    "migrate_page_remove_references", 3, "page {page} has {arg} reference{s} that nobody accounts for: try again later",
+    R_PINNED,
 )
 REPLACED = event("migrate_page_remove_references", 3, "page {new} takes the slot of page {page} in the radix tree")
 COPIED = event("migrate_page_copy", 3, "the contents of page {page} are copied to page {new}")
@@ -160,11 +140,11 @@ NEW_LIST = event("migrate_pages_to", 5, "{arg} new page{s} {are} allocated")
 CALLER_LIST = event("in_kernel_caller", 0, "{arg} new page{s} {are} allocated")  # trigger D before patch 5
 MIGRATION_ENTRY = event("try_to_unmap", 0, "the pte of {task} for page {page} becomes a migration entry")
 ENTRY_REMOVED = event("remove_migration_pte", 0, "the migration entry of {task} becomes a pte of page {page}")
-WRITEOUT = event("writeout", 0, "page {page} is written first", path=PATH_WRITEOUT, reason=R_WRITTEN)
+WRITEOUT = event("writeout", 0, "page {page} is written first", R_WRITTEN, PATH_WRITEOUT)
 BUFFERS_MOVED = event(
     "buffer_migrate_page", 6, "the buffers of page {page} are handed to page {new}", path=PATH_BUFFERS
 )
-FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO", reason=R_REFUSED)
+FS_REFUSES = event("fail_migrate_page", 6, "the file system refuses to move page {page}: -EIO", R_REFUSED)
 POLICY_SET = event("mbind_range", 0, "the policy of {arg} vma{s} is set")
 SHARED_POLICY_SET = event(
     "mpol_set_shared_policy", 0, "{arg} page{s} of shared memory get the policy, for all who map them"
@@ -238,10 +218,7 @@ def consider(k, mm, address, pfn):
 
 
 def note(k, event, pfn, new, arg):
-    """What an event means for page `pfn`, if the running migration has it in hand.
-
-    The last reason counts.  Who is put back without having ended anywhere has used up its retries.
-    """
+    """What an event means for page `pfn`, if the running migration has it in hand; the last reason counts."""
     page = k.mem_map[pfn]
     if not page.row:
         return
@@ -249,9 +226,7 @@ def note(k, event, pfn, new, arg):
     path = event >> 8 & 15
     reason = event >> 12 & 255
     if path == PATH_RETRIED:
-        if c.passes and c.path != PATH_FAILED:
-            c.path = PATH_RETRIED
-            c.error = EAGAIN
+        give_up(c)
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING
@@ -269,6 +244,16 @@ def note(k, event, pfn, new, arg):
         c.path = path
     if path in (PATH_DIRECT, PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
         page.row = 0
+
+
+def give_up(c):
+    """A page is put back: if it has not ended by then, its retries are exhausted, or no pass has come to it at all."""
+    if c.path != PATH_FAILED and c.passes:
+        c.path = PATH_RETRIED
+        c.error = EAGAIN
+    elif c.path != PATH_FAILED:
+        c.path = PATH_SKIPPED
+        c.reason = R_CALL_FAILED
 
 
 def bug(k, code, pfn):

@@ -56,8 +56,10 @@ def move_to_lru(k, pfn):
 
 
 def putback_lru_pages(k, head):
-    """Give all pages of a list back to the LRU; one that only the isolation kept alive is freed by it."""
-    while not list_empty(k, head) and not k.sys.bug:
+    """Give all pages of a list back to the LRU, but after a BUG(); one that only the isolation kept alive is freed."""
+    if k.sys.bug:
+        return
+    while not list_empty(k, head):
         pfn = k.mem_map[head].next
         list_del(k, pfn)
         trace(k, PUT_BACK, pfn, 0, 0)

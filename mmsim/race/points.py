@@ -115,7 +115,7 @@ def unmap_and_replace(caller, k, new, pfn, nr_refs):  # noqa: ARG001
     return Point(f"{who}: {what}", 0, f"{who}: frame {pfn} is in use or has left its slot", trace.REPLACED)
 
 
-def migrate_page_move_mapping(caller, k, mapping, new, pfn):  # noqa: ARG001
+def migrate_page_move_mapping(caller, k, new, pfn, nr_refs):  # noqa: ARG001
     """Since 2.6.18: the page is unmapped, a fault finds a migration entry."""
     return Point(f"migrate_page_move_mapping(): test the references of frame {pfn}, frame {new} takes its place")
 

@@ -16,7 +16,8 @@ from ..machine.policy import format_nodes
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
 ASKS = {
     "check_range": 1, "migrate_page_add": 1, "isolate_lru_page": 1, "add_to_swap": 3, "kmem_cache_grow": 3,
-    "pageout": 4, "try_to_release_page": 4, "migrate_page_remove_references": 5, "remove_mapping": 5,
+    "pageout": 4, "shmem_writepage": 4, "writeout": 4, "try_to_release_page": 4, "migrate_page_remove_references": 5,
+    "remove_mapping": 5, trace.LEFT_OUT: 1, trace.NO_MAPPING: 5,
     trace.LOCK_BUSY: 2, trace.LOCK_WAIT: 2, trace.LOCKED: 2, trace.WRITEBACK_BUSY: 2, trace.WRITEBACK_WAIT: 2,
 }  # fmt: skip
 ROW, TALL = 76, 46  # y of the questions, and their height
