@@ -26,7 +26,7 @@ MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
 COUNTERS = {
     "migrated": "pages migrated", "evicted": "pages swapped out", "unmapped": "ptes unmapped",
     "restored": "ptes restored", "swap_write": "swap writes", "file_write": "file writes",
-    "alloc": "frames allocated", "alloc_fallback": "on a fallback node",
+    "alloc": "frames allocated", "alloc_fallback": "on a fallback node", "atomic_failures": "packets lost",
 }  # fmt: skip
 
 

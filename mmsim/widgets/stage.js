@@ -375,6 +375,10 @@ async function look(model, root) {
   for (const paper of papers) paper.hidden = !dead;
   root.classList.add(dead ? "mm-dead" : "mm-alive");
   root.inert = dead;
+  if (!dead && (document.body.dataset.voila || location.pathname.includes("/repl/")) && !model.get("here")) {
+    model.set("here", location.href);  // the address of an app can say which lab it shows
+    model.save_changes();
+  }
   if (dead && papers.length) root.style.display = "none";
 }
 
