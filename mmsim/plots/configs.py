@@ -3,10 +3,10 @@
 import numpy as np
 
 from ..machine.arguments import like
-from .palette import BLUE, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, WHITE, Look
 from .style import box, canvas, drawing
 
-LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(BLUE, "", "", WHITE)}
+LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(DARK, "", "", WHITE)}
 
 
 @drawing

@@ -338,7 +338,7 @@ function range({ model, el }) {
   const mark = () => {  // below the bar: where a pass begins, a page fails, two kernels part, the page has its events
     const wide = input.clientWidth || 200, ink = getComputedStyle(label).color;
     bar.canvas.width = wide;
-    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: ["#cc79a7", 5, 10] };
+    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: [ink, 5, 10] };
     for (const [place, kind] of model.get("marks")) {
       const [colour, w, h] = looks[kind];
       bar.fillStyle = colour;
