@@ -24,7 +24,7 @@ def test_a_story_ends_where_its_page_ends():
     kernel, task = lesson03.obstacle_course()
     lesson03.move(kernel, task)
     for name in ("none", "clean file", "locked", "writeback", "dirty file", "buffers"):
-        assert "has moved to page" in lesson03.story(kernel, name)["what"].iloc[-1]
+        assert "has moved to frame" in lesson03.story(kernel, name)["what"].iloc[-1]
     assert "failed for good" in lesson03.story(kernel, "no swap slot")["what"].iloc[-1]
     assert [label for label in lesson03.story(kernel, "pinned").index if label] == [str(n) for n in range(11)]
     assert lesson03.story(kernel, "pinned", last=1).index[-1] == ""
