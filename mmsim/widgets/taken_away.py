@@ -10,6 +10,7 @@ from .onpaper import dead, picture
 from .panels import stayed_html
 from .recording import error_text
 
+LARGE = 1500  # squares, from which on they are a PNG and no SVG
 PAPER = 900, 640  # px: width of a picture on paper; with a machine beside it, or large squares
 
 
@@ -128,9 +129,10 @@ class TakenAway:
         pictures = []
         for at in (self._pairs[0], self._pairs[-1]):
             for title, scene, recording, step in zip(self._titles, self._scenes, self._runs, at, strict=False):
-                drawn = svg.draw(scene, step, PAPER[several or self.simple])
+                width = PAPER[several or self.simple]
+                drawn = (svg.png if scene.geometry(width)["cells"] > LARGE else svg.draw)(scene, step, width)
                 name = title.value.removeprefix("<b>").removesuffix("</b>") + ": "
-                pictures.append(picture(drawn, scene.label(step), name * several + recording.text(step)))
+                pictures.append(picture(drawn, scene.label(step), name * several + recording.text(step), width))
         stayed = ""
         for run, caption in zip(self._runs, ("Pages that stay, and why", "... beside it"), strict=False):
             table = run.stayed(run.steps)
