@@ -29,6 +29,7 @@ def test_the_solution_reaches_the_goal_and_nothing_shorter_does(kind, seed):
         assert solve(wanted, older, most=2, merge=False) is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_seed_is_another_goal_and_the_same_one_the_same(kind):
     goals = [goal(kind, seed) for seed in range(1, 5)]
@@ -67,6 +68,15 @@ def test_the_widget_counts_undoes_and_judges():
     press(goals, "Start again")
     assert placement(goals.kernel) == before
     assert goals.made.value == ""
+
+
+def test_the_first_call_is_chosen_at_first():
+    goals = Goals()
+    for kind in KINDS:
+        goals.controls["goal"].value = kind
+        press(goals, "Make the call")
+        assert [number for number, _ in goals.done] == [0]
+        assert goals.goal.calls[0].text in goals.made.value.replace("&quot;", '"')
 
 
 def test_more_calls_than_needed_are_said_to_be_more():
@@ -108,6 +118,7 @@ def test_a_bad_seed_is_refused(seed):
         Goals(seed)
 
 
+@pytest.mark.full
 def test_text_and_paper_hold_the_whole():
     goals = Goals(2)
     for kind in KINDS:

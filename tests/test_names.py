@@ -1,5 +1,6 @@
 """Tasks are known by their pids and shown by their names; what stayed says why, and because of whom."""
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from machines import Checked, boot, expect_error, writer
@@ -11,6 +12,12 @@ from mmsim.race.view import frames, places
 from mmsim.widgets import MigrationLab
 
 HOLDERS = ["free", "kernel", "swap cache", "page cache", "shared", "other", "offline"]
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_is_left():
+    yield
+    plt.close("all")
 
 
 def test_labels():

@@ -10,6 +10,7 @@ import pytest
 from nbconvert import HTMLExporter, MarkdownExporter
 from nbformat import v4
 
+from mmsim import Kernel, Topology
 from mmsim.lessons import lesson03, predict
 from mmsim.widgets import ConfigMatrix, HistoryLab, MigrationLab, RacePlayer, Sweep
 from mmsim.widgets.onpaper import VIEW
@@ -100,6 +101,15 @@ def test_why_pages_stay_and_the_other_machine_are_on_paper():
     assert len(said.pictures) == 4
     assert "pinned by the kernel" in said.words or "pinned" in said.words
     assert "patches 1, 2, 3, 5, 6, 7: After the call" in said.words
+
+
+def test_a_large_machine_is_a_small_picture():
+    kernel = Kernel(Topology.uniform(nodes=2, frames=1024), swap_slots=16)
+    task = kernel.spawn("a", uid=0)
+    task.touch(task.mmap(4), write=True)
+    html = MigrationLab(kernel, new=1)._repr_mimebundle_()["text/html"]
+    assert html.count("data:image/png;base64,") == 2
+    assert len(html) < 200_000
 
 
 def test_the_race_is_its_start_and_its_shortest_bad_end(shown):

@@ -6,10 +6,10 @@ from matplotlib.patches import Rectangle
 from ..experiments.configs import OPTIONS
 from ..machine.arguments import like
 from . import palette
-from .palette import BLUE, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write
 
-LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(BLUE, "", "", WHITE)}
+LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(DARK, "", "", WHITE)}
 
 
 @drawing

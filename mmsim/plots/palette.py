@@ -1,16 +1,16 @@
 """Colours, letters and hatches for owners, states, nodes and paths: one set for figures, widgets and site.
 
 A family of colours has one meaning: blues are nodes, yellows and browns owners, mauves what swapping does,
-greens and reds how a page's way ended, black tags what stands in its way.  docs/code.md shows them all.
+greens and reds how a page's way ended, black tags what stands in its way; greys are all that has no family, such as
+verdicts, kinds of allocation, and what is compared.  docs/code.md shows them all.
 Some are alike in grey, or to some eyes, so that each look also has a letter and a hatch (as matplotlib spells them);
 no meaning is carried by colour alone.  `ink` is the colour to write in upon it.
 """
 
 from typing import NamedTuple
 
-BLACK, WHITE, GREY, LIGHT, DARK = "#000000", "#ffffff", "#7f7f7f", "#d9d9d9", "#4d4d4d"
-ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
-BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+BLACK, WHITE, GREY, LIGHT, DARK, MIDDLE = "#000000", "#ffffff", "#7f7f7f", "#d9d9d9", "#4d4d4d", "#b0b0b0"
+ORANGE, GREEN, YELLOW, VERMILLION, PURPLE = "#e69f00", "#009e73", "#f0e442", "#d55e00", "#cc79a7"
 
 
 class Look(NamedTuple):

@@ -6,11 +6,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
 from ..machine.arguments import like
-from .palette import BLACK, BLUE, DARK, GREEN, LIGHT, ORANGE, PURPLE, VERMILLION, WHITE
+from .palette import BLACK, DARK, GREY, LIGHT, WHITE
 from ..whatif.report import FIGURES
 from .style import canvas, drawing
 
-LINES = tuple(zip((BLUE, ORANGE, GREEN, PURPLE, VERMILLION, DARK), "osD^vP", strict=True))
+LINES = tuple(zip((BLACK, DARK, GREY) * 2, "osD^vP", ("-", "--", "-.", ":", "-", "--"), strict=True))
 
 
 @drawing
@@ -93,11 +93,11 @@ def draw_lines(ax, values, pays, accesses):
     elif not len(finite) or finite.min() >= 0:
         ax.set_ylim(0, 1.1 * max(finite, default=0) or 1)
     for i, (name, row) in enumerate(values.iterrows()):
-        colour, marker = LINES[i % len(LINES)]
+        colour, marker, line = LINES[i % len(LINES)]
         at = np.arange(values.shape[1]) + 0.04 * (i - (len(values) - 1) / 2)  # side by side, not one upon the other
         look = {"color": colour, "marker": marker, "markerfacecolor": WHITE}
         good, never = pays.loc[name].to_numpy(), np.isinf(row.to_numpy())
-        ax.plot(at, row.where(np.isfinite(row)), **look, label=name)
+        ax.plot(at, row.where(np.isfinite(row)), **look, linestyle=line, label=name)
         ax.plot(at[good], row[good], **look | {"markerfacecolor": colour, "linestyle": "none"})
         ax.plot(at[never], np.full(never.sum(), 1.05), **look, linestyle="none", clip_on=False,
                 transform=ax.get_xaxis_transform())  # fmt: skip
@@ -117,7 +117,7 @@ def draw_map(ax, values, pays, say):
     low, span = min(finite, default=0), np.ptp(finite) if len(finite) else 0
     for (r, c), value in np.ndenumerate(numbers):
         depth = (value - low) / span * 0.6 if np.isfinite(value) and span else 0.0
-        ground = {"facecolor": to_rgba(BLUE, depth)} if np.isfinite(value) else {"facecolor": LIGHT, "hatch": ".."}
+        ground = {"facecolor": to_rgba(DARK, depth)} if np.isfinite(value) else {"facecolor": LIGHT, "hatch": ".."}
         ax.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, edgecolor=WHITE, linewidth=2, **ground))
         plate = {"facecolor": LIGHT, "edgecolor": "none", "pad": 1.5} if not np.isfinite(value) else None
         ax.text(c, r, say(value), ha="center", va="center", bbox=plate, zorder=3)

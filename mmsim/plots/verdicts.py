@@ -1,11 +1,11 @@
 """How a recorded kernel and the model compare."""
 
 from ..machine.arguments import like
-from .palette import BLACK, GREEN, LIGHT, ORANGE, VERMILLION, Look
+from .palette import BLACK, LIGHT, MIDDLE, WHITE, Look
 from .style import box, canvas, drawing, sentence
 
-LOOKS = {"equal": Look(GREEN, "e"), "differ": Look(ORANGE, "d", "//"), "not asked": Look(LIGHT, "n", ".."),
-         "unexplained": Look(VERMILLION, "u", "xx")}  # fmt: skip
+LOOKS = {"equal": Look(MIDDLE, "e"), "differ": Look(LIGHT, "d", "//"), "not asked": Look(WHITE, "n", ".."),
+         "unexplained": Look(BLACK, "u", "", WHITE)}  # fmt: skip
 
 
 @drawing

@@ -3,10 +3,10 @@
 from ..machine.arguments import like
 from ..mm.page_alloc import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
-from .palette import BLACK, BLUE, DARK, GREY, ORANGE, SKY, VERMILLION, WHITE, Look
+from .palette import BLACK, DARK, GREY, LIGHT, MIDDLE, WHITE, Look
 from .style import box, canvas, drawing, sentence
 
-LINES = ((VERMILLION, "-"), (BLUE, "--"), (ORANGE, "-."), (BLACK, ":"))  # of what is compared over time
+LINES = ((BLACK, "-"), (DARK, "--"), (GREY, "-."), (GREY, ":"))  # of what is compared over time
 
 
 def _marks(kernel, node):
@@ -30,10 +30,10 @@ def watermarks(kernel, node=0, *, ax=None):
     marks, zone = _marks(kernel, node), kernel.k.zone[node]
     atomic = zone_mark(zone, GFP_ATOMIC)
     rows = {
-        "anybody, first walk": (marks["low"], Look(SKY, "")),
-        "GFP_KERNEL (may wait)": (zone_mark(zone, GFP_KERNEL), Look(BLUE, "", "", WHITE)),
-        "GFP_ATOMIC (interrupts)": (atomic, Look(ORANGE, "", "//")),
-        "the same | __GFP_NOMEMALLOC": (atomic, Look(VERMILLION, "", "xx")),
+        "anybody, first walk": (marks["low"], Look(LIGHT, "")),
+        "GFP_KERNEL (may wait)": (zone_mark(zone, GFP_KERNEL), Look(MIDDLE, "")),
+        "GFP_ATOMIC (interrupts)": (atomic, Look(LIGHT, "", "//")),
+        "the same | __GFP_NOMEMALLOC": (atomic, Look(LIGHT, "", "xx")),
         "inside reclaim (PF_MEMALLOC)": (0, Look(GREY, "", "..")),
     }
     right = round(1.25 * marks["high"]) + 1

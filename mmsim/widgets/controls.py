@@ -3,8 +3,9 @@
 import ipywidgets as W
 
 from ..mm.structs import MAX_NODES
-from ..machine.changes import PATCHES
+from ..machine.changes import PATCHES, RELEASED
 from ..machine.policy import format_nodes, parse_nodes
+from .address import V1
 from .layouts import LAYOUTS
 from .placing import TOOLS
 from .stage import Range
@@ -30,6 +31,7 @@ def make_controls(trigger, old, new):
         "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced"),
         "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=STYLE),
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
+        "release": W.Dropdown(options=release_options(), description="kernel", style=STYLE),
         "beside": W.Dropdown(options=beside_options(()), description="beside it", style=STYLE),
         "tool": radio("a click will", list(TOOLS), "look"),
         "follow": W.Text(description="follow", placeholder="page 5 of a", **text),
@@ -41,6 +43,7 @@ def make_controls(trigger, old, new):
     c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
     folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
              "Passes": "what became of each page in each pass",
+             "Link": "this lab as an address, and as a line of Python",
              "Source": "the function of mmsim that wrote this event"}  # fmt: skip
     c |= {name: W.Button(description=f"{name} ▸", tooltip=what) for name, what in folds.items()}
     return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
@@ -54,11 +57,28 @@ def without(patches, number):
     return left
 
 
-def beside_options(patches):
-    """What may stand beside a machine with these patches: (text, number that is lacking, 0 for all, "": nothing)."""
-    lacking = {n: numbers(patches - without(patches, n)) for n in sorted(patches)}
-    named = [(f"the same without {text}", n) for n, text in lacking.items()]
-    return [("nothing", ""), *named, *[("the baseline, no patches", 0)] * bool(patches)]
+def release_options(also=V1):
+    """The kernels that the lab's own machine may have: (text, release); V1 has the patches that are chosen."""
+    return [(kernel_name(name, "V1, with these patches"), name) for name in dict.fromkeys([V1, *RELEASED, also])]
+
+
+def kernel_name(release, v1="V1"):
+    """What to call a kernel of one of the releases: with the day on which it came out."""
+    day = RELEASED.get(release, "")
+    return v1 if release == V1 else f"Linux {release}" + f" ({day})" * bool(day)
+
+
+def beside_options(patches, release=None, also=V1):
+    """What may stand beside a machine with these patches, or of a release: (text, value).
+
+    Values: the number of the patch that is lacking, 0 for all; a release, V1 with all patches; "" for nothing.
+    `release`: that of the machine, V1; None: it has its own kernel only.  `also`: one that is asked for.
+    """
+    own = patches if release in (V1, None) else ()
+    named = [(f"the same without {numbers(patches - without(patches, n))}", n) for n in sorted(own)]
+    others = [each for each in release_options(also) if each[1] != release] if release else []
+    return [("nothing", ""), *named, *[("the baseline, no patches", 0)] * bool(own),
+            *[(kernel_name(name, "V1 (2005), all patches"), name) for _, name in others]]  # fmt: skip
 
 
 def numbers(patches):
@@ -66,11 +86,12 @@ def numbers(patches):
     return f"patch{'es' * (len(patches) != 1)} {', '.join(map(str, sorted(patches)))}" if patches else "no patches"
 
 
-def settings_text(c, patches, process):
+def settings_text(c, patches, process, release=V1):
     """What the settings are, in one line."""
     moves = "what is elsewhere" if c["from"].disabled else f"from nodes {c['from'].value}"
     flags = "".join(f", {name}" for name in ("all", "strict") if c[name].value and not c[name].disabled)
     which = "all patches" if len(patches) == len(PATCHES) else numbers(patches)
+    which = which if release == V1 else kernel_name(release)
     seed = "" if c["seed"].disabled else f", seed {c['seed'].value}"
     call = f"{c['trigger'].label}: {moves} to nodes {c['to'].value}{flags}"
     return f"{call} · {which}" + f" · {process}{seed}" * bool(process)

@@ -28,14 +28,11 @@ class Following:
         """Somebody wrote which page: '5', '5 of a', 'page 5 of a'; or nothing."""
         if self._quiet:
             return
-        recording, text = self.recording, change["new"].strip().removeprefix("page ")
-        number, _, task = text.partition(" of ")
-        pids = [pid for pid in recording.pids if recording.name(pid) == task] if task else recording.pids[:1]
-        own = recording.pte_address[recording.pte_pid == pids[0]] if pids else ()
-        if text and not (number.isdigit() and int(number) < len(own)):
-            self._say(f"There is no page {text} to follow.", self._obstacles())
-            return
-        self._follow((pids[0], int(own[int(number)])) if text else None)
+        text = change["new"].strip().removeprefix("page ")
+        try:
+            self._follow(self._page(text) if text else None)
+        except ValueError as error:
+            self._say(f"{error} to follow.", self._obstacles())
 
     def _next(self, way):
         """The step to which Step (1) or Back (-1) goes."""

@@ -79,7 +79,7 @@ class Goals(Plain, W.VBox):
         """Show a goal, on the newest kernel that it leaves open."""
         c = self.controls
         self.goal, self._best, self._hints = made.goal(c["goal"].value, c["seed"].value), None, 0
-        c["call"].options = [(call.text, i) for i, call in enumerate(self.goal.calls)]
+        c["call"].options, c["call"].value = [(call.text, i) for i, call in enumerate(self.goal.calls)], 0
         self._quiet = True
         c["kernel"].options = [(kernel_text(n), n) for n in self.goal.kernels]
         c["kernel"].value = self.goal.kernels[-1]

@@ -1,7 +1,5 @@
 """MigrationLab: choose a machine, a trigger and patches, and step through what the kernel does."""
 
-import inspect
-from contextlib import suppress
 from html import escape
 
 import ipywidgets as W
@@ -10,26 +8,26 @@ import traitlets as t
 from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel
 from ..machine.changes import PATCHES, parse_patches
-from ..machine.topology import Topology
+from .address import V1
 from .controls import (
-    EXPORTS, PLAYER, SETTINGS, SPEEDS, beside_options, make_controls, numbers, row, settings_text, without,
+    EXPORTS, PLAYER, SETTINGS, SPEEDS, kernel_name, make_controls, numbers, row, settings_text,
 )
 from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
+from .machines import Machines
 from .panels import counters_html, flow_svg, passes_html, stayed_html
 from .parts import Plain, source_of
-from .placing import DONE, place, refusal
-from .recording import Recording, error_text
+from .placing import Placing, check_obstacles
+from .recording import error_text
 from .scene import Scene
 from .stage import Source, Stage, Status
 from .taken_away import TakenAway
-from .trigger import prepare
 
 FASTEST = 40  # ms between two pictures; above that speed steps are left out
 
 
-class MigrationLab(Following, TakenAway, Plain, W.VBox):
+class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
     """A laboratory for page migration.
 
     Parameters
@@ -43,10 +41,20 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
     old, new : node sets, optional
         From where to where.
     patches : int or iterable of int, optional
-    beside : int, optional
-        Show the same machine without this patch, and without those that need it, beside it; 0: without any.
+    beside : int or str, optional
+        Show the same machine without this patch, and without those that need it, beside it; 0: without any. Or the
+        lab's own machine with the kernel of a release, or "V1".
     simple : bool
         Begin with the picture, the player and the reasons alone; a button shows the rest.
+    layout, seed, release : str, int, str, optional
+        Of the lab's own machine: one of the choices of processes, and a kernel like "2.6.18" or "6.1" instead of V1.
+    move_all, strict : bool
+        Flags of mbind().
+    obstacles : dict, optional
+        What to put in the way: lock, pin, dirty, share, each with pages of the first task, counted from 0, or
+        "5 of b".
+    step : int
+        The step to begin with.
 
     Attributes
     ----------
@@ -74,20 +82,25 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
     step = t.Int(0)
     simple = t.Bool(False)
 
-    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None, simple=False):
+    def __init__(self, machine=None, trigger="B", old=None, new=None, patches=None, beside=None, simple=False, *,
+                 layout=None, seed=None, release=None, move_all=False, strict=False, obstacles=None,
+                 step=0):  # fmt: skip
         if not (machine is None or isinstance(machine, Kernel) or callable(machine)):
             raise TypeError(f"machine is {machine!r}; give a Kernel, or a function that makes one")
+        for name, value in {"layout": layout, "seed": seed, "release": release}.items():
+            if machine is not None and value is not None:
+                raise ValueError(f"{name} is {value!r}, but the machine is your own: build it so, or give none")
         self._machine, self._before = machine, machine.snapshot() if isinstance(machine, Kernel) else None
         self.kernel = self.recording = self.beside = None
         self.message, self.placed, self.followed, self._quiet = "", frozenset(), None, False
         self.controls = make_controls(trigger, "0" if old is None else old, "" if new is None else new)
-        first = self._build(frozenset(range(1, 8)))
+        self._choose_machine(layout, seed, release)
+        self.controls["all"].value, self.controls["strict"].value = bool(move_all), bool(strict)
+        first = self._build(frozenset(range(1, 8)), self.release)
         if new is None:
             self.controls["to"].value = str(min(2, first.topology.nodes - 1))
         self._set_patches(first.patches if patches is None else parse_patches(patches))
-        if beside is not None and beside not in (numbers := [n for _, n in beside_options(self._patches)][1:]):
-            raise ValueError(f"beside is {beside!r}; it is a patch that this machine has, or 0 for none: {numbers}")
-        self.controls["beside"].value = "" if beside is None else beside
+        self._choose_beside(beside)
         self.stages = [Stage(self._play_on, self._pick), Stage(lambda: None, self._pick)]
         self.stage = self.stages[0]
         super().__init__(self._rows(), simple=bool(simple))
@@ -95,11 +108,18 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         self._fit()
         self._listen()
         self.run()
+        for tool, pages in check_obstacles(obstacles).items():
+            for page in pages:
+                self._toggle(tool, *self._page(page))
+        if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= self.steps:
+            raise ValueError(f"step is {step!r}; this run has the steps 0 to {self.steps}")
+        self.step = step
 
     def _listen(self):
         c = self.controls
         for name in (*SETTINGS, "beside"):
             c[name].observe(self._changed, "value")
+        c["release"].observe(self._other_release, "value")
         for name in ("layout", "seed"):
             c[name].observe(self._clear, "value")
         for patch in PATCHES:
@@ -111,6 +131,7 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
             "Source": lambda: self._unfold("Source", self._source),
             "Settings": lambda: self._unfold("Settings", self._settings),
             "Passes": lambda: self._unfold("Passes", self._passes),
+            "Link": lambda: self._unfold("Link", self._link),
             "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
@@ -124,7 +145,7 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
 
     def _rows(self):
         c = self.controls
-        for name in ("position", "speed", "layout", "seed", "beside", "event", "follow"):
+        for name in ("position", "speed", "layout", "seed", "release", "beside", "event", "follow"):
             c[name].add_class(f"mm-{name}")
         self._note, self._said, self._source = Status(), [Status(), Status(quiet=True)], Source()
         self._note.add_class("mm-note")
@@ -139,18 +160,21 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         self._stayed.add_class("mm-stayed")
         self._panels = W.HBox([W.VBox([self._flow, self._counters], _dom_classes=["mm-rest"]),
                                W.VBox([self._stayed, exports])], _dom_classes=["mm-panels"])  # fmt: skip
-        choices = [row([c["layout"], c["seed"]])] if self._machine is None else []
+        choices = [row([c["layout"], c["seed"], c["release"]])] if self._machine is None else []
         patches = row([W.Label("patches"), *(c[p.number] for p in PATCHES)])
         self._summary = W.HTML()
         self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
         self._settings.layout.display = "none"
-        self._following, self._passes = W.HTML(), W.HTML()
+        self._following, self._passes, self._link = W.HTML(), W.HTML(), W.HTML()
+        self._link.add_class("mm-link")
+        self._link.layout.display = "none"
         self._passes.add_class("mm-passes")
         self._passes.layout.display = "none"
         for name in ("Source", "Settings", "event"):
             c[name].add_class("mm-rest")
         return (
-            row([c["Settings"], c["Passes"], self._summary], "mm-rest"), self._settings, self._passes,
+            row([c["Settings"], c["Passes"], c["Link"], self._summary], "mm-rest"), self._settings, self._passes,
+            self._link,
             row([c["beside"], c["tool"], c["follow"], self._following], "mm-rest"), self._note, self._stage_row,
             row([c[name] for name in (*PLAYER, "position", "event", "speed", "Source", "More")], "mm-player"),
             self._said_row, self._source, self._panels,
@@ -176,31 +200,6 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         self.placed = frozenset()
         self.run()
 
-    def _toggled(self, number, on):
-        """Switch a patch together with those that it needs, or that need it."""
-        if self._quiet:
-            return
-        chosen = self._patches | {number} if on else without(self._patches, number)
-        for patch in reversed(PATCHES):
-            chosen |= set(patch.needs) if patch.number in chosen else set()
-        others = sorted((chosen ^ self._patches) - {number})
-        self._set_patches(chosen)
-        note = ""
-        if others:
-            many, names = len(others) > 1, ", ".join(map(str, others))
-            note = f"Patch{'es' * many} {names} {'are' if many else 'is'} {'on' if on else 'off'} too: "
-            note += f"{number} needs {'them' if many else 'it'}." if on else f"nothing to build on without {number}."
-        self.run(note)
-
-    def _set_patches(self, chosen):
-        self._patches, self._quiet, beside = frozenset(chosen), True, self.controls["beside"]
-        for patch in PATCHES:
-            self.controls[patch.number].value = patch.number in chosen
-        lacking = beside.value
-        beside.options = beside_options(self._patches)
-        beside.value = lacking if lacking in dict(map(reversed, beside.options)) else ""
-        self._quiet = False
-
     def _pace(self, *_):
         speed = SPEEDS[self.controls["speed"].value]
         self.stage.pace = max(FASTEST, 1000 // speed)
@@ -224,50 +223,6 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
                 self._play(False)
             self.step = min(max(step, 0), self.steps)
 
-    # -- obstacles
-
-    def place(self, tool, page):
-        """Put an obstacle on a page of the first task, counted from 0, or take it away again; the call runs anew.
-
-        `tool`: lock, pin, dirty or share. ValueError: why that cannot be.
-        """
-        own = self.recording.pte_address[self.recording.pte_pid == self.kernel.tasks[0].pid]
-        if tool not in DONE or not 0 <= page < len(own):
-            raise ValueError(f"tool is {tool!r}, page {page!r}; give one of {', '.join(DONE)}, and 0 to {len(own) - 1}")
-        self._toggle(tool, self.kernel.tasks[0].pid, int(own[page]))
-
-    def _pick(self, stage, cell):
-        """A square was clicked."""
-        tool = self.controls["tool"].value
-        if tool in DONE:
-            try:
-                self._toggle(tool, *stage.scene.page_at(stage.at, cell))
-            except ValueError as error:
-                self._say(f"Not {DONE[tool]}: {error}.")
-        elif not self.simple:  # a second click lets go of it
-            with suppress(ValueError):
-                page = stage.scene.page_at(stage.at, cell)
-                self._follow(None if page == self.followed else page)
-
-    def _toggle(self, tool, pid, page):
-        recording, before = self.recording, self.placed
-        where = recording.find(pid, page)
-        if (tool, pid, page) not in before:
-            machine = recording.at(0)
-            why = "that task is an obstacle itself" if pid not in self._own else ""
-            why = why or refusal(machine, tool, machine.tables["pte"][recording.pte_row[where]])
-            if why:
-                raise ValueError(f"{recording.virtual(where)}: {why}")
-        self.placed = before ^ {(tool, pid, page)}
-        if not self.run():
-            self.placed = before
-
-    def _obstacles(self):
-        """Which obstacles there are, in words."""
-        names = [f"{self.recording.virtual(self.recording.find(pid, page))} {DONE[tool]}"
-                 for tool, pid, page in sorted(self.placed, key=lambda each: each[1:])]  # fmt: skip
-        return f"Placed before the call: {', '.join(names)}." * bool(names)
-
     # -- a run
 
     @property
@@ -276,27 +231,6 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         return len(self._pairs) - 1
 
     migration = property(lambda self: self.recording.migration, doc="What became of the pages of the run.")
-
-    def _build(self, patches):
-        """A machine for a run: made anew, or put back to what it was."""
-        if self._before:
-            self._machine.restore(self._before)
-            return self._machine
-        if self._machine:
-            return self._machine(*[tuple(sorted(patches))] * takes_patches(self._machine))
-        kernel = Kernel(Topology.ring(nodes=4, frames=64), patches=patches, swap_slots=64)
-        layout = LAYOUTS[self.controls["layout"].value]
-        layout(kernel, *[self.controls["seed"].value] * (layout in SEEDED))
-        return kernel
-
-    def _record(self, patches):
-        """What the trigger does on a machine with these patches and the obstacles."""
-        kernel = self._build(patches)
-        self._own = {task.pid for task in kernel.tasks}
-        place(kernel, self.placed)
-        kernel.patches = patches
-        kernel.tables["patch"][1:] = [p.number in patches for p in PATCHES]
-        return kernel, Recording(kernel, prepare(kernel, *(self.controls[name].value for name in SETTINGS)))
 
     def run(self, note=""):
         """Build the machine anew and record what the trigger does; back to step 0. False if it cannot be run."""
@@ -307,8 +241,8 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         c["seed"].disabled = LAYOUTS[c["layout"].value] not in SEEDED
         lacking = c["beside"].value
         try:
-            other = None if lacking == "" else self._record(without(self._patches, lacking))[1]
-            kernel, recording = self._record(self._patches)  # last: a machine of one's own is left by it
+            other = None if lacking == "" else self._record(*self._other(lacking))[1]
+            kernel, recording = self._record(self._patches, self.release)  # last: a machine of one's own is left by it
         except (ValueError, TypeError, OSError, MMSimError) as error:
             if self.recording is None:
                 raise
@@ -321,12 +255,15 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         self._stage_row.children, self._said_row.children = self._sides[: len(runs)], self._said[: len(runs)]
         self._titles[0].layout.display = None if other else "none"
         (self.add_class if other else self.remove_class)("mm-two")
-        for title, patches in zip(self._titles, (self._patches, without(self._patches, lacking)), strict=True):
-            title.value = f"<b>{numbers(patches)}</b>"
+        sides = (self._patches, self.release), self._other(lacking)
+        names = [kernel_name(release or V1) for _, release in sides]
+        for title, name, (patches, release) in zip(self._titles, names, sides, strict=True):
+            alike = "" if names[0] == names[1] else "V1 (November 2005), "
+            title.value = f"<b>{name if release else alike + numbers(patches)}</b>"
         self._say(f"The call ends in an error: {error_text(recording.error)}." if recording.error else "",
                   f"{note} {self._obstacles()}".strip())  # fmt: skip
         process = c["layout"].value if self._machine is None else ""
-        self._summary.value = escape(settings_text(c, self._patches, process))
+        self._summary.value = escape(settings_text(c, self._patches, process, self.release or V1))
         c["position"].most = self.steps
         self._quiet = True
         c["event"].max = self.steps
@@ -365,6 +302,8 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
                                              [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
         if self._source.layout.display is None:
             self._show_source()
+        if self._link.layout.display is None:
+            self._show_link()
 
     # -- the source of what happens
 
@@ -375,6 +314,7 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
         self.controls[name].description = f"{name} {'▸' if folded else '▾'}"
         self._show_source()
         self._show_passes()
+        self._show_link()
 
     def _show_passes(self):
         """The table of passes, made where it is seen: of many pages it is large."""
@@ -400,9 +340,3 @@ class MigrationLab(Following, TakenAway, Plain, W.VBox):
 
     def __repr__(self):
         return f"<MigrationLab: {self._said_at(self._pairs[self.step])}>"
-
-
-def takes_patches(function):
-    """Whether a function wants to be given patch numbers: by name, or as the argument that it cannot do without."""
-    parameters = inspect.signature(function).parameters.values()
-    return any(p.name == "patches" or (p.default is p.empty and p.kind <= p.POSITIONAL_OR_KEYWORD) for p in parameters)

@@ -45,8 +45,9 @@ def dead(names):
     return f"<p>{''.join(f'<button disabled>{escape(name)}</button>' for name in names)}</p>"
 
 
-def picture(svg, alt, caption):
-    """A figure of SVG text as an image: its styles stay within, and programs that let no SVG through show it."""
-    data = b64encode(svg.encode()).decode()
-    return (f'<figure><figcaption>{escape(caption)}</figcaption><img src="data:image/svg+xml;base64,{data}" '
-            f'alt="{escape(alt)}"></figure>')  # fmt: skip
+def picture(image, alt, caption, width=""):
+    """A figure of SVG text or of the bytes of a PNG; as an image its styles stay within, and every program shows it."""
+    kind, data = ("png", image) if isinstance(image, bytes) else ("svg+xml", image.encode())
+    size = f' width="{width}"' * bool(width)
+    return (f'<figure><figcaption>{escape(caption)}</figcaption><img{size} alt="{escape(alt)}" '
+            f'src="data:image/{kind};base64,{b64encode(data).decode()}"></figure>')  # fmt: skip

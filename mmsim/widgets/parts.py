@@ -65,7 +65,8 @@ class Plain:
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
-        next(lines_of(self)).of = self.model_id  # the script of this line looks whether the whole is alive
+        self._line = next(lines_of(self))
+        self._line.of = self.model_id  # the script of this line looks whether the whole is alive
         made_here(self)
 
     def close(self):

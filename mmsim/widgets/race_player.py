@@ -19,14 +19,15 @@ OWN_STYLE = """<style>
 .mmsim-race .jupyter-button { white-space: normal; height: auto; min-height: 28px; line-height: 1.3 }
 .mmsim-race .waits { font-style: italic; border-left: 4px dotted currentColor }
 .mmsim-race .bad { font-weight: 700; outline: 2px solid currentColor; outline-offset: -2px }
-.mmsim-race .said { line-height: 1.4; min-height: 5.8em; font-size: 13px }
+.mmsim-race .said { line-height: 1.4; min-height: 5.8em; font-size: 13px; overflow-wrap: anywhere }
+.mmsim-race td { overflow-wrap: break-word }
 .mmsim-race .end { border: 2px solid currentColor; border-radius: 4px; padding: 6px 10px; min-height: 9em }
 </style>"""
 
 
 def words(what):
-    """HTML of what an actor does, kernel functions as code."""
-    return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(what))
+    """HTML of what an actor does, kernel functions as code, which may be broken behind an underscore."""
+    return re.sub(r"\w+\(\)", lambda name: f"<code>{name[0].replace('_', '_<wbr>')}</code>", escape(what))
 
 
 def drawn(moment, caption):

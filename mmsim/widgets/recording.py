@@ -26,7 +26,7 @@ MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
 COUNTERS = {
     "migrated": "pages migrated", "evicted": "pages swapped out", "unmapped": "ptes unmapped",
     "restored": "ptes restored", "swap_write": "swap writes", "file_write": "file writes",
-    "alloc": "frames allocated", "alloc_fallback": "on a fallback node",
+    "alloc": "frames allocated", "alloc_fallback": "on a fallback node", "atomic_failures": "packets lost",
 }  # fmt: skip
 
 
@@ -235,7 +235,8 @@ class Recording:
 
     def _place_of(self, pfn, step):
         """Where among the ptes the page in a frame is at a step, or was until it was unmapped; None: nowhere."""
-        places = np.flatnonzero(self.owners(self.at(step).tables)[0] == pfn)
+        tables = self.at(step).tables
+        places = np.flatnonzero(frames_behind(tables, tables["pte"][self.pte_row]) == pfn)
         rows = self.considered(step)
         rows = rows[(rows["old_pfn"] == pfn) | (rows["new_pfn"] == pfn)][-1:]
         noted = [np.flatnonzero((self.pte_pid == mm) & (self.pte_address == address))

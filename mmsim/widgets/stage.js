@@ -338,7 +338,7 @@ function range({ model, el }) {
   const mark = () => {  // below the bar: where a pass begins, a page fails, two kernels part, the page has its events
     const wide = input.clientWidth || 200, ink = getComputedStyle(label).color;
     bar.canvas.width = wide;
-    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: ["#cc79a7", 5, 10] };
+    const looks = { pass: [ink, 1, 10], page: [ink, 3, 4], fails: ["#d55e00", 3, 10], part: [ink, 5, 10] };
     for (const [place, kind] of model.get("marks")) {
       const [colour, w, h] = looks[kind];
       bar.fillStyle = colour;
@@ -375,6 +375,10 @@ async function look(model, root) {
   for (const paper of papers) paper.hidden = !dead;
   root.classList.add(dead ? "mm-dead" : "mm-alive");
   root.inert = dead;
+  if (!dead && (document.body.dataset.voila || location.pathname.includes("/repl/")) && !model.get("here")) {
+    model.set("here", location.href);  // the address of an app can say which lab it shows
+    model.save_changes();
+  }
   if (dead && papers.length) root.style.display = "none";
 }
 

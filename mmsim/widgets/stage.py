@@ -46,12 +46,14 @@ class Status(Part):
 
     It stays in the page while its contents change, and keeps keys typed into the widget around it from JupyterLab.
     `of`: the number of the widget around it, if this line is to look whether it has a kernel; see `onpaper`.
+    `here`: the address of the page, if it is that of an app or of the console in the browser.
     """
 
     kind = t.Unicode("status").tag(sync=True)
     value = t.Unicode().tag(sync=True)
     quiet = t.Bool(False).tag(sync=True)
     of = t.Unicode().tag(sync=True)
+    here = t.Unicode().tag(sync=True)
 
 
 class Source(Part):

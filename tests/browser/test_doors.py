@@ -87,6 +87,23 @@ def test_a_step_in_the_lab_and_no_code(voila, page):
     assert "import MigrationLab" not in page.inner_text("body")
 
 
+def test_an_address_is_the_lab_and_the_lab_gives_it(voila, page):
+    asked = "release=2.6.16&trigger=A&to=3&beside=V1&pin=5&step=40"
+    page.goto(f"{voila('voila/render/migration-lab.ipynb')}&{asked}")
+    note, said = page.locator(".mm-note"), page.locator(".mm-said")
+    expect(note).to_contain_text("Placed before the call: page 5 of a pinned.")
+    expect(said).to_contain_text("add_to_swap(): page 22 of a (frame 23) gets swap entry 2")
+    page.get_by_role("button", name="Link").click()
+    field = page.get_by_label("address")
+    expect(field).to_have_value(re.compile(re.escape(asked)))
+    assert TOKEN not in field.input_value(), "whoever gets the address needs a token of their own"
+    page.goto(f"{voila('voila/render/migration-lab.ipynb')}&patches=9&from=7&step=30")
+    expect(note).to_contain_text("The address has patches=9: they are numbers up to 7, as in 1-4 or 1,3")
+    expect(note).to_contain_text("there is no node 7")
+    expect(said).to_contain_text("event 30 of 292")
+    assert note.evaluate("e => e.scrollHeight <= e.clientHeight"), "nothing of it is cut off"
+
+
 def test_an_answer_in_what_if(voila, page):
     page.goto(voila("voila/render/what-if.ipynb"))
     page.get_by_role("button", name="Run", exact=True).click()
