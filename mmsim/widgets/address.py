@@ -6,7 +6,8 @@ The settings are the arguments of MigrationLab.  In an address they stand as tex
 import re
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from ..machine.changes import PATCHES, known_release, parse_patches
+from ..machine.changes import PATCHES, parse_patches
+from ..machine.releases import known_release
 from ..machine.policy import format_nodes, mask_nodes, parse_nodes
 from ..mm.structs import MAX_NODES
 from .layouts import LAYOUTS

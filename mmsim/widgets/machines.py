@@ -2,7 +2,8 @@
 
 import inspect
 
-from ..machine.changes import PATCHES, known_release
+from ..machine.changes import PATCHES
+from ..machine.releases import known_release
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
 from .address import V1
