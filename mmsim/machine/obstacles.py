@@ -89,7 +89,7 @@ class Obstacles:
         _, ptes = ptes_of(self, task, start, end)
         pfns = ptes["value"][(ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)].astype(np.int64)
         for pfn in pfns[self.tables["mem_map"]["flags"][pfns] & structs.PG_locked != 0][:1]:
-            raise ValueError(f"range: page {pfn} is already locked")
+            raise ValueError(f"range: frame {pfn} is already locked")
         self._grow("timer", len(pfns) + self.k.sys.nr_timers + ll_rw_blk.NR_REQUESTS + 8)
         self._run(filemap.hold_locks, pfns, until)
 

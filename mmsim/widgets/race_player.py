@@ -32,7 +32,7 @@ def words(what):
 
 def drawn(moment, caption):
     """A moment of a race as a picture on paper."""
-    head, _, rest = html(moment).partition("<svg ")
+    head, _, rest = html(moment).replace('style="', 'style="background: #fff; color: #000; ', 1).partition("<svg ")
     svg = f'{head}<svg xmlns="http://www.w3.org/2000/svg" width="560" {rest.partition("</svg>")[0]}</svg>'
     return picture(svg, moment.said(), caption)
 

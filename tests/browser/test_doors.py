@@ -104,6 +104,12 @@ def test_an_address_is_the_lab_and_the_lab_gives_it(voila, page):
     assert note.evaluate("e => e.scrollHeight <= e.clientHeight"), "nothing of it is cut off"
 
 
+def test_a_call_in_goals(voila, page):
+    page.goto(voila("voila/render/goals.ipynb"))
+    page.get_by_role("button", name="Make the call").click()
+    expect(page.locator(".mmsim-goals .end")).to_contain_text("○ 1 call. Not yet")
+
+
 def test_an_answer_in_what_if(voila, page):
     page.goto(voila("voila/render/what-if.ipynb"))
     page.get_by_role("button", name="Run", exact=True).click()
