@@ -6,10 +6,16 @@ other is the same on the site as in the repository. The notebooks are run, and t
 
 import functools
 import hashlib
+import io
 import os
+from html import escape
 from pathlib import Path
 
+import matplotlib
+from docutils import nodes
 from jupyter_cache.executors import utils as executors
+from matplotlib import mathtext
+from matplotlib.font_manager import FontProperties
 
 import mmsim
 
@@ -57,3 +63,43 @@ suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = True
+html_math_renderer = "mathtext"  # MathJax would be fetched from elsewhere, and without a network there is raw LaTeX
+
+
+def formula(translator, node, large=False):
+    """Draw a formula as SVG, with its source as its text; `large`: not in a line, so with large fractions."""
+    source, picture = node.astext().strip(), io.BytesIO()
+    drawn = source.replace(r"\frac", r"\dfrac") if large else source
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "mmsim"}):
+        mathtext.math_to_image(f"${drawn}$", picture, FontProperties(size=11), format="svg")
+    text = picture.getvalue().decode()
+    svg = text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(source)}"', 1)
+    translator.body.append(f'<span class="formula">{svg}</span>')
+
+
+def draw_inline(translator, node):
+    """A formula in a line."""
+    formula(translator, node)
+    raise nodes.SkipNode
+
+
+def draw_block(translator, node):
+    """A formula by itself."""
+    translator.body.append("<p>")
+    formula(translator, node, large=True)
+    translator.body.append("</p>")
+    raise nodes.SkipNode
+
+
+def link_to_lab(app, page, template, context, doctree):
+    """Below the title of a lesson: where it can be changed and run."""
+    if page.startswith("notebooks/") and "body" in context:
+        lab = f"../lite/lab/index.html?path={page.removeprefix('notebooks/')}.ipynb"
+        link = f'<p class="lab"><a href="{lab}">Open this lesson in the browser</a>, to change it and to run it.</p>'
+        context["body"] = context["body"].replace("</h1>", f"</h1>{link}", 1)
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.add_html_math_renderer("mathtext", (draw_inline, None), (draw_block, None))
+    app.connect("html-page-context", link_to_lab)

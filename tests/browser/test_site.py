@@ -46,6 +46,13 @@ def site(needs):
     return SITE
 
 
+def test_a_lesson_links_to_its_lab_and_its_formula_is_drawn(site):
+    page = (site / "notebooks/08-what-if-lab.html").read_text()
+    assert 'href="../lite/lab/index.html?path=08-what-if-lab.ipynb"' in page
+    assert page.count('<span class="formula"><svg') == 1
+    assert "/mathjax" not in page.lower()  # nothing is fetched from elsewhere
+
+
 class Links(HTMLParser):
     """What a page refers to, and the names in it that others can refer to."""
 
