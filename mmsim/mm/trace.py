@@ -46,13 +46,12 @@ NOTED = 1 << 20
 EVENTS = {0: ("", 0, "")}
 
 
-def event(function, patch, text, reason=0, path=0, noted=False):
+def event(function, patch, text, reason=0, path=0):
     """Register an event and return its number, which says also what it means for the record of its page.
 
-    `reason`: why the page does not move now, `path`: where it has ended or is on its way to; or just that a pass has
-    come to it (`noted`).
+    `reason`: why the page does not move now, `path`: where it has ended or is on its way to.
     """
-    meaning = path << 8 | reason << 12 | NOTED if path or reason or noted else 0
+    meaning = path << 8 | reason << 12 | NOTED if path or reason else 0
     number = len(EVENTS) | meaning
     EVENTS[number] = function, patch, text
     return number
@@ -94,7 +93,7 @@ PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU", pat
 PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
 LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again", R_LOCKED)
 LOCK_WAIT = event("migrate_pages", 0, "page {page} is locked: wait for the lock")
-LOCKED = event("migrate_pages", 0, "page {page} is locked for migration", noted=True)
+LOCKED = event("migrate_pages", 0, "page {page} is locked for migration")
 WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again", R_WRITEBACK)
 WRITEBACK_WAIT = event("migrate_pages", 0, "page {page} is under writeback: wait for the I/O to end")
 FREED = event("migrate_pages", 3, "page {page} was freed from under us: nothing left to move", R_FREED, PATH_FREED)
@@ -179,6 +178,13 @@ def append(k, event, page, new_page, arg):
     e.pass_ = k.sys.migration_pass
 
 
+def trace_pass(k, pass_):
+    """A pass over the list begins."""
+    k.sys.migration_pass = pass_
+    k.sys.passes = pass_ + 1
+    trace(k, PASS, 0, 0, pass_)
+
+
 def trace_list(k, event, pfn, head, arg):
     """One event that is about all pages of a list, from `pfn` on."""
     trace(k, event, 0, 0, arg)
@@ -199,6 +205,7 @@ def trace_skipped(k, event, mm, address, pfn, flags):
 def consider(k, mm, address, pfn):
     """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there."""
     n = k.sys.nr_considered + 1
+    k.sys.passes = 0
     k.mem_map[pfn].row = 0
     if n >= len(k.considered):
         k.sys.overflow += 1
@@ -226,7 +233,7 @@ def note(k, event, pfn, new, arg):
     path = event >> 8 & 15
     reason = event >> 12 & 255
     if path == PATH_RETRIED:
-        give_up(c)
+        give_up(k, c)
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING
@@ -246,11 +253,12 @@ def note(k, event, pfn, new, arg):
         page.row = 0
 
 
-def give_up(c):
-    """A page is put back: if it has not ended by then, its retries are exhausted, or no pass has come to it at all."""
-    if c.path != PATH_FAILED and c.passes:
+def give_up(k, c):
+    """A page is put back: if it has not ended by then, its retries are exhausted, or there was no pass at all."""
+    if c.path != PATH_FAILED and k.sys.passes:
         c.path = PATH_RETRIED
         c.error = EAGAIN
+        c.passes = k.sys.passes
     elif c.path != PATH_FAILED:
         c.path = PATH_SKIPPED
         c.reason = R_CALL_FAILED
