@@ -72,7 +72,7 @@ def bounds(kernel):
            "reason": (0, len(trace.REASONS) - 1)},
         "vmstat": {"": time},
         "sys": all_of(time, "clock timers_added swap_free_at disk_free_at")
-        | all_of(number, "writes nr_events slab_nodes swap_inuse in_flight overflow")
+        | all_of(number, "writes passes nr_events slab_nodes swap_inuse in_flight overflow")
         | all_of(yes, "swap_on tracing kswapd_wanted")
         | {"current": pid, "bug_task": pid, "fault_address": address, "oom_allowed": sets, "oom_zonelist": (0, nodes),
            "bug": (0, structs.BROKEN_OFF), "bug_page": rows["mem_map"], "nr_considered": rows["considered"],

@@ -193,6 +193,7 @@ SYSTEM = _dtype(
     nr_nodes="i4", nr_frames="i4",
     lists="i4", work="i4",  # first of the list heads behind mem_map, and of those of work_list()
     current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
+    passes="i4",  # how many there were since a page was collected
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
     slab_nodes="i4",  # free radix tree nodes

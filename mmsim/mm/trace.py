@@ -46,13 +46,12 @@ NOTED = 1 << 20
 EVENTS = {0: ("", 0, "")}
 
 
-def event(function, patch, text, reason=0, path=0, noted=False):
+def event(function, patch, text, reason=0, path=0):
     """Register an event and return its number, which says also what it means for the record of its page.
 
-    `reason`: why the page does not move now, `path`: where it has ended or is on its way to; or just that a pass has
-    come to it (`noted`).
+    `reason`: why the page does not move now, `path`: where it has ended or is on its way to.
     """
-    meaning = path << 8 | reason << 12 | NOTED if path or reason or noted else 0
+    meaning = path << 8 | reason << 12 | NOTED if path or reason else 0
     number = len(EVENTS) | meaning
     EVENTS[number] = function, patch, text
     return number
@@ -94,7 +93,7 @@ PUT_BACK = event("putback_lru_pages", 0, "page {page} goes back to the LRU", pat
 PASS = event("migrate_pages", 0, "pass {arg} over the list begins")
 LOCK_BUSY = event("migrate_pages", 0, "page {page} is locked by someone: it will be tried again", R_LOCKED)
 LOCK_WAIT = event("migrate_pages", 0, "page {page} is locked: wait for the lock")
-LOCKED = event("migrate_pages", 0, "page {page} is locked for migration", noted=True)
+LOCKED = event("migrate_pages", 0, "page {page} is locked for migration")
 WRITEBACK_BUSY = event("migrate_pages", 0, "page {page} is under writeback: it will be tried again", R_WRITEBACK)
 WRITEBACK_WAIT = event("migrate_pages", 0, "page {page} is under writeback: wait for the I/O to end")
 FREED = event("migrate_pages", 3, "page {page} was freed from under us: nothing left to move", R_FREED, PATH_FREED)
@@ -158,8 +157,8 @@ OFFLINE_BUSY = event("soft_offline_page", 0, "page {page} is still in use, and s
 
 def trace(k, event, page, new_page, arg):
     """Something happens: what it means for the page goes into its record, and a row into the trace, if there is one."""
-    if event >= NOTED:
-        note(k, event, page, new_page, arg)
+    if event >= NOTED and k.mem_map[page].row:
+        note(k.sys, k.mem_map[page], k.considered[k.mem_map[page].row], event, new_page, arg)
     if k.sys.tracing:
         append(k, event, page, new_page, arg)
 
@@ -179,12 +178,21 @@ def append(k, event, page, new_page, arg):
     e.pass_ = k.sys.migration_pass
 
 
+def trace_pass(k, pass_):
+    """A pass over the list begins."""
+    k.sys.migration_pass = pass_
+    k.sys.passes = pass_ + 1
+    trace(k, PASS, 0, 0, pass_)
+
+
 def trace_list(k, event, pfn, head, arg):
     """One event that is about all pages of a list, from `pfn` on."""
     trace(k, event, 0, 0, arg)
     while pfn != head:
-        note(k, event, pfn, 0, arg)
-        pfn = k.mem_map[pfn].next
+        page = k.mem_map[pfn]
+        if page.row:
+            note(k.sys, page, k.considered[page.row], event, 0, arg)
+        pfn = page.next
 
 
 def trace_skipped(k, event, mm, address, pfn, flags):
@@ -199,6 +207,7 @@ def trace_skipped(k, event, mm, address, pfn, flags):
 def consider(k, mm, address, pfn):
     """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there."""
     n = k.sys.nr_considered + 1
+    k.sys.passes = 0
     k.mem_map[pfn].row = 0
     if n >= len(k.considered):
         k.sys.overflow += 1
@@ -217,40 +226,47 @@ def consider(k, mm, address, pfn):
     k.mem_map[pfn].row = n
 
 
-def note(k, event, pfn, new, arg):
-    """What an event means for page `pfn`, if the running migration has it in hand; the last reason counts."""
-    page = k.mem_map[pfn]
-    if not page.row:
-        return
-    c = k.considered[page.row]
+def note(sys, page, c, event, new, arg):
+    """What an event means for a page that the running migration has in hand, in its record `c`; the last reason counts.
+
+    It takes no tables but the rows that it needs: a page that moves pays for this call.
+    """
     path = event >> 8 & 15
     reason = event >> 12 & 255
+    if path == PATH_DIRECT:
+        c.new_pfn = new
+        c.passes = sys.migration_pass + 1
+        c.error = 0
+        c.reason = R_NONE
+        if c.path in (PATH_PENDING, PATH_FAILED):  # else it was written before, or has buffers
+            c.path = PATH_DIRECT
+        page.row = 0
+        return
     if path == PATH_RETRIED:
-        give_up(c)
+        give_up(sys, c)
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING
         c.error = 0
-    c.passes = k.sys.migration_pass + 1
+    c.passes = sys.migration_pass + 1
     if reason == R_VMA:
         reason += (arg & VM_NOT_MIGRATABLE) // VM_LOCKED
-    if reason or path in (PATH_DIRECT, PATH_SWAPPED):
+    if reason or path == PATH_SWAPPED:
         c.reason = reason
-    if path == PATH_DIRECT:
-        c.new_pfn = new
     if path == PATH_FAILED:
         c.error = arg
-    if path and not (path == PATH_DIRECT and c.path):  # one that moves may have got there by another path
+    if path:
         c.path = path
-    if path in (PATH_DIRECT, PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
+    if path in (PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
         page.row = 0
 
 
-def give_up(c):
-    """A page is put back: if it has not ended by then, its retries are exhausted, or no pass has come to it at all."""
-    if c.path != PATH_FAILED and c.passes:
+def give_up(sys, c):
+    """A page is put back: if it has not ended by then, its retries are exhausted, or there was no pass at all."""
+    if c.path != PATH_FAILED and sys.passes:
         c.path = PATH_RETRIED
         c.error = EAGAIN
+        c.passes = sys.passes
     elif c.path != PATH_FAILED:
         c.path = PATH_SKIPPED
         c.reason = R_CALL_FAILED
