@@ -1,7 +1,7 @@
 """Lesson 10 as a student goes through it, whatever kernel there is: predict, run, look, solve the exercises."""
 
 from playwright.sync_api import expect
-from student import button, cell, check_that_everyone_can_read, output, try_exercise
+from student import button, cell, check_that_everyone_can_read, output, try_exercise, walk
 
 KERNEL = "10-your-kernel.ipynb"
 
@@ -31,3 +31,7 @@ def test_lesson_10_predict_run_and_check(finished):
         ("check(lesson10.own_experiment, experiment)", "which you know already"),
         ("check(lesson10.own_experiment, lambda kernel: {'policy': 1})", "the same on V1 and on 6.1"),
     )
+
+
+def test_a_student_walks_through_it(finished):
+    walk(finished(KERNEL), KERNEL)
