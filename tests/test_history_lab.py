@@ -39,12 +39,12 @@ def test_a_border_shows_two_kernels_where_they_part():
     assert "class=parting" in lab.parts.value
     assert "Linux 2.6.18 without migration-entries" in lab.parts.value
     pictures = lab.pictures.value.split("</figure>")[:2]
-    for name, picture, event in zip(names, pictures, (None, "page 1 is taken off its LRU list"), strict=True):
+    for name, picture, event in zip(names, pictures, (None, "frame 1 is taken off its LRU list"), strict=True):
         assert f"<figcaption>{name}</figcaption>" in picture
         assert "node 0: 59 free, 4 mapped, 1 of the kernel" in picture
         assert f"The machine at event {parting + 1}" in picture
         assert (event or "nothing more happens") in picture
-    assert "in hand is page 1" in pictures[1]
+    assert "in hand is page 0 of a (frame 1)" in pictures[1]
     lab.controls["event"].value = 0
     assert "<th scope=row>1</th>" in lab.parts.value
     assert lab.pictures.value.count("node 0: 62 free, 1 mapped, 1 of the kernel") == 2

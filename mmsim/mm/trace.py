@@ -250,7 +250,7 @@ def note(sys, page, c, event, new, arg):
         c.error = 0
     c.passes = sys.migration_pass + 1
     if reason == R_VMA:
-        reason += (arg & VM_NOT_MIGRATABLE) // VM_LOCKED
+        reason = vma_reason(arg)
     if reason or path == PATH_SWAPPED:
         c.reason = reason
     if path == PATH_FAILED:
@@ -259,6 +259,11 @@ def note(sys, page, c, event, new, arg):
         c.path = path
     if path in (PATH_SWAPPED, PATH_FREED, PATH_SKIPPED):
         page.row = 0
+
+
+def vma_reason(flags):
+    """The reason for a page in a vma that some of these flags keep from being migratable."""
+    return R_VMA + (flags & VM_NOT_MIGRATABLE) // VM_LOCKED
 
 
 def give_up(sys, c):
