@@ -34,7 +34,7 @@ def parts(of, *ours):
 MODULES = {  # in an order in which they can be read
     "structs": Module("include/linux/mm.h, mmzone.h, sched.h, fs.h", {}, "fields that nothing modelled reads"),
     "trace": Module("none",
-                    dict.fromkeys(("event", "trace", "append", "trace_pass", "trace_list", "trace_skipped",
+                    dict.fromkeys(("event", "trace", "append", "trace_list", "trace_skipped",
                                    "consider", "note", "give_up"), OWN)
                     | {"bug": "BUG()"}, "all of it is the machine's own"),
     "nodemask": Module("include/linux/nodemask.h, lib/bitmap.c", {"nth_node": "bitmap_ord_to_pos"},

@@ -24,7 +24,7 @@ from .structs import (
 )
 from .swap import get_page, put_page
 from .trace import (
-    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, WRITEOUT, trace, trace_list, trace_pass,
+    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, WRITEOUT, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
@@ -52,7 +52,9 @@ def migrate_pages(k, pages, to, v, dest, how):
     for pass_ in range(10 if k.change.ten_passes else 11):
         if not retry or result == -ENOMEM:
             break
-        trace_pass(k, pass_)
+        k.sys.migration_pass = pass_
+        k.sys.passes = pass_ + 1
+        trace(k, PASS, 0, 0, pass_)
         retry = 0
         pfn = k.mem_map[pages].next
         while pfn != pages and result != -ENOMEM:

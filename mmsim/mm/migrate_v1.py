@@ -20,8 +20,8 @@ from .structs import (
 from .swap_state import add_to_swap
 from .swapfile import remove_from_swap
 from .trace import (
-    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, WRITEBACK_BUSY, WRITEBACK_WAIT,
-    bug, trace, trace_list, trace_pass,
+    FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, PASS, WRITEBACK_BUSY,
+    WRITEBACK_WAIT, bug, trace, trace_list,
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
@@ -49,7 +49,9 @@ def migrate_pages(k, pages, to):
     for pass_ in range(PASSES):
         if not retry:
             break
-        trace_pass(k, pass_)
+        k.sys.migration_pass = pass_
+        k.sys.passes = pass_ + 1
+        trace(k, PASS, 0, 0, pass_)
         retry = 0
         pfn = k.mem_map[pages].next
         while pfn != pages:

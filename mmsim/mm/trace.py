@@ -178,13 +178,6 @@ def append(k, event, page, new_page, arg):
     e.pass_ = k.sys.migration_pass
 
 
-def trace_pass(k, pass_):
-    """A pass over the list begins."""
-    k.sys.migration_pass = pass_
-    k.sys.passes = pass_ + 1
-    trace(k, PASS, 0, 0, pass_)
-
-
 def trace_list(k, event, pfn, head, arg):
     """One event that is about all pages of a list, from `pfn` on."""
     trace(k, event, 0, 0, arg)
