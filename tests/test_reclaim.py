@@ -46,6 +46,19 @@ def test_what_was_used_meanwhile_is_spared():
     assert gone(task, heap) == [0, *range(11, 21)]
 
 
+@pytest.mark.parametrize(("release", "first"), [("2.6.18", "moved"), ("6.0", "moved"), ("6.1", "there")])
+def test_a_page_that_has_just_moved_is_young_since_6_1(release, first):
+    kernel = boot(nodes=2, release=release)
+    there, moved = kernel.spawn("there", node=1), kernel.spawn("moved", node=0)
+    heaps = {task.name: (task, task.mmap(20)) for task in (there, moved)}
+    for task, heap in heaps.values():
+        task.touch(heap, write=True)
+    assert moved.migrate_pages(0, 0, 1) == 0
+    settle(kernel)
+    assert kernel.reclaim(10, node=1) == 10
+    assert {name: len(gone(*one)) for name, one in heaps.items()} == {"there": 0, "moved": 0} | {first: 10}
+
+
 def test_one_node_or_all_in_turn():
     kernel = boot(nodes=3)
     tasks = [kernel.spawn(f"on{n}", node=n) for n in range(3)]

@@ -360,6 +360,11 @@ CHANGES = (
         "never", "always", "ee9707e8593d", ("cgroup-v2",),
     ),
     Change(
+        "young-remembered", "6.1", "A migration entry remembers that the pte was young", ("remove_migration_pte",),
+        "the pte of a page that has moved is old: reclaim finds it first", "it is as young as it was", "2e3468778dbe",
+        ("migration-entries",),
+    ),
+    Change(
         "strict-walks-on", "6.6", "STRICT does not end the walk", ("queue_pages_pte_range",),
         "the first misfit that cannot be moved ends the walk", "the others are moved", "d883544515aa",
         ("strict-says-so",), backported=("6.1",),

@@ -20,7 +20,7 @@ from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
     EAGAIN, EFAULT, EINVAL, ENOMEM, FS_RAMFS, FS_TMPFS, GFP_HIGHUSER, GFP_THISNODE, PF_SWAPWRITE, PG_dirty, PG_private,
-    PTE_MIGRATION, PTE_PRESENT, PTE_RW, VM_MIGRATED, VM_RESTORED,
+    PTE_MIGRATION, PTE_PRESENT, PTE_RW, PTE_YOUNG, VM_MIGRATED, VM_RESTORED,
 )
 from .swap import get_page, put_page
 from .trace import (
@@ -182,7 +182,7 @@ def remove_migration_ptes(k, old, new):
                 get_page(k, new)
                 page.mapcount += 1
                 pte.value = new
-                pte.flags = PTE_PRESENT | (pte.flags & PTE_RW)
+                pte.flags = PTE_PRESENT | (pte.flags & (PTE_RW | PTE_YOUNG))
                 k.vmstat[VM_RESTORED] += 1
                 trace(k, ENTRY_REMOVED, new, 0, vma.vm_mm)
         v = next_vma(page, vma)

@@ -159,7 +159,8 @@ def unmap_pte(k, pfn, vma, pte, migration):
         pte.flags = PTE_SWAP
         trace(k, SWAP_PTE, pfn, 0, page.private)
     elif migration and (page.mapping < 0 or k.change.file_ptes):
-        pte.flags = PTE_MIGRATION | (pte.flags & PTE_RW)
+        remembered = PTE_RW | PTE_YOUNG if k.change.young_remembered else PTE_RW
+        pte.flags = PTE_MIGRATION | (pte.flags & remembered)
         trace(k, MIGRATION_ENTRY, pfn, 0, vma.vm_mm)
     else:
         pte.value = 0
@@ -190,8 +191,9 @@ def page_address_in_vma(k, pfn, v):
 def unmap_for_migration(k, pfn):
     """try_to_unmap() for a migration, from 2.6.18 on: each pte of a locked page becomes a migration entry.
 
-    It holds the frame, and remembers whether it was writable.  Locked vmas and young ptes are no obstacle.  A page of
-    the swap cache gets swap ptes, and one of a file nothing at all without file-ptes: both are mapped again by a fault.
+    It holds the frame, and remembers whether it was writable, and since 6.1 young.  Locked vmas and young ptes are no
+    obstacle.  A page of the swap cache gets swap ptes, and one of a file nothing at all without file-ptes: both are
+    mapped again by a fault.
     """
     page = k.mem_map[pfn]
     v = first_vma(k, page) if page.mapcount else 0

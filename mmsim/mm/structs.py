@@ -183,8 +183,8 @@ CHANGE_NAMES = (
     "clones_stay", "permission_first", "node_in_both_stays", "hole_moves_nothing", "mpol_local", "fault_around",
     "move_pages_reclaims", "this_node_only", "move_pages_efault", "ptrace_access", "ptrace_migrates",
     "targets_clipped", "move_pages_in_order", "cgroup_v2", "strict_says_so", "hole_at_tail", "present_has_status",
-    "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "strict_walks_on",
-    "failures_counted", "weighted_interleave", "empty_pte_enoent",
+    "never_tried_counted", "preferred_stays", "preferred_many", "cgroup_v2_moves", "young_remembered",
+    "strict_walks_on", "failures_counted", "weighted_interleave", "empty_pte_enoent",
 )  # fmt: skip
 CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(
