@@ -11,7 +11,7 @@ from .results import PAGE_SIZE, governing
 # Since when each form is there, and which change brought it. The first one, of 2.6.14, is in fs/proc/task_mmu.c.
 LOWER_CASE = order("2.6.16-rc1")  # "Fold numa_maps into mempolicies.c": a vma without pages is not shown
 COMPACT = order("2.6.16")  # "numa_maps update": each vma is shown, of its numbers those that say something
-COLONS = order("2.6.26")  # "mempolicy: clean-up mpol-to-str() mempolicy formatting"
+COLONS = order("2.6.26")  # "mempolicy: rework shmem mpol parsing and display" (095f1fc4ebf3)
 PAGE_SIZES = order("4.1")  # "fs: proc: task_mmu: show page size in /proc/<pid>/numa_maps"
 WORDS = {"preferred_many": "prefer (many)", "preferred": "prefer", "weighted_interleave": "weighted interleave"}
 
