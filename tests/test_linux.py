@@ -3,7 +3,9 @@
 import errno
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -282,6 +284,18 @@ time.sleep(60)
         parent.send_signal(how)
         parent.wait()
     assert gone(pids)
+
+
+def test_a_task_whose_caller_ended_before_it_heard_the_answer_ends_without_a_word():
+    mine, other = socket.socketpair()
+    command = [sys.executable, "-m", "mmsim.linux.worker", str(other.fileno())]
+    with subprocess.Popen(command, pass_fds=[other.fileno()], cwd=ROOT, stderr=subprocess.PIPE) as task:
+        other.close()
+        mine.sendall(b'[1, "run_on", [[0]]]\n')
+        select.select([mine], [], [], 20)
+        mine.close()  # with an answer that was not read: the connection is reset
+        assert task.communicate(timeout=20)[1] == b""
+    assert task.returncode == 0
 
 
 def test_a_machine_that_nobody_has_any_more_leaves_no_child():

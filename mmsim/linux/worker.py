@@ -208,7 +208,9 @@ def main(fd):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for whoever has started us
     with contextlib.suppress(OSError):  # before 3.15
         libc("prctl", calls.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-    serve(Worker(socket.socket(fileno=int(fd))))
+    with contextlib.suppress(ConnectionError):  # whoever has spoken to us was killed in the middle of a call
+        serve(Worker(socket.socket(fileno=int(fd))))
+    os._exit(0)
 
 
 if __name__ == "__main__":
