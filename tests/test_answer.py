@@ -176,6 +176,13 @@ def test_the_text_fits_a_terminal_and_says_what_was_asked(name):
     assert not any("inf" in line.split() for line in text)
 
 
+def test_what_reclaim_wrote_is_said_to_be_a_matter_of_2005():
+    told = "reclaim wrote that; it is modelled as in 2005"
+    full = "\n".join(lines(Scenario.load("target-nearly-full"), {"scale": "1/512"}, others=False))
+    assert told in " ".join(full.split())
+    assert told not in " ".join(" ".join(lines(Scenario.load("drain-a-node"), DRAIN, others=False)).split())
+
+
 def test_csv_and_json_have_all_of_it(capsys):
     _, out, _ = outcome(capsys, "run", "drain-a-node", *SMALL, "--json")
     said = json.loads(out)
