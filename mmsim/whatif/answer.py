@@ -179,7 +179,8 @@ def costs_of(said):
                        ("offline", "out of use now")):  # fmt: skip
         if full[name]:
             yield from wrap(f"{size(full[name])} {what}", "         ")
-    if full["swap_written"] > full["swapped out"] + full["direct after writeout"] and said["kernel"].startswith("Linux"):
+    by_reclaim = full["swap_written"] - full["swapped out"] - full["direct after writeout"]
+    if by_reclaim > 0 and said["kernel"].startswith("Linux"):
         remark = "reclaim wrote that; it is modelled as in 2005, and a real kernel may choose otherwise"
         yield from wrap(remark, "         ")
     if said.get("packets_lost"):
