@@ -1,5 +1,6 @@
 """Rows that a sweep keeps: whose they are, what is tried again, damaged files; points that end their process."""
 
+import contextlib
 import functools
 import json
 import os
@@ -16,7 +17,7 @@ from test_whatif import build, follow
 
 import mmsim
 from mmsim import Costs, Policy, Scenario
-from mmsim.whatif import FIGURES, ScenarioError
+from mmsim.whatif import FIGURES, ScenarioError, sweeps
 from mmsim.whatif.content import digest
 
 ANOTHER = "has rows of another scenario or seed; name another file, or delete it"
@@ -268,6 +269,30 @@ def test_a_sweep_that_was_interrupted_leaves_no_process_at_work(keep):
     assert len(keep.read_text().splitlines()) == 2
     table = mmsim.sweep(scenario, grid, jobs=1, progress=False, keep=keep)
     assert table["direct"].tolist() == [8, 16]
+
+
+def test_one_that_is_interrupted_while_its_process_begins_leaves_none_either(keep, monkeypatch):
+    begun = keep.with_name("begun")
+
+    def waits(pages, begun):
+        if not os.path.exists(begun):
+            open(begun, "w").close()
+            time.sleep(3600)
+        return build(pages)
+
+    @contextlib.contextmanager
+    def interrupted():
+        yield
+        while not begun.exists():
+            time.sleep(0.01)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "out_of_ctrl_c", interrupted)
+    scenario, grid = Scenario("waits", waits, follow), {"pages": [8, 16], "begun": [str(begun)]}
+    with pytest.raises(KeyboardInterrupt):
+        mmsim.sweep(scenario, grid, jobs=1, progress=False)
+    assert mmsim.sweep(scenario, grid, jobs=1, progress=False)["direct"].tolist() == [8, 16]
 
 
 @pytest.mark.full

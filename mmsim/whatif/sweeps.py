@@ -238,9 +238,9 @@ def one_process(left, jobs):
 
     def call(function, *args):
         executor = get_memmapping_executor(1)
-        with out_of_ctrl_c():
-            future = executor.submit(function, *args)
         try:
+            with out_of_ctrl_c():  # a thread that began before takes it, and it is heard in here
+                future = executor.submit(function, *args)
             return future.result()
         except KeyboardInterrupt:
             executor.terminate(kill_workers=True)
