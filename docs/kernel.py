@@ -122,6 +122,8 @@ MODULES = {  # in an order in which they can be read
     "check_range": Module("mm/mempolicy.c",
                           {"misfit": "a part of check_pte_range",
                            "collect": "a part of migrate_page_add",
+                           "collect_for_caller": "as an in-kernel caller does",
+                           "flags_that_hold": "a part of vma_migratable",
                            "mapping_writably_mapped": "mapping_writably_mapped (include/linux/fs.h)"}
                           | parts("check_range", "check_vmas", "hole_beside"),
                           "pages of hugetlbfs"),

@@ -5,6 +5,7 @@ from .doors import door
 from .errors import os_error
 from .explain import Asked
 from ..mm import mbind, memory_failure, structs
+from ..mm.check_range import flags_that_hold
 from . import results
 
 
@@ -74,6 +75,4 @@ class InKernelCallers:
             raise os_error("ENOSYS", "this kernel is built without CONFIG_MIGRATION")
         self.last = None
         mapper, flags = results.mappers(self)
-        if self.k.change.locked_vmas_move:
-            flags = flags & ~structs.VM_LOCKED
-        return pfns, mapper[pfns], flags[pfns] * (not force)
+        return pfns, mapper[pfns], flags[pfns] & (0 if force else flags_that_hold(self.k))

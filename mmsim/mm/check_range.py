@@ -10,7 +10,7 @@ from .structs import (
     EACCES, EFAULT, EIO, ENODEV, PG_reserved, PTE_PRESENT, VM_LOCKED, VM_NOT_MIGRATABLE, VM_RESERVED, VM_SHARED,
     VM_WRITE,
 )
-from .trace import NOT_COLLECTED, VMA_SKIPPED, consider, trace_skipped
+from .trace import LEFT_OUT, NOT_COLLECTED, VMA_SKIPPED, consider, trace_skipped
 from .vmscan import isolate_lru_page
 
 
@@ -91,8 +91,13 @@ def hole_beside(k, v, before, start, end, flags):
 
 
 def vma_migratable(k, vma):
-    """False for vmas whose pages must stay: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
-    return not vma.vm_flags & VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
+    """False for vmas whose pages must stay."""
+    return not vma.vm_flags & flags_that_hold(k)
+
+
+def flags_that_hold(k):
+    """The flags of a vma whose pages must stay: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
+    return VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
 
 
 def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
@@ -149,6 +154,14 @@ def collect(k, mm, address, pfn, behind):
     consider(k, mm, address, pfn)
     if isolate_lru_page(k, pfn) == 1:
         list_add(k, pfn, behind)
+
+
+def collect_for_caller(k, mm, address, pfn, held, pages):
+    """Collect a frame of an in-kernel caller, once, on list `pages`; `held`: vm_flags for which it is left out."""
+    if held:
+        trace_skipped(k, LEFT_OUT, mm, address, pfn, held)
+    elif not k.mem_map[pfn].row:
+        collect(k, mm, address, pfn, k.mem_map[pages].prev)
 
 
 def mapping_writably_mapped(k, m):

@@ -3,7 +3,7 @@
 It stands apart from mempolicy.py, as allocation rests on that one, and this one on all that allocates.
 """
 
-from .check_range import check_range, collect
+from .check_range import check_range, collect_for_caller
 from .mempolicy import (
     MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_STRICT, alloc_page_vma, mpol_set_shared_policy,
 )
@@ -16,8 +16,7 @@ from .page_alloc import alloc_pages
 from .structs import EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM
 from .swap import put_page
 from .trace import (
-    CALLER_LIST, LEFT_OUT, NEW_LIST, NODE_PAIR, NO_NEW_PAGES, POLICY_SET, SHARED_POLICY_SET, trace, trace_list,
-    trace_skipped,
+    CALLER_LIST, NEW_LIST, NODE_PAIR, NO_NEW_PAGES, POLICY_SET, SHARED_POLICY_SET, trace, trace_list,
 )
 from .vmscan import putback_lru_pages
 
@@ -105,11 +104,7 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
-        pfn = pfns[i]
-        if left_out[i]:
-            trace_skipped(k, LEFT_OUT, owners[i][0], owners[i][1], pfn, left_out[i])
-        elif not k.mem_map[pfn].row:
-            collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+        collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
     putback_lru_pages(k, pages)
     return left

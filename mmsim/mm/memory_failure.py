@@ -4,11 +4,11 @@ In 2005 this was a plan: the text of V1 names it as something that may be built 
 since 2.6.33 (soft_offline_page), and taken whole ranges away since 2.6.24 (offline_pages).  Here it stands on V1.
 """
 
-from .check_range import collect
+from .check_range import collect_for_caller
 from .mbind import ALL_PAGES, migrate_pages_to
 from .mmzone import list_del, list_empty, work_list
 from .structs import PAGELIST, PG_free, PG_hwpoison
-from .trace import LEFT_OUT, OFFLINE, OFFLINE_BUSY, trace, trace_skipped
+from .trace import OFFLINE, OFFLINE_BUSY, trace
 from .vmscan import putback_lru_pages
 
 
@@ -21,12 +21,8 @@ def soft_offline_page(k, pfns, owners, left_out):
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
-        pfn = pfns[i]
-        if set_hwpoison(k, pfn):
-            if left_out[i]:
-                trace_skipped(k, LEFT_OUT, owners[i][0], owners[i][1], pfn, left_out[i])
-            else:
-                collect(k, owners[i][0], owners[i][1], pfn, k.mem_map[pages].prev)
+        if set_hwpoison(k, pfns[i]):
+            collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1, ALL_PAGES)
     if k.sys.bug:
         return 0

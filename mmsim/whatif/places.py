@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..mm import structs, trace
+from ..mm.check_range import flags_that_hold
 from ..mm.structs import PTE_PRESENT
 from ..machine.names import HOLDERS
 from ..machine.results import out_of_use, owners, vma_ptes
@@ -185,8 +186,7 @@ def by_vma(kernel, leaving, frames, answers, ended):
     why = why_not or ended or (f"the call had failed: {error}" if error else "it was not looked at")
     said = np.full(len(frames), why, object)
     for _, vma, ptes in vma_ptes(kernel):
-        flags = int(vma["vm_flags"]) & structs.VM_NOT_MIGRATABLE
-        flags &= ~(structs.VM_LOCKED if kernel.k.change.locked_vmas_move else 0)
+        flags = int(vma["vm_flags"]) & flags_that_hold(kernel.k)
         if flags and int(vma["vm_mm"]) in leaving.pids:
             pfn = ptes["value"][ptes["flags"] & PTE_PRESENT != 0]
             said[np.isin(frames, pfn)] = trace.REASONS[trace.vma_reason(flags)]
