@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..widgets.parts import markup_of, source_of
+from ..widgets.parts import details, markup_of, source_of
 from ..widgets.prediction import Prediction
 
 _KEPT = {}  # name of a question: {seed: answer given, "seed": the one last shown}; outlives a run of the cell
@@ -136,8 +136,8 @@ def reveal(make, seed=1):
 
 def folded(parts):
     """Texts that unfold one by one: {summary: text}; in plain text all of them."""
-    markup = [f"<details><summary>{s}</summary><p>{markup_of(text)}</p></details>" for s, text in parts.items()]
-    return Shown("\n".join(f"{s}: {text}" for s, text in parts.items()), "".join(markup))
+    markup = details({s: f"<p>{markup_of(text)}</p>" for s, text in parts.items()})
+    return Shown("\n".join(f"{s}: {text}" for s, text in parts.items()), markup)
 
 
 def table(frame):

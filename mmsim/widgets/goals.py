@@ -6,8 +6,9 @@ import ipywidgets as W
 
 from ..experiments import goals as made
 from ..plots import palette
+from ..terms.arguments import counted
 from .onpaper import dead
-from .parts import STYLE, Plain, Status, button, markup_of
+from .parts import STYLE, Plain, Status, button, details, markup_of
 from .panels import stayed_html
 from .recording import Recording
 from .scene import Scene
@@ -134,21 +135,22 @@ class Goals(Plain, W.VBox):
         patches, calls = self.best
         where = f", on a kernel with {kernel_text(patches)}: no older one can" * (len(self.goal.kernels) > 1)
         calls = "; then ".join(self.goal.calls[i].text for i in calls)
-        return f"The best is {count(self.best[1])}{where}. {calls}."
+        return f"The best is {counted(len(self.best[1]), 'call')}{where}. {calls}."
 
     # -- what is on the screen
 
     def verdict(self):
         """How far it is, in words."""
         lacks, patches = self.goal.lacks(self.kernel), self.controls["kernel"].value
+        done = counted(len(self.done), "call")
         if lacks:
-            return f"○ {count(self.done)}. Not yet: {lacks}."
+            return f"○ {done}. Not yet: {lacks}."
         best = self.best
         if patches > best[0]:
-            return f"✓ Reached with {count(self.done)}. An older kernel can do it, too."
+            return f"✓ Reached with {done}. An older kernel can do it, too."
         if len(self.done) > len(best[1]):
-            return f"✓ Reached with {count(self.done)}. It can be done with {len(best[1])}."
-        return f"✓ Reached with {count(self.done)}, and it cannot be done better."
+            return f"✓ Reached with {done}. It can be done with {len(best[1])}."
+        return f"✓ Reached with {done}, and it cannot be done better."
 
     def _record(self, run):
         self.recording = Recording(self.kernel, run)
@@ -175,10 +177,10 @@ class Goals(Plain, W.VBox):
         """The goal, its calls, and folded hints and solution."""
         calls = "".join(f"<li><code>{escape(call.text)}</code></li>" for call in self.goal.calls)
         hints = {f"Hint {n}": text for n, text in enumerate(self.goal.hints, 1)}
-        folded = "".join(f"<details><summary>{name}</summary>{markup_of(text)}</details>"
-                         for name, text in (hints | {"Solution": self.answer()}).items())  # fmt: skip
+        texts = hints | {"Solution": self.answer()}
+        unfolding = details({name: markup_of(text) for name, text in texts.items()})
         return (f"{self.text.value}{self.pages.value}<p>The calls:</p><ul>{calls}</ul>"
-                f"{dead(['Make the call', 'Undo', 'Start again'])}{folded}")  # fmt: skip
+                f"{dead(['Make the call', 'Undo', 'Start again'])}{unfolding}")  # fmt: skip
 
     def __repr__(self):
         now, wanted = (" ".join(map(str, each)) for each in (made.placement(self.kernel), self.goal.target))
@@ -202,7 +204,3 @@ def cells(row, target):
 def kernel_text(patches):
     """The patches of a kernel in words."""
     return ("no patches", "patch 1")[patches] if patches < 2 else f"patches 1 to {patches}"
-
-
-def count(calls):
-    return f"{len(calls)} call{'s' * (len(calls) != 1)}"

@@ -1,6 +1,5 @@
 """HistoryLab: one experiment on every kernel; at each border, the two kernels beside each other where they part."""
 
-from base64 import b64encode
 from html import escape
 
 import ipywidgets as W
@@ -8,7 +7,7 @@ import ipywidgets as W
 from ..experiments.catalogue import EXPERIMENTS
 from ..experiments.history import history, said
 from ..whatif import Scenario, scenarios
-from .onpaper import dead
+from .onpaper import dead, image
 from . import svg
 from .parts import STYLE, Plain, Status, button
 from .scene import Scene
@@ -177,8 +176,7 @@ def picture_html(name, still, events):
     """A machine at one event, with its name above and what it is about to do below."""
     scene = Scene(still)
     if len(still) > MANY:
-        data = b64encode(svg.png(scene, STEP, WIDTH)).decode()
-        shown = f'<img src="data:image/png;base64,{data}" width={WIDTH} alt="{escape(scene.label(STEP))}">'
+        shown = image(svg.png(scene, STEP, WIDTH), scene.label(STEP), WIDTH)
     else:
         shown = svg.draw(scene, STEP, WIDTH)
     return f"<figure><figcaption>{escape(name)}</figcaption>{shown}<p>{event_html(events, still.number)}</p></figure>"

@@ -45,9 +45,13 @@ def dead(names):
     return f"<p>{''.join(f'<button disabled>{escape(name)}</button>' for name in names)}</p>"
 
 
-def picture(image, alt, caption, width=""):
-    """A figure of SVG text or of the bytes of a PNG; as an image its styles stay within, and every program shows it."""
-    kind, data = ("png", image) if isinstance(image, bytes) else ("svg+xml", image.encode())
+def picture(drawn, alt, caption, width=""):
+    """A figure of SVG text or of the bytes of a PNG, with a caption."""
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{image(drawn, alt, width)}</figure>"
+
+
+def image(drawn, alt, width=""):
+    """SVG text or the bytes of a PNG as an image: its styles stay within, and every program shows it."""
+    kind, data = ("png", drawn) if isinstance(drawn, bytes) else ("svg+xml", drawn.encode())
     size = f' width="{width}"' * bool(width)
-    return (f'<figure><figcaption>{escape(caption)}</figcaption><img{size} alt="{escape(alt)}" '
-            f'src="data:image/{kind};base64,{b64encode(data).decode()}"></figure>')  # fmt: skip
+    return f'<img src="data:image/{kind};base64,{b64encode(data).decode()}"{size} alt="{escape(alt)}">'

@@ -13,7 +13,7 @@ from .onpaper import VIEW, on_paper
 from .reruns import close_all, made_here
 from .stage import Status
 
-__all__ = ["STYLE", "Plain", "Status", "button", "markup_of", "source_of"]
+__all__ = ["STYLE", "Plain", "Status", "button", "details", "markup_of", "source_of"]
 STYLE = """<style>
 .mmsim-plain table { border-collapse: collapse; width: 100%; font-size: 13px; line-height: 1.4 }
 .mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
@@ -30,6 +30,11 @@ STYLE = """<style>
 def markup_of(text):
     """HTML of a text with `code`."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+def details(parts):
+    """HTML that unfolds part by part: {summary: HTML}."""
+    return "".join(f"<details><summary>{name}</summary>{part}</details>" for name, part in parts.items())
 
 
 def button(text, act, **options):

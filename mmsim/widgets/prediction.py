@@ -8,7 +8,7 @@ import functools
 import ipywidgets as W
 
 from .onpaper import dead
-from .parts import Plain, Status, button, markup_of
+from .parts import Plain, Status, button, details, markup_of
 
 
 class Prediction(Plain, W.VBox):
@@ -97,9 +97,9 @@ class Prediction(Plain, W.VBox):
     def _paper(self):
         """The question, and folded the hints and the answer."""
         hints = {f"Hint {n}": text for n, text in enumerate(self.question.hints, 1)}
-        folded = "".join(f"<details><summary>{name}</summary>{markup_of(text)}</details>"
-                         for name, text in (hints | {"Answer": self.question.solution}).items())  # fmt: skip
-        return f"{self.text.value}{dead(map(str, self.question.choices))}{folded}"
+        texts = hints | {"Answer": self.question.solution}
+        unfolding = details({name: markup_of(text) for name, text in texts.items()})
+        return f"{self.text.value}{dead(map(str, self.question.choices))}{unfolding}"
 
     def __repr__(self):
         return self.plain(self.question, self.kept["seed"])

@@ -123,7 +123,7 @@ class Recording:
     # -- the machine at a step
 
     def at(self, step):
-        """The machine at a step, as far as `mmsim.machine.results` looks at a Kernel."""
+        """The machine at a step."""
         if self._at[0] != step:
             before, words, _ = self._at if 0 <= self._at[0] < step else (0, self._base, None)
             words, tables, begin, new = words.copy(), {}, 0, slice(self._ends[before], self._ends[step])
@@ -133,10 +133,7 @@ class Recording:
                 end = begin + rows * dtype.itemsize // 4
                 tables[name] = words[begin:end].view(dtype)
                 begin = end
-            k_sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
-            machine = SimpleNamespace(tables=tables, k=SimpleNamespace(sys=k_sys), _book=self._book)
-            machine.release = self._release
-            self._at = step, words, machine
+            self._at = step, words, moment(tables, self._book, self._release)
         return self._at[2]
 
     def frames(self, step):
@@ -370,6 +367,12 @@ DTYPES = {
 }  # fmt: skip
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
 ALLOCATIONS = (trace.ALLOC_FALLBACK, trace.SLAB_PAGE)  # of frames that hold no page of anybody yet
+
+
+def moment(tables, book, release):
+    """A machine that stands still, as far as `mmsim.machine.results` looks at a Kernel."""
+    sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
+    return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=sys), _book=book, release=release)
 
 
 def pages_of_event(code, page, new_page):

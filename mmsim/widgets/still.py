@@ -1,12 +1,10 @@
 """One moment of a run, so that a Scene can show it, also where tables grow while the run goes on."""
 
 import copy
-from types import SimpleNamespace
 
 import numpy as np
 
-from ..mm import structs
-from .recording import TABLES, Recording
+from .recording import TABLES, Recording, moment
 
 STEP = 1  # at which a Scene shows it
 
@@ -23,8 +21,7 @@ class Still(Recording):
         self._find_ptes(kernel.tables["vma"])
         tables = {name: kernel.tables[name].copy() for name in TABLES}
         self._sizes = {name: len(table) for name, table in tables.items()}
-        sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
-        self._moment = SimpleNamespace(tables=tables, k=SimpleNamespace(sys=sys), _book=self._book)
+        self._moment = moment(tables, self._book, kernel.release)
 
     def finish(self, kernel):
         """Take the events from a machine whose run has ended: which pages were in hand at that moment."""
