@@ -129,3 +129,18 @@ def ctypes_view(array):
 
 
 ctypes_kind = functools.cache(np.ctypeslib.as_ctypes_type)  # numpy would make the same few classes for each machine
+
+
+class Watched:
+    """The event table of a machine that is watched: taking the row for a new event calls the observer first."""
+
+    def __init__(self, rows, observer):
+        self.rows = rows
+        self.observer = observer
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        self.observer()
+        return self.rows[i]

@@ -9,22 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from .boot import boot_tables
-from .config import Config, Costs
-from ..mm import structs
-from .releases import V1
-from .topology import Topology
+from .layout import LAYOUT, NAMES, ONE_ROW, ROW, TABLE
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
-NAMES = structs.Tables._fields
-# The dtype of each table; for a matrix, that of a line.  The last three are arrays that a call from Python hands over.
-LAYOUT = {
-    name: np.dtype((table.dtype, table.shape[1:]))
-    for name, table in boot_tables(Topology.uniform(1, frames=32), Config(), V1, 0, Costs(), 0).items()
-} | {"int32": np.dtype("i4"), "int64": np.dtype("i8"), "matrix": np.dtype(("i8", (1,)))}
-ONE_ROW = ("change", "costs", "sys")
 ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
-K, TABLE, ROW = "k", "table", "row"
 
 
 class Tables:

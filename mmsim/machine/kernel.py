@@ -1,12 +1,13 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
+import sys
 from contextlib import contextmanager
 
 import numpy as np
 
 from . import results, verify
 from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
-from .boot import boot_tables, ctypes_view
+from .boot import Watched, boot_tables, ctypes_view
 from .callers import InKernelCallers
 from .speed import load_compiler
 from .config import Config, Costs
@@ -15,6 +16,7 @@ from .doors import Doorkeeper, door
 from .errors import os_error
 from .explain import sharers
 from .file import FS_NAMES, File
+from .interpreted import Interpreted, is_kernel
 from .migration import Migration
 from ..mm import sched, structs, timer, vmscan
 from .obstacles import Obstacles
@@ -96,6 +98,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         self._doorkeeper = Doorkeeper()
         self._births, self._running = 0, False
         self._self = object()  # what tells this machine's snapshots from those of others
+        self._twins = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
                       "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
         self._compile, self._headers = load_compiler(compiled, sum(topology.frames), made_of.changes)
@@ -132,6 +135,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
         if self.compiled:
             self._arrays = self._headers(self.tables)
+        elif self._twins:
+            self._twins.bind(self.tables)
 
     def _grow(self, name, rows):
         """See to it that a table has at least `rows` rows; it doubles where it is too small."""
@@ -179,13 +184,13 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         KernelBug, KernelHang
             If the kernel hit a BUG(), or would never return.
         """
-        sys = self.k.sys
-        sys.current = pid
+        system = self.k.sys
+        system.current = pid
         result = self._run(function, *args)
-        if sys.kswapd_wanted:
+        if system.kswapd_wanted:
             self._run(vmscan.run_kswapd, PID_KSWAPD)
-        sys.current = PID_KERNEL
-        if sys.nr_timers:
+        system.current = PID_KERNEL
+        if system.nr_timers:
             self._run(sched.cond_resched)
         return result
 
@@ -194,10 +199,10 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         self._check_bug("this machine stands still, restore() a snapshot: ")
         if self._running:
             raise RuntimeError("a kernel function is running: who observes it must not change the machine")
-        run, tables = (self._compile(function), self._arrays) if self.compiled else (function, self.k)
+        run, tables = self._runner(function)
         self._doorkeeper.begun = self._running = True
         try:
-            result = run(tables, *args)
+            result = run(*tables, *args)
         except BaseException:
             self._broken_off()
             raise
@@ -205,6 +210,20 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
             self._running = False
         self._check_bug()
         return result
+
+    def _runner(self, function):
+        """What runs a kernel function, and what it takes before the function's own arguments.
+
+        Who watches, or follows every line as a debugger does, is to see the functions as they stand.
+        """
+        if self.compiled:
+            return self._compile(function), (self._arrays,)
+        if self._observer or sys.gettrace() or not is_kernel(function):
+            return function, (self.k,)
+        if not self._twins:
+            self._twins = Interpreted(switches_off=not self.changes)
+            self._twins.bind(self.tables)
+        return self._twins(function), ()
 
     def _broken_off(self):
         """From now on the machine stands still: something ended a call half-way."""
@@ -373,18 +392,3 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
 
     def _repr_html_(self):
         return f"<p>{self!r}</p>".replace("<Kernel", "&lt;Kernel").replace("ms>", "ms&gt;") + self.residency().to_html()
-
-
-class Watched:
-    """The event table of a machine that is watched: taking the row for a new event calls the observer first."""
-
-    def __init__(self, rows, observer):
-        self.rows = rows
-        self.observer = observer
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        self.observer()
-        return self.rows[i]

@@ -5,7 +5,7 @@ import functools
 import inspect
 import sys
 
-from .columns import K, TABLE
+from .layout import K, TABLE
 
 NUMBER = "number"
 # What is no number of the arguments of a function that is called from Python.

@@ -14,7 +14,8 @@ import operator
 
 from llvmlite import ir
 
-from .columns import BYTES, INT, K, LAYOUT, ROW, ROWS, Columns, Pointer, number
+from .columns import BYTES, INT, ROWS, Columns, Pointer, number
+from .layout import K, LAYOUT, ROW
 from .signatures import NUMBER, name_of, results, source, types_of
 
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}

@@ -1,0 +1,236 @@
+"""The kernel's functions on columns: the same source, as Python runs it fastest.
+
+To read ``k.mem_map[pfn].count`` Python makes an object for the row first.  The twin of a kernel function reads
+``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time.  A variable that is a row there is
+its number here; ``k`` is gone; the numbers of the modules are constants.  Small functions stand where they are called
+(`mmsim.machine.inlined`).  Files and lines are those of the source.
+
+The code is made once a process, of each function when it is first called; a machine gives it its own columns.
+"""
+
+import ast
+import builtins
+import functools
+import inspect
+from types import FunctionType
+
+from .. import mm
+from .inlined import Folding, Inliner, dropped
+from .layout import LAYOUT
+from .signatures import name_of, source
+
+
+class Interpreted:
+    """The twins of one machine.  `switches_off`: what came after V1 is left out, as in `translate.Program`."""
+
+    def __init__(self, switches_off):
+        self.program = program(switches_off)
+        self.space = {"__builtins__": builtins, "__name__": __name__}  # the globals of all twins: columns, and twins
+        self.bound = {}
+
+    def bind(self, tables):
+        """From now on these arrays are the tables."""
+        for name, array in tables.items():
+            if self.bound.get(name) is not array:
+                self.bound[name] = array
+                for field in array.dtype.names or ("",):
+                    self.space[column(name, field)] = memoryview(array[field] if field else array)
+
+    def __call__(self, function, types=None):
+        """The twin of a kernel function that is called from Python."""
+        types = types or (None,) * len(parameters(function))
+        name = twin_name(function, types)
+        if name not in self.space:
+            self.make(name, function, types)
+        return self.space[name]
+
+    def make(self, name, function, types):
+        """Make a twin, and for each that it calls what makes that one when it is called."""
+        code, calls = self.program.code(function, types)
+        self.space[name] = FunctionType(code, self.space)
+        for called, what in calls.items():
+            if called not in self.space:
+                self.space[called] = functools.partial(self.first, called, *what)
+        return self.space[name]
+
+    def first(self, name, function, types, *args):
+        """The first call of a twin."""
+        return self.make(name, function, types)(*args)
+
+
+def is_kernel(function):
+    """Whether a function is one of the kernel's own, of which a twin can be made."""
+    return inspect.isfunction(function) and function.__module__.rpartition(".")[0] == mm.__name__
+
+
+def parameters(function):
+    """The names of what a twin takes."""
+    return [name for name in function.__code__.co_varnames[: function.__code__.co_argcount] if name != "k"]
+
+
+def column(table, field):
+    """What a column is called in twins."""
+    return f"{table}__{field or 'rows'}"
+
+
+def twin_name(function, types):
+    """What a twin is called by others; `types`: for each argument but k the table of which it is a row, or None."""
+    return "__".join([name_of(function).replace(".", "__"), *(one or "" for one in types)]).rstrip("_")
+
+
+@functools.cache
+def program(switches_off):
+    """The one Program of its kind."""
+    return Program(switches_off)
+
+
+class Program:
+    """The code of twins, for all machines."""
+
+    def __init__(self, switches_off):
+        self.switches_off = switches_off
+        self.trees, self.codes, self.busy = {}, {}, set()
+
+    def tree(self, function, types):
+        """The definition of a twin; None while it is made, as for a function that calls itself."""
+        key = function, types
+        if key not in self.trees:
+            self.trees[key] = None
+            self.trees[key] = Twin(self, function, types).definition()
+        return self.trees[key]
+
+    def code(self, function, types):
+        """The code of a twin, and what it calls: {twin_name: (function, types)}."""
+        key = function, types
+        if key not in self.codes:
+            tree = ast.Module([self.tree(*key)], [])
+            made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
+            body = next(one for one in made.co_consts if inspect.iscode(one))
+            calls = {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
+            self.codes[key] = body, calls
+        return self.codes[key]
+
+
+class Twin(Inliner, Folding):
+    """Makes the definition of a twin; a node that is a row has the name of its table as `table`."""
+
+    def __init__(self, program, function, types):
+        self.program, self.function = program, function
+        self.tables = dict(zip(parameters(function), types, strict=True))  # {variable: whose row it is, or None}
+
+    def definition(self):
+        """The definition on columns."""
+        tree = source(self.function)
+        body = tree.body[1:] if ast.get_docstring(tree, clean=False) else tree.body
+        arguments = ast.arguments([], [ast.arg(one) for one in self.tables], None, [], [], None, [])
+        made = ast.FunctionDef(tree.name, arguments, self.statements(body), [], lineno=tree.lineno)
+        return ast.copy_location(made, tree)
+
+    def statements(self, nodes):
+        """Some statements on columns."""
+        return self.lines(nodes) or [ast.Pass()]
+
+    # -- tables, rows, columns
+
+    def visit_Name(self, node):
+        if isinstance(node.ctx, ast.Load):
+            if node.id in self.tables or node.id in self.function.__code__.co_varnames:
+                return row(ast.Name(node.id, node.ctx), self.tables.get(node.id))
+            value = self.function.__globals__.get(node.id)
+            if isinstance(value, (int, tuple)):
+                return ast.Constant(value)
+        return ast.Name(node.id, node.ctx)
+
+    def visit_Attribute(self, node):
+        if whole(node):
+            return row(ast.Constant(0), node.attr)
+        base = self.visit(node.value)
+        if base.table == "change" and self.program.switches_off:
+            return ast.Constant(0)
+        return element(base.table, node.attr, base, node.ctx)
+
+    def visit_Subscript(self, node):
+        table, index = whole(node.value), self.visit(node.slice)
+        if table and (LAYOUT[table].names or LAYOUT[table].shape):
+            return row(index, table)
+        if table:
+            return element(table, "", index, node.ctx)
+        base = self.visit(node.value)
+        if getattr(base, "table", None):  # a line of a matrix
+            return element(base.table, "", ast.Tuple([base, index], ast.Load()), node.ctx)
+        return ast.Subscript(base, index, node.ctx)
+
+    def visit_Call(self, node):
+        called = self.function.__globals__.get(node.func.id)
+        if node.func.id == "len" and whole(node.args[0]):
+            table = whole(node.args[0])
+            return ast.Call(node.func, [ast.Name(column(table, (LAYOUT[table].names or [""])[0]), ast.Load())], [])
+        arguments = [self.visit(one) for one in node.args if not is_k(one)]
+        if not inspect.isfunction(called):
+            return ast.Call(node.func, arguments, [])
+        types = tuple(getattr(one, "table", None) for one in arguments)
+        call = ast.Call(ast.Name(twin_name(called, types), ast.Load()), arguments, [])
+        call.callee = called, types
+        return self.as_expression(ast.copy_location(call, node))
+
+    def visit_Assign(self, node):
+        value = self.visit(node.value)
+        targets = [self.visit(one) for one in node.targets]
+        table, (target, *more) = getattr(value, "table", None), targets
+        if isinstance(node.targets[0], ast.Name):
+            self.tables[target.id] = table
+            if not more:
+                return self.as_statement(value, lambda answer: [ast.Assign([target], answer)], node)
+        elif table:  # a whole row is copied
+            return [
+                ast.copy_location(ast.Assign([element(table, field, target, ast.Store())],
+                                             element(table, field, value, ast.Load())), node)
+                for field in LAYOUT[table].names
+            ]  # fmt: skip
+        return ast.copy_location(ast.Assign(targets, value), node)
+
+    # -- what is known before, and where calls are
+
+    def visit_If(self, node):
+        test = self.visit(node.test)
+        if isinstance(test, ast.Constant):
+            return self.statements(node.body if test.value else node.orelse)
+        before, test = self.before(test, node)
+        body, orelse = self.statements(node.body), self.statements(node.orelse) if node.orelse else []
+        return [*before, ast.copy_location(ast.If(test, body, orelse), node)]
+
+    def visit_While(self, node):
+        return ast.copy_location(ast.While(self.visit(node.test), self.statements(node.body), []), node)
+
+    def visit_For(self, node):
+        self.tables[node.target.id] = None
+        made = ast.For(node.target, self.visit(node.iter), self.statements(node.body), [])
+        return ast.copy_location(made, node)
+
+    def visit_Return(self, node):
+        value = self.visit(node.value) if node.value else None
+        return self.as_statement(value, None, node)
+
+    def visit_Expr(self, node):
+        return self.as_statement(self.visit(node.value), dropped, node)
+
+
+def is_k(node):
+    """Whether an expression is all tables."""
+    return isinstance(node, ast.Name) and node.id == "k"
+
+
+def whole(node):
+    """The name of a table, if an expression is one."""
+    return node.attr if isinstance(node, ast.Attribute) and is_k(node.value) else None
+
+
+def row(index, table):
+    """An index that is the number of a row of a table; None: of none."""
+    index.table = table
+    return index
+
+
+def element(table, field, index, ctx):
+    """An element of a column."""
+    return ast.Subscript(ast.Name(column(table, field), ast.Load()), index, ctx)

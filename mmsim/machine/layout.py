@@ -1,0 +1,18 @@
+"""What translations of the kernel's source know of the tables: which columns each has, and which have one row only."""
+
+import numpy as np
+
+from .boot import boot_tables
+from .config import Config, Costs
+from ..mm import structs
+from .releases import V1
+from .topology import Topology
+
+NAMES = structs.Tables._fields
+# The dtype of each table; for a matrix, that of a line.  The last three are arrays that a call from Python hands over.
+LAYOUT = {
+    name: np.dtype((table.dtype, table.shape[1:]))
+    for name, table in boot_tables(Topology.uniform(1, frames=32), Config(), V1, 0, Costs(), 0).items()
+} | {"int32": np.dtype("i4"), "int64": np.dtype("i8"), "matrix": np.dtype(("i8", (1,)))}
+ONE_ROW = ("change", "costs", "sys")
+K, TABLE, ROW = "k", "table", "row"  # what no number is

@@ -1,0 +1,144 @@
+"""The twins on columns do what the kernel's functions do as they stand, and show the lines of their source."""
+
+import sys
+import traceback
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from test_translate import FUNCTIONS, NUMBERS
+
+from mmsim import Kernel, Topology
+from mmsim.machine.interpreted import Interpreted
+from mmsim.mm import page_alloc, swap
+
+LIMIT = 3
+
+
+def early(k, a, b):
+    """Returns from within branches, of which one goes on."""
+    if a > b:
+        k.pte[1].value += 1
+        if a > 9:
+            return 1
+    elif a == b:
+        return 2
+    k.pte[1].wrote -= 1
+    return 3
+
+
+def searched(k, a, b):
+    """Returns from within a loop."""
+    for i in range(a, b):
+        if i % LIMIT == 1:
+            return i
+    return -1
+
+
+def changed(k, a, b):
+    """Changes its parameters."""
+    a += b
+    b = a * 2
+    return a - b
+
+
+def bumped(k, a, b):
+    """Has an effect, and an answer that may be dropped."""
+    k.pte[2].value += a
+    return b
+
+
+def half(k, pte, a):
+    """Takes a row."""
+    pte.flags = a
+    return pte.flags // 2 if a > 0 else -pte.value
+
+
+def everywhere(k, a, b):
+    """Calls them where a call may stand; its own variables have their names."""
+    i = a + 1
+    pte = k.pte[3]
+    bumped(k, a, b)
+    x = early(k, a, b)
+    if not early(k, b, a) and searched(k, a, b) >= 0:
+        x += changed(k, i, b) + bumped(k, bumped(k, 1, a), bumped(k, 2, 3))
+    while x > 50 or (x and bumped(k, 1, x > 9)):
+        x = x // 2 - half(k, pte, x)
+        if early(k, x, 3) == 1:
+            break
+        i = changed(k, i, x)
+    k.pte[4] = pte
+    return last(k, x + i, b)
+
+
+def last(k, a, b):
+    """Ends without an answer, or with a function's."""
+    if a > b:
+        return half(k, k.pte[4], a - b)
+    bumped(k, a, a)
+    return early(k, a, b) if a else searched(k, a, b)
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Runs a function with two numbers as it stands, and its twin: what either returns; all tables must be equal."""
+    plain, other = (Kernel(Topology.uniform(2, 64), compiled=False) for _ in range(2))
+    starts = plain.snapshot(), other.snapshot()
+    twins = Interpreted(switches_off=True)
+
+    def run(function, a, b):
+        plain.restore(starts[0])
+        other.restore(starts[1])
+        twins.bind(other.tables)
+        answers = [function(plain.k, a, b), twins(function)(a, b)]
+        assert [n for n, table in plain.tables.items() if not np.array_equal(table, other.tables[n])] == []
+        return answers
+
+    return run
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, early, searched, changed, everywhere, last], ids=lambda f: f.__name__)
+@given(a=NUMBERS, b=NUMBERS)
+@example(a=7, b=3)
+@example(a=-7, b=2)
+@example(a=0, b=0)
+def test_a_twin_does_what_its_function_does(both, function, a, b):
+    plain, twin = both(function, a, b)
+    assert plain == twin
+
+
+def test_a_twin_has_the_lines_of_its_source():
+    kernel = Kernel(Topology.uniform(1, 64), compiled=False)
+    with pytest.raises(IndexError) as raised:
+        kernel.call(swap.put_page, 1 << 20)
+    last = traceback.extract_tb(raised.value.__traceback__)[-1]
+    assert (last.filename, last.name, last.line) == (swap.__file__, "put_page", "page.count -= 1")
+
+
+def test_who_follows_the_lines_sees_the_functions_as_they_stand():
+    kernel, before, seen = Kernel(Topology.uniform(1, 64), compiled=False), sys.gettrace(), set()
+    pfn = kernel.call(page_alloc.rmqueue, 0)
+    sys.settrace(lambda frame, *_: seen.add(frame.f_code))
+    try:
+        kernel.call(swap.put_page, pfn)
+    finally:
+        sys.settrace(before)
+    assert {swap.put_page.__code__, page_alloc.free_page.__code__} <= seen
+
+
+def test_tables_that_have_grown_are_the_twins_own():
+    kernel = Kernel(Topology.uniform(1, 512), compiled=False)
+    task = kernel.spawn("a")
+    task.touch(task.mmap(8), write=True)
+    first = kernel.tables["pte"]
+    heap = task.mmap(300)
+    assert kernel.tables["pte"] is not first
+    assert task.touch(heap, write=True).minor == 300
+    kernel.verify()
+
+
+def test_a_function_of_ones_own_runs_over_rows_and_the_twins_see_what_it_did():
+    kernel = Kernel(Topology.uniform(1, 64), compiled=False)
+    pfn = kernel.call(lambda k: page_alloc.rmqueue(k, 0))
+    assert kernel.call(page_alloc.rmqueue, 0) != pfn
+    assert kernel.tables["mem_map"]["count"][pfn] == 1
