@@ -6,9 +6,12 @@ where a call was has the line of the call.
 
 import ast
 import copy
+import functools
 import itertools
 
-SMALL = 160  # nodes of a function that is put where it is called
+from .signatures import source
+
+SMALL = 100  # nodes of a function that is put where it is called
 numbers = itertools.count()
 
 
@@ -25,14 +28,14 @@ class Inliner:
         if any(not simple(arg) and (calls(arg) or used.count(name) > 1)
                for name, arg in zip(names, call.args, strict=True)):  # fmt: skip
             return call
-        return moved(Renamed(dict(zip(names, call.args, strict=True))).visit(value), call)
+        return Renamed(dict(zip(names, call.args, strict=True)), call).visit(value)
 
     def as_statement(self, value, give, node):
         """Statements that compute a value and do with it what `give` says, which makes statements; None: return it."""
         lines = self.inlined(value, give) if getattr(value, "callee", None) else None
         if lines is None:
             lines = [ast.Return(value)] if give is None else give(value)
-        return [moved(line, node) for line in lines]
+        return [ast.copy_location(line, node) for line in lines]
 
     def before(self, test, node):
         """Of a condition that begins with the call of a small function: what that does, and then the condition."""
@@ -56,8 +59,11 @@ class Inliner:
 
     def small(self, call):
         """The definition of the function that is called, if that is small; else None."""
-        made = self.program.tree(*call.callee)
-        return made if made and sum(1 for _ in ast.walk(made)) <= SMALL else None
+        function, types = call.callee
+        if weight(source(function)) > 1.6 * SMALL:
+            return None
+        made = self.program.tree(function, types)
+        return made if made and weight(made) <= SMALL else None
 
     def inlined(self, call, give):
         """What a function does, in place of its call: statements; None if that cannot be."""
@@ -65,8 +71,7 @@ class Inliner:
         if not made:
             return None
         mark = f"__{next(numbers)}"
-        changed = {node.id for line in made.body for node in ast.walk(line)
-                   if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+        changed = assigned(made)
         values, lines = {name: ast.Name(name + mark) for name in changed}, []
         for parameter, arg in zip((one.arg for one in made.args.args), call.args, strict=True):
             if simple(arg) and parameter not in changed:
@@ -74,7 +79,7 @@ class Inliner:
             else:
                 lines.append(ast.Assign([ast.Name(parameter + mark, ast.Store())], arg))
                 values[parameter] = ast.Name(parameter + mark)
-        body = Renamed(values).lines(made.body)
+        body = Renamed(values, call).lines(made.body)
         if give is None:
             return lines + body + ([] if ends(body) else [ast.Return(None)])
         body = tail(body, give)
@@ -138,10 +143,14 @@ class Folding(ast.NodeTransformer):
 
 
 class Renamed(Folding):
-    """A copy in which some names stand for others, or for values."""
+    """A copy, on the line of a call, in which some names stand for others, or for values."""
 
-    def __init__(self, values):
-        self.values = values
+    def __init__(self, values, call):
+        self.values, self.call = values, call
+
+    def visit(self, node):
+        made = super().visit(node)
+        return ast.copy_location(made, self.call) if isinstance(made, (ast.expr, ast.stmt)) else made
 
     def visit_Name(self, node):
         if node.id not in self.values:
@@ -152,39 +161,37 @@ class Renamed(Folding):
         return made
 
 
-def moved(node, where):
-    """A node, with all that is in it, on the line of another one."""
-    for one in ast.walk(node):
-        if isinstance(one, (ast.stmt, ast.expr)):
-            ast.copy_location(one, where)
-    return node
+@functools.cache
+def weight(definition):
+    """How many nodes there are in a definition."""
+    return sum(1 for _ in ast.walk(definition))
+
+
+@functools.cache
+def assigned(definition):
+    """The names that are given values in a definition."""
+    names = (node for node in ast.walk(definition) if isinstance(node, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
 def copied(node):
     """A copy of a node, with lists of its own."""
-    made = copy.copy(node)
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, list):
-            setattr(made, name, [*value])
+    made = type(node)()
+    made.__dict__.update((name, [*value] if type(value) is list else value) for name, value in vars(node).items())
     return made
 
 
 def folded(node, *operands):
     """A known value instead of an expression of known ones."""
-    if all(isinstance(one, ast.Constant) for one in operands):
-        return ast.Constant(value_of(node))
-    return node
+    if not all(isinstance(one, ast.Constant) for one in operands):
+        return node
+    whole = ast.fix_missing_locations(ast.Expression(copy.deepcopy(node)))
+    return ast.Constant(eval(compile(whole, "known", "eval")))
 
 
 def dropped(answer):
     """What `give` is where nobody wants the answer."""
     return [ast.Expr(answer)] if calls(answer) else []
-
-
-def value_of(node):
-    """What an expression of constants is."""
-    node = ast.fix_missing_locations(ast.Expression(copy.deepcopy(node)))
-    return eval(compile(node, "known", "eval"))
 
 
 def simple(node):

@@ -161,13 +161,13 @@ class Twin(Inliner, Folding):
         return ast.Subscript(base, index, node.ctx)
 
     def visit_Call(self, node):
-        called = self.function.__globals__.get(node.func.id)
-        if node.func.id == "len" and whole(node.args[0]):
-            table = whole(node.args[0])
+        name = getattr(node.func, "id", "")
+        called, table = self.function.__globals__.get(name), name == "len" and whole(node.args[0])
+        if table:
             return ast.Call(node.func, [ast.Name(column(table, (LAYOUT[table].names or [""])[0]), ast.Load())], [])
-        arguments = [self.visit(one) for one in node.args if not is_k(one)]
         if not inspect.isfunction(called):
-            return ast.Call(node.func, arguments, [])
+            return self.generic_visit(node)
+        arguments = [self.visit(one) for one in node.args if not is_k(one)]
         types = tuple(getattr(one, "table", None) for one in arguments)
         call = ast.Call(ast.Name(twin_name(called, types), ast.Load()), arguments, [])
         call.callee = called, types

@@ -1,9 +1,9 @@
 """The tables of the machine (include/linux/mm.h, mmzone.h, sched.h, fs.h).
 
 The whole state of a machine is the handful of numpy arrays below; the kernel is plain
-functions over them.  `Tables` holds one view of each.  Interpreted, the views are ctypes
-arrays over the same memory (``k.mem_map[pfn].count`` costs some 60 ns); compiled, they are bare
-pointers to it (mmsim.machine.columns).  The same source serves both.
+functions over them.  `Tables` holds one view of each.  As the source stands, the views are ctypes
+arrays over the same memory; interpreted it becomes reads of columns (mmsim.machine.interpreted);
+compiled, the views are bare pointers (mmsim.machine.columns).  The same source serves all.
 
 Every number that names a row keeps 0 for "none", as NULL does in C: page frame 0 is the
 zero page, swap entry 0 the header of the swap device, task 0 the kernel itself.

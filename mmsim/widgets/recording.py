@@ -4,6 +4,7 @@ The observer of `Kernel.watch` compares the tables with what they were at the ev
 words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
 """
 
+import operator
 import sys
 from types import SimpleNamespace
 
@@ -69,7 +70,7 @@ class Recording:
         self._ends = np.cumsum([0] + [len(where) for where in self._where])
         self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
         self._find_hands()
-        del self._tables, self._now, self._rows
+        del self._tables, self._rows, self._words, self._were, self._arrays, self._views
         self._at = -1, None, None
         self._before = self.at(0).tables
 
@@ -84,8 +85,17 @@ class Recording:
         self._pte_locked = np.repeat(vmas["vm_flags"] & structs.VM_LOCKED, sizes) != 0
         self.pids = np.unique(self.pte_pid).tolist()
 
-    def _words(self, tables):
-        return np.concatenate([tables[name].view(np.int32).ravel() for name in TABLES])
+    def _changed(self):
+        """Read the words of all tables into `self._words`: the places of those that have changed."""
+        self._words, self._were = self._were, self._words
+        arrays = [self._tables[name] for name in TABLES]
+        if any(map(operator.is_not, arrays, self._arrays)):  # each migration has its own table of what it considers
+            self._arrays, self._views = arrays, [array.view(np.int32).ravel() for array in arrays]
+        np.concatenate(self._views, out=self._words[: len(self._base)])
+        pairs = np.flatnonzero(self._words.view(np.int64) != self._were.view(np.int64))  # few: look at two at a time
+        where = np.repeat(2 * pairs, 2)
+        where[1::2] += 1
+        return where[self._words[where] != self._were[where]].astype(np.int32)
 
     def _observe(self, end=False):
         """The machine is about to write an event (or has ended): keep what has changed since the last one."""
@@ -98,13 +108,14 @@ class Recording:
             empty = {name: np.zeros_like(self._tables[name]) for name in TABLES}
             for name, table in self._base.items():
                 empty[name][: len(table)] = table
-            self._base = self._now = self._words(empty)
+            self._base = np.concatenate([empty[name].view(np.int32).ravel() for name in TABLES])
+            self._words, self._were = np.zeros((2, -(-len(self._base) // 2) * 2), np.int32)
+            self._words[: len(self._base)] = self._base
+            self._arrays = [None] * len(TABLES)
         if end or done < MAX_EVENTS:
-            words = self._words(self._tables)
-            where = np.flatnonzero(words != self._now).astype(np.int32)
+            where = self._changed()
             self._where.append(where)
-            self._what.append(words[where])
-            self._now = words
+            self._what.append(self._words[where])
             if not end:
                 frame = sys._getframe(2)  # trace(), which took a row, which called this
                 while frame.f_globals is vars(trace):
