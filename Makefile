@@ -65,10 +65,9 @@ clean:  ## remove .venv and everything generated; my-lessons, your copies of the
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # One stamp for each set of extras, so that a set is installed once and again when pyproject.toml changes.
-# Byte code is not made ahead: most of it would never be run, and Python makes what it runs by itself.
 .venv/.%: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmsim needs Python 3.11 or later: make PYTHON=python3.12 ...")'
-	@echo "installing numpy, numba, pandas, matplotlib and what '$*' needs into .venv: a minute or two, once"
+	@echo "installing numpy, numba, pandas, matplotlib and what '$*' needs into .venv: half a minute, or two with a slow network, once"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --no-compile --disable-pip-version-check --editable '.[$*]'
+	$(BIN)/python binder/install.py --editable '.[$*]'
 	@touch $@

@@ -1,5 +1,6 @@
 """What became of the pages of a migration: their flow through the decision graph, and comparisons."""
 
+from collections import Counter
 from itertools import pairwise
 from textwrap import fill, wrap
 
@@ -49,19 +50,27 @@ def flow(migration):
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
     like(getattr(migration, "pages", migration), "path reason", "migration", "give a Migration, as kernel.last is one")
-    graph = nx.DiGraph()
-    nx.add_path(graph, STAGES, pages=0)
-    for path, stages in _LEAVES.items():
-        graph.add_edges_from(((STAGES[s], path) for s in stages), pages=0)
     table = migration if isinstance(migration, pd.DataFrame) else migration.pages
-    for (path, reason), count in table.groupby(["path", "reason"]).size().items():
+    graph = nx.DiGraph()
+    for (a, b), count in ways(zip(table["path"], table["reason"], strict=True)).items():
+        graph.add_edge(a, b, pages=count)
+    return graph
+
+
+def ways(pages):
+    """How many pages went each way through the graph, {(question, question or path): number}.
+
+    `pages`: (path, reason) of each page, in words.
+    """
+    edges = dict.fromkeys(pairwise(STAGES), 0)
+    edges |= {(STAGES[s], path): 0 for path, stages in _LEAVES.items() for s in stages}
+    for (path, reason), count in Counter(pages).items():
         last = _LEAVES.get(path, [2])[0]  # 2: pending
         if path in ("failed for good", "retries exhausted"):
             last = next((s for start, s in _LEFT_AT.items() if reason.startswith(start)), len(STAGES) - 1)
-        for a, b in pairwise([*STAGES[: last + 1], path]):
-            graph.add_edge(a, b)
-            graph.edges[a, b]["pages"] = graph.edges[a, b].get("pages", 0) + int(count)
-    return graph
+        for edge in pairwise([*STAGES[: last + 1], path]):
+            edges[edge] = edges.get(edge, 0) + count
+    return edges
 
 
 @drawing

@@ -291,12 +291,15 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
             waits = "waits · " * (step > 0 and at[i] == before[i])
             self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
-        self.controls["position"].said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
-        self.controls["position"].value = self.controls["event"].value = step
+        position = self.controls["position"]
+        with position.hold_sync():
+            position.said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
+            position.value = step
+        self.controls["event"].value = step
         self._quiet = False
         self._flow.value = flow_svg(runs, at)
         captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
-        self._stayed.value = "".join(stayed_html(each.stayed(n), caption)
+        self._stayed.value = "".join(stayed_html(each.stayed_columns(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
         self._counters.value = counters_html(("here", "beside")[: len(runs)],
                                              [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip

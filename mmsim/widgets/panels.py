@@ -1,13 +1,12 @@
 """What stands below the stage, as HTML: the flow of the pages, those that stay and why, the counters."""
 
+from collections import defaultdict
 from html import escape
 from textwrap import wrap
 
-import pandas as pd
-
 from ..plots import palette
 from ..mm import trace
-from ..plots.flow import STAGES, flow
+from ..plots.flow import STAGES, ways
 from ..plots.passes import LOOKS as PASS_LOOKS
 from ..plots.passes import WORDS as PASS_WORDS
 from ..plots.passes import letters
@@ -37,16 +36,14 @@ def flow_svg(recordings, steps):
     graphs = []
     for recording, step in zip(recordings, steps, strict=True):
         rows, path = recording.fates(step)
-        reasons = [trace.REASONS[reason] for reason in rows["reason"]]
-        graphs.append((flow(pd.DataFrame({"path": path, "reason": reasons})), max(1, len(rows))))
-    graph, total = graphs[0]
+        graphs.append(ways((path, trace.REASONS[reason])
+                           for path, reason in zip(path.tolist(), rows["reason"].tolist(), strict=True)))  # fmt: skip
     running, counts = steps[0] < recordings[0].steps, {}
     for name in BOXES:
-        each = [sum(n for *_, n in g.out_edges(name, data="pages")) if name == STAGES[0]
-                else sum(n for *_, n in g.in_edges(name, data="pages")) if name in g else 0
-                for g, _ in graphs]  # fmt: skip
-        counts[name] = " | ".join(map(str, each))
-    edges = "".join(edge(a, b, n, total) for a, b, n in graph.edges(data="pages"))
+        end = 0 if name == STAGES[0] else 1  # what came to the first question is what goes on from it
+        counts[name] = " | ".join(str(sum(n for edge, n in graph.items() if edge[end] == name)) for graph in graphs)
+    total = max(1, sum(n for (a, _), n in graphs[0].items() if a == STAGES[0]))
+    edges = "".join(edge(a, b, n, total) for (a, b), n in graphs[0].items())
     asked = question(recordings[0], steps[0])
     boxes = "".join(box(name, counts[name], name == asked, running) for name in BOXES)
     said = ", ".join(f"{name} {n}" for name, n in counts.items() if name not in STAGES[1:] and set(n) - set("0 |"))
@@ -116,14 +113,15 @@ def passes_html(recording):
 
 
 def stayed_html(table, caption):
-    """The pages that stayed, one row for all that stayed alike."""
-    groups = table.groupby(["task", "mappers", "what", "error", "reason"], sort=False)
-    rows = []
-    for (task, mappers, what, error, reason), group in groups:
-        pages = group["page"] if task else group["frame"]
+    """The pages that stayed, one row for all that stayed alike; `table`: the columns of `Recording.stayed`."""
+    groups, rows = defaultdict(list), []
+    alike = zip(*(table[name] for name in ("task", "mappers", "what", "error", "reason")), strict=True)
+    for key, page, frame in zip(alike, table["page"], table["frame"], strict=True):
+        groups[key].append(page if key[0] else frame)
+    for (task, mappers, what, error, reason), pages in groups.items():
         names = format_nodes(sum(1 << int(n) for n in set(pages))).replace(",", ", ")
         whose = f"of {escape(mappers)}" if task else "(frames)"
-        rows.append(f'<tr><td class="n">{len(group)}</td><td>{names} {whose}</td>'
+        rows.append(f'<tr><td class="n">{len(pages)}</td><td>{names} {whose}</td>'
                     f'<td>{what} <span class="one">{error}</span></td><td>{escape(reason)}</td></tr>')  # fmt: skip
     rows = rows or ["<tr><td>none</td></tr>"]
     head = "<tr><th>pages</th><th>which</th><th>outcome</th><th>because</th></tr>" * (len(groups) > 0)

@@ -346,6 +346,10 @@ class Recording:
 
     def stayed(self, step):
         """The pages that have not moved by then, with the reason: task, mappers, page, frame, what, error, reason."""
+        return pd.DataFrame(self.stayed_columns(step)).astype({"page": "Int64"})
+
+    def stayed_columns(self, step):
+        """The same as {column: its values}: a picture of each step has no time for a DataFrame."""
         rows, what = self.fates(step)
         kept = (rows["new_pfn"] == 0) & ~np.isin(what, ("swapped out", "freed from under us"))
         if step < self.steps:
@@ -359,16 +363,16 @@ class Recording:
         number, sets = shared or (np.zeros(len(self), int), [()])
         number = number[rows["old_pfn"]]
         own = ["" if i is None else tasks[int(self.pte_pid[i])] for i in places]
-        return pd.DataFrame({
+        begins = {pid: int(np.argmax(self.pte_pid == pid)) for pid in self.pids}
+        return {
             "task": own,
             "mappers": [listed(sets[n], tasks) if n else task for n, task in zip(number, own, strict=True)],
-            "page": pd.array([None if i is None else i - np.argmax(self.pte_pid == self.pte_pid[i]) for i in places],
-                             "Int64"),
+            "page": [None if i is None else int(i - begins[self.pte_pid[i]]) for i in places],
             "frame": rows["old_pfn"].astype(int),
             "what": what,
             "error": [f"-{ERRNO_NAMES[e]}" if e else "" for e in rows["error"].tolist()],
             "reason": reasons(self.at(step), rows),
-        })  # fmt: skip
+        }
 
 
 DTYPES = {

@@ -21,7 +21,7 @@ function stage({ model, el }) {
   const over = node("canvas", {}, picture).getContext("2d");
   const tip = node("div", { class: "mm-tip", role: "status" }, root);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let g, theme, shown, frame, timer, flight, at = -1, moved = 0;
+  let g, theme, shown, frame, late, timer, flight, at = -1, moved = 0;
 
   const place = (cell) => {
     const group = g.groups.find((each) => cell < each.first + each.count);
@@ -219,7 +219,6 @@ function stage({ model, el }) {
   }
 
   function paint(time) {
-    frame = null;
     if (g !== model.get("geometry") || !theme) {
       g = model.get("geometry");
       if (!g.groups) return;
@@ -244,7 +243,20 @@ function stage({ model, el }) {
     picture.dataset.step = step;
     play();
   }
-  const request = () => { frame ??= requestAnimationFrame(paint); };  // however many changes, one painting a frame
+
+  // However many changes, one painting a frame: the first at once, so that it is done when the browser draws the frame.
+  const request = () => { late = true; frame ??= requestAnimationFrame(next); };
+  const change = () => {
+    if (frame) return request();
+    frame = requestAnimationFrame(next);
+    paint(performance.now());
+  };
+  function next(time) {
+    frame = null;
+    if (!late) return;
+    late = false;
+    paint(time);
+  }
 
   // -- playing: one request for a step at a time, so that nothing piles up before a busy kernel
 
@@ -313,7 +325,7 @@ function stage({ model, el }) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const dense = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
   for (const media of [dark, dense]) media.addEventListener("change", restyle);
-  model.on("change", request);
+  model.on("change", change);
   model.on("msg:custom", tell);
   request();
   return () => {
@@ -322,7 +334,7 @@ function stage({ model, el }) {
     for (const media of [dark, dense]) media.removeEventListener("change", restyle);
     clearTimeout(timer);
     cancelAnimationFrame(frame);
-    model.off("change", request);
+    model.off("change", change);
     model.off("msg:custom", tell);
   };
 }
