@@ -23,15 +23,23 @@ from mmsim.mm import mbind, timer
 
 
 class BothSpeeds(Kernel):
-    """A machine that runs every kernel function interpreted, and compiled on a copy of its tables, and compares."""
+    """A machine that runs every kernel function interpreted, and compiled on copies of its tables, and compares.
+
+    Compiled for V1 as well, without a trace, unless it has what came later.
+    """
 
     def _run(self, function, *args):
         from mmsim.machine import compiled
 
         tables = {name: table.copy() for name, table in self.tables.items()}
         given = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-        kind = compile_cache.ANY if self.changes else compile_cache.V1
-        compiler = compiled.compile_kernel(kind)
+        untraced = None
+        if not self.changes and function is not packets:
+            untraced = {name: table.copy() for name, table in self.tables.items()}
+            untraced["sys"]["tracing"] = 0
+            arrays = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+            compiled.twins(untraced)(function)(compiled.Tables(untraced), *arrays)
+        compiler = compiled.twins(tables)
         if function is packets:  # only an interpreted machine needs it; compiled, each interrupt runs by itself
             compiler(timer.wait_until)(compiled.Tables(tables), args[0] - 1)
             super()._run(function, *args)
@@ -46,6 +54,10 @@ class BothSpeeds(Kernel):
         result = super()._run(function, *args)
         assert result == answer, function.__name__
         self.assert_equal(self.tables, tables, function)
+        if untraced:
+            for column in ("tracing", "nr_events"):
+                untraced["sys"][column] = self.tables["sys"][column]
+            self.assert_equal(self.tables, untraced | {"event": self.tables["event"]}, function)
         for mine, other in zip(args, given, strict=True):
             assert np.array_equal(mine, other), function.__name__
         assert function in compiled.ENTRIES  # what Binder compiles ahead is all there is
@@ -282,9 +294,21 @@ def test_a_kernel_without_changes_is_compiled_without_what_came_later():
     assert '"change.' in str(whole.module)  # the columns that hold the switches
     assert '"change.' not in str(small.module)
     machines = [Kernel(Topology.uniform(2, 64), release=r, compiled=True) for r in (None, "2.6.14", "6.1", "3.8")]
-    v1, oldest, today, older = (machine._compile for machine in machines)
+    machines.append(Kernel(Topology.uniform(2, 64), compiled=True, trace=64))
+    v1, oldest, today, older, traced = (machine._compile for machine in machines)
     assert v1 is oldest
-    assert today is older is not v1
+    assert today is older is traced is not v1
+
+
+def test_a_machine_with_a_trace_keeps_it_when_it_is_loaded_compiled(tmp_path):
+    kernel = Kernel(Topology.uniform(2, 64))
+    kernel.spawn("a")
+    kernel.save(tmp_path / "machine")
+    loaded = Kernel.load(tmp_path / "machine", compiled=True)
+    before = len(loaded.events())
+    task = loaded.tasks[0]
+    task.touch(task.mmap(2), write=True)
+    assert len(loaded.events()) == before + 2
 
 
 @pytest.mark.parametrize("compiled", [False, True])

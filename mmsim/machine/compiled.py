@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from . import compile_cache
 from ..mm import (
     cpuset, fault, filemap, fork, mbind, memory_failure, mlock, mmap, mmzone, move_pages, sched, shmem, swap, swapfile,
-    timer, vmscan,
+    timer, trace, vmscan,
 )
 from .columns import Tables as Tables
 from .columns import header
@@ -37,6 +37,7 @@ ENTRIES = (
     timer.wait_until, sched.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
     memory_failure.soft_offline_page,
 )  # fmt: skip
+RARE = (trace.append, trace.bug)
 
 
 @functools.cache
@@ -52,7 +53,7 @@ def compile_functions(functions, kind):
         desc="compiling the kernel for this machine, once", bar_format="{desc}{postfix}", delay=1, leave=False
     ) as bar:
         bar.set_postfix_str("translating")
-        program = Program(functions, switches_off=kind == V1)
+        program = Program(functions, switches_off=kind == V1, rare=RARE)
         bar.set_postfix_str(f"optimising {len(program.made)} functions")
         library = codegen().create_library("kernel")
         library.enable_object_caching()
@@ -133,7 +134,7 @@ def entries(kind):
 def compile_kernel(kind=ANY):
     """A function that maps a plain kernel function to its compiled twin, to be called from Python.
 
-    `kind`: ANY for one that every machine can run; V1 for one without what came later, which is smaller and faster.
+    `kind`: ANY for one that every machine can run; V1 for one without trace and later changes, smaller and faster.
     """
 
     @functools.cache
@@ -142,6 +143,11 @@ def compile_kernel(kind=ANY):
         return made.calls[function]
 
     return twin
+
+
+def twins(tables):
+    """What `compile_kernel` gives for a machine as it is: of kind V1, if it has no trace and nothing that came later."""
+    return compile_kernel(ANY if tables["sys"]["tracing"][0] or any(tables["change"][0]) else V1)
 
 
 if __name__ == "__main__":

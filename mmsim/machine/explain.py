@@ -47,20 +47,23 @@ def tasks_of(size, groups):
     """
     number, sets, known = np.zeros(size, np.int32), [()], {(): 0}
     for pid, things in groups:
+        before = number[things]
         becomes = np.zeros(len(sets), np.int32)
-        for old in np.flatnonzero(np.bincount(number[things], minlength=len(sets))):
+        alike = before.size and before.min() == before.max()
+        found = before[:1] if alike else np.flatnonzero(np.bincount(before, minlength=len(sets)))
+        for old in found:
             new = sets[old] if pid in sets[old] else tuple(sorted((*sets[old], pid)))
             becomes[old] = known.setdefault(new, len(known))
             sets += [new] if len(known) > len(sets) else []
-        number[things] = becomes[number[things]]
+        number[things] = becomes[found] if alike else becomes[before]
     return number, sets
 
 
 def frames_behind(tables, ptes):
     """The frame that each of some ptes leads to, through the swap cache if need be; 0: none."""
     value, flags = ptes["value"], ptes["flags"]
-    pfn = np.where(flags & PTE_PRESENT, value, 0)
-    swap = flags & PTE_SWAP != 0
+    pfn = value * (flags & PTE_PRESENT)
+    swap = np.flatnonzero(flags & PTE_SWAP)
     pfn[swap] = tables["swap_cache"][value[swap]]
     return pfn
 

@@ -101,8 +101,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         self._twins = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
                       "born": {}, "ranges": {}, "forked": {}, "pinned": {}, "pins": {}}  # fmt: skip
-        self._compile, self._headers = load_compiler(compiled, sum(topology.frames), made_of.changes)
-        self.compiled = self._compile is not None
+        self._compiler, self._compile = load_compiler(compiled, sum(topology.frames)), None
+        self.compiled = self._compiler is not None
         slots = swap_slots if config.swap else 0
         self.tables, self.k, self._arrays = {}, None, None
         events = TRACE_EVENTS * (not self.compiled) if trace is True else int(trace)
@@ -134,7 +134,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
             views["event"] = Watched(views["event"], self._observer)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
         if self.compiled:
-            self._arrays = self._headers(self.tables)
+            self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
         elif self._twins:
             self._twins.bind(self.tables)
 

@@ -45,7 +45,8 @@ class Migration:
         self._rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
         self._mappers = None if sharers is None else sharers[1], sharing
-        self._reasons = reasons(kernel, rows) if np.isin(rows["reason"], [*BY]).any() else None
+        named = rows["reason"].any() and np.isin(rows["reason"], [*BY]).any()
+        self._reasons = reasons(kernel, rows) if named else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
         self._ends = kernel.tables["zone"]["end"]
 
@@ -190,7 +191,9 @@ def follow(rows, sharers):
     if sharers is None:
         return rows, None
     number, old, new = sharers[0][rows["old_pfn"]], rows["old_pfn"], rows["new_pfn"]
-    if np.isin(old, new[new > 0]).any():
+    reached = np.zeros(len(sharers[0]), bool)
+    reached[new[new > 0]] = True
+    if reached[old].any():
         arrived = {}  # frame: who shares the page that has moved there
         for i, pair in enumerate(zip(old.tolist(), new.tolist(), strict=True)):
             number[i] = arrived.get(pair[0], number[i])
@@ -200,9 +203,10 @@ def follow(rows, sharers):
 
 def last_of_each(rows, sharing):
     """One row a page: one that was considered twice starts where it was first and ends where it was last."""
-    key = rows["mm"].astype(np.int64) << 32 | rows["address"]
-    if (key[1:] > key[:-1]).all() or not rows["mm"].all():
+    mm, address = rows["mm"].copy(), rows["address"].copy()
+    if (mm == mm[:1]).all() and (address[1:] > address[:-1]).all() or not mm.all():
         return rows, sharing
+    key = mm.astype(np.int64) << 32 | address
     first = np.sort(np.unique(key, return_index=True)[1])
     _, from_end, number = np.unique(key[::-1], return_index=True, return_inverse=True)
     last = rows[::-1][from_end][number[::-1][first]]

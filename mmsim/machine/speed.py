@@ -6,21 +6,21 @@ COMPILED_FROM = 1 << 16  # page frames from which on compiled code, loaded from 
 ADVICE = "pip install numba"
 
 
-def load_compiler(compiled, frames, changes):
-    """mmsim.machine.compiled's map from functions to compiled ones, and its Tables; (None, None): interpret them.
+def load_compiler(compiled, frames):
+    """mmsim.machine.compiled, or None: the kernel functions are interpreted.
 
-    `compiled`: True, False, or None: by the number of `frames`; `changes`: those since V1 that the machine has.
+    `compiled`: True, False, or None: by the number of `frames`.
     """
     if compiled or (compiled is None and frames >= COMPILED_FROM):
         try:
             from . import compiled as compiler
 
-            return compiler.compile_kernel(compiler.ANY if changes else compiler.V1), compiler.Tables
+            return compiler
         except ImportError as error:
             if compiled:
                 raise ImportError(f"compiled is True, but {error}; {ADVICE}") from error
             warn_slow(str(error))
-    return None, None
+    return None
 
 
 class SlowWarning(RuntimeWarning):

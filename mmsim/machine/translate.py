@@ -31,13 +31,13 @@ ARITHMETIC = {
 class Program:
     """A module of LLVM with some kernel functions and all that they call.
 
-    `switches_off`: the switch of each later change, as in ``k.change.one_by_one``, is 0, so that what later kernels
-    brought is neither translated nor asked for at run time.
+    `switches_off`: the switch of each later change, as in ``k.change.one_by_one``, is 0, and so is the trace's, so that
+    what they switch is neither translated nor asked for at run time.  `rare`: functions that are hardly ever called.
     """
 
-    def __init__(self, functions, switches_off):
+    def __init__(self, functions, switches_off, rare=()):
         self.module = ir.Module("kernel")
-        self.switches_off = switches_off
+        self.switches_off, self.rare = switches_off, rare
         self.made, self.waiting = {}, []
         for function in functions:
             self.function(function, types_of(function)).linkage = ""  # Python finds it by its name
@@ -53,6 +53,9 @@ class Program:
             made = ir.Function(self.module, kind, self.module.get_unique_name(name_of(function)))
             made.linkage = "internal"
             made.attributes.add("nounwind")
+            if function in self.rare:
+                made.attributes.add("cold")
+                made.attributes.add("noinline")
             self.made[function, types] = made
             self.waiting.append((function, types, made))
         return self.made[function, types]
@@ -219,8 +222,10 @@ class Translation:
         return None
 
     def is_off(self, node):
-        """Whether an expression is the switch of a later change, and off."""
-        return self.program.switches_off and isinstance(node, ast.Attribute) and ast.unparse(node.value) == "k.change"
+        """Whether an expression is the switch of a later change, or of the trace, and off."""
+        if not self.program.switches_off or not isinstance(node, ast.Attribute):
+            return False
+        return ast.unparse(node.value) == "k.change" or ast.unparse(node) == "k.sys.tracing"
 
     def branch(self, node, yes, no):
         """Go to one of two blocks by a condition."""
