@@ -204,7 +204,7 @@ def follow(rows, sharers):
 def last_of_each(rows, sharing):
     """One row a page: one that was considered twice starts where it was first and ends where it was last."""
     mm, address = rows["mm"].copy(), rows["address"].copy()
-    if (mm == mm[:1]).all() and (address[1:] > address[:-1]).all() or not mm.all():
+    if ((mm == mm[:1]).all() and (address[1:] > address[:-1]).all()) or not mm.all():
         return rows, sharing
     key = mm.astype(np.int64) << 32 | address
     first = np.sort(np.unique(key, return_index=True)[1])
