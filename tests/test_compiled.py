@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -285,14 +284,3 @@ def test_a_kernel_without_changes_is_compiled_without_what_came_later():
     v1, oldest, today, older = (machine._compile for machine in machines)
     assert v1 is oldest
     assert today is older is not v1
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_each_case_of_the_benchmark_is_what_its_name_says(compiled):
-    bench = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/bench.py"))
-    paths = {name: bench["measure"](name, 512, 1, compiled)["path"] for name in bench["CASES"]}
-    assert paths == {
-        "direct, anonymous": "direct", "eviction, no patch": "swapped out",
-        "direct, file with buffers": "direct with buffers", "direct, shared by fork": "direct",
-        "direct, half-full target": "direct",
-    }  # fmt: skip

@@ -1,0 +1,115 @@
+"""Write docs/speed.md, and the speeds in the README, from docs/speed.json, which `make bench` keeps."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+sys.path.insert(0, str(HERE.parent / "benchmarks"))
+from bench import TOPICS, table  # noqa: E402
+from rows import said  # noqa: E402
+
+HEAD = """# Speed
+
+The modelled kernel in `mmsim/mm/` is plain Python over numpy tables. A student steps through it interpreted; a machine
+of real size runs the same functions compiled. `Kernel(compiled=None)` decides by size: from 65,536 page frames
+(256 MB) on, a machine is compiled if numba is there. Without numba it is interpreted, and each such machine says so.
+
+`make bench` prints the figures below, and keeps them in `docs/speed.json`, of which this page is made. The ratio is the
+share of the goal that a figure takes: up to 1 it holds. What has no goal is there to compare with. The floor is one
+streaming pass of numpy over all tables of the machine, in the same run. CPU time is that of one system call with the
+record that `kernel.last` keeps, the least of several runs.
+
+"""
+WIDE = """
+## Compiled, by size
+
+Nanoseconds of CPU time a page, and how many times the floor that is:
+
+"""
+TAIL = """
+## What it takes of a computer
+
+A job of 64 GB needs a few GB of memory, `kernel.verify()` some more: it walks the page tables in blocks. Pins, locks
+and tables of results are bulk work, too; `kernel.frames()` is the widest of them. The scenario `huge-database` is 300
+GB on a machine of 1 TB. Of each run `mmsim` estimates before what it takes, and refuses one that needs more than the
+computer can give now, with the largest scale that fits.
+
+A search for a vma begins where the last one was made or faulted in, one for a free row where the first may be. An
+interpreted machine on which nothing happens but interrupts soon goes in rounds; `Kernel.wait` skips whole rounds, and
+the tables are those that all of them would have left.
+
+## How it is compiled
+
+- The kernel keeps to a small part of Python. `mmsim/machine/translate.py` puts it into the language of LLVM, an
+  expression and a statement at a time: a number has 64 bits, a table is a header, a row is a bare pointer
+  (`mmsim/machine/columns.py`). LLVM is told that no two columns share memory and that the tables stay where they are.
+- All entry points, and what they call, are one module, which numba's code generator optimises as a whole and makes
+  code of (`mmsim/machine/compiled.py`). The first machine waits for that, under a line that tells so.
+- numba could do the first half as well, and did: it types and lowers any Python, function by function, and took most
+  of the time for it.
+- There are two kinds of compiled kernel. In that of V1 each switch of a later change is 0, so that what later kernels
+  brought is neither translated nor asked for; the other kind has it all.
+- The result is kept in the cache folder of the user. Its name is a hash of all functions and constants of the kernel,
+  so that an edited function is never run stale. Each file has a checksum: code with a wrong bit would end the
+  process. A damaged file is replaced; where none can be written, each session compiles.
+- `python -m mmsim.machine.compiled` compiles everything ahead; Binder does.
+- `tests/test_translate.py` holds what is translated to what Python means. `tests/test_compiled.py` runs random
+  histories, and each kernel function at both speeds on the same tables: every table, every result and the clock must
+  be equal.
+"""
+
+
+def cells(*texts):
+    """A line of a table."""
+    return f"| {' | '.join(texts)} |\n"
+
+
+def goals(kept, rows):
+    """A table for each topic, with where and when it was measured."""
+    for topic, measured in rows.items():
+        about = kept[topic]
+        yield f"## {TOPICS[topic][0].upper()}{TOPICS[topic][1:]}\n\n"
+        yield cells("", "figure", "goal", "ratio", "holds", "")
+        yield cells("---", "--:", "--:", "--:", "---", "---")
+        for row in measured:
+            goal = "" if row.goal is None else f"{'≥' if row.least else '≤'} {said(row.goal)}"
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            yield cells(row.what, f"{said(row.figure)} {row.unit}", goal, ratio, row.holds, row.note)
+        yield f"\n{about['machine']}; Python {about['python']}, load {about['load']}, {about['date']}.\n\n"
+
+
+def by_size(rows):
+    """The compiled cases, a column for each size."""
+    seen = [row.raw for row in rows["compiled"] if row.raw]
+    sizes = sorted({each["pages"] for each in seen})
+    yield cells("", *(f"{pages:,} pages" for pages in sizes))
+    yield cells("---", *["--:"] * len(sizes))
+    for case in dict.fromkeys(each["case"] for each in seen):
+        of = {each["pages"]: each for each in seen if each["case"] == case}
+        yield cells(case, *(f"{of[n]['ns']:.0f}, {of[n]['ns'] / of[n]['floor']:.1f} x" for n in sizes))
+
+
+def page(kept=None):
+    """The text of docs/speed.md."""
+    kept = kept or json.loads((HERE / "speed.json").read_text())
+    rows = table(kept)
+    return "".join([HEAD, *goals(kept, rows), WIDE.lstrip(), *by_size(rows), TAIL])
+
+
+def readme(text, kept=None):
+    """The text of the README with the figures of today: the rows of its table of speeds."""
+    rows = table(kept or json.loads((HERE / "speed.json").read_text()))
+    seen = {(row.raw["case"], row.raw["pages"]): row.raw["ns"] for row in rows["compiled"] if row.raw}
+    slow = {row.raw["case"]: row.raw["ns"] for row in rows["interpreted"] if row.raw}
+    for name, case in {"direct": "direct, anonymous", "evicted: no patch": "eviction, no patch"}.items():
+        of = [slow[case], seen[case, 1 << 20], seen[case, 1 << 24]]
+        text = re.sub(rf"(?m)^\| {name} \|.*$", cells(name, *(f"{ns:,.0f}" for ns in of)).rstrip(), text)
+    return text
+
+
+if __name__ == "__main__":
+    (HERE / "speed.md").write_text(page())
+    README.write_text(readme(README.read_text()))
