@@ -28,10 +28,11 @@ TOPICS = {  # module: what it measures
     "many": "many runs",
     "growth": "many small things",
     "others": "what one would use instead",
+    "simulator": "a simulator from the literature",
     "fresh": "`make lab` in a fresh clone, warm package cache",
     "suites": "the tests, in a fresh clone",
 }
-SLOW = ("fresh", "suites")  # only if they are asked for
+SLOW = ("simulator", "fresh", "suites")  # only if they are asked for
 
 
 def computer():

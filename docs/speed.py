@@ -30,6 +30,21 @@ Nanoseconds of CPU time a page, and how many times the floor that is:
 
 """
 TAIL = """
+## What one would use instead
+
+None of these does the same: they say what a page costs in another world.
+
+- simpy: each page is a process that waits five times, for isolate, lock, unmap, copy and restore. It has no frames,
+  page tables, lists or references; what one sees is the price of its events.
+- Ramulator with migration on the fly ([doi 10.1145/3364179](https://doi.org/10.1145/3364179)) asks which pages are
+  hot and how many cycles memory takes: it simulates each access, and the migrations among them.
+  `benchmarks/simulator.py` says how to fetch and build it.
+- Linux itself, in `mmsim vm`, on a processor that QEMU emulates; it copies the 4,096 bytes, which the model does not.
+
+Looked at, and not measured: nothing on PyPI or npm simulates page migration (the cache simulators there move no
+pages), and gem5 is not among their packages. HMMSim needs Pin 2.14 to be built. CXLMemSim needs a QEMU of its own,
+and a guest in it.
+
 ## What it takes of a computer
 
 A job of 64 GB needs a few GB of memory, `kernel.verify()` some more: it walks the page tables in blocks. Pins, locks
