@@ -47,11 +47,16 @@ def computer():
     return f"{model}, {os.cpu_count()} CPUs, {size:.0f} GB"
 
 
+def goal(row):
+    """The goal of a row in words."""
+    return "" if row.goal is None else f"{'≥' if row.least else '≤'}\N{NO-BREAK SPACE}{row.goal:,g}"
+
+
 def line(row):
     """A row as a line of the table."""
-    goal = "" if row.goal is None else f"{'>=' if row.least else '<='} {said(row.goal)}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return f"{row.what:55} {said(row.figure):>9} {row.unit:16} {goal:>8} {ratio:>6}  {row.holds:4} {row.note}".rstrip()
+    figures = f"{said(row.figure):>9} {row.unit:16} {goal(row):>8} {ratio:>6}  {row.holds:4}"
+    return f"{row.what:62} {figures} {row.note}".rstrip()
 
 
 def measure(topic, small=False):
@@ -80,7 +85,7 @@ def main():
     if unknown := set(asked.topics) - {*TOPICS}:
         parser.error(f"there is no topic {', '.join(sorted(unknown))}; topics: {', '.join(TOPICS)}")
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    print(f"{'':55} {'figure':>9} {'':16} {'goal':>8} {'ratio':>6}  holds")
+    print(f"{'':62} {'figure':>9} {'':16} {'goal':>8} {'ratio':>6}  holds")
     for topic in TOPICS:
         if not asked.kept and topic in (asked.topics or {*TOPICS} - {*SLOW}):
             made = measure(topic, asked.small)

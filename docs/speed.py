@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 sys.path.insert(0, str(HERE.parent / "benchmarks"))
-from bench import TOPICS, table  # noqa: E402
+from bench import TOPICS, goal, table  # noqa: E402
 from rows import said  # noqa: E402
 
 HEAD = """# Speed
@@ -18,20 +18,30 @@ of real size runs the same functions compiled. `Kernel(compiled=None)` decides b
 (256 MB) on, a machine is compiled if numba is there. Without numba it is interpreted, and each such machine says so.
 
 `make bench` prints the figures below, and keeps them in `docs/speed.json`, of which this page is made. The ratio is the
-share of the goal that a figure takes: up to 1 it holds. What has no goal is there to compare with. The floor is one
-streaming pass of numpy over all tables of the machine, in the same run. CPU time is that of one system call with the
-record that `kernel.last` keeps, the least of several runs.
+share of the goal that a figure takes: up to 1 it holds. The floor is one streaming pass of numpy over all tables of the
+machine, in the same run. CPU time is that of one system call with the record that `kernel.last` keeps, the least of
+several runs. Another computer, or one that is busy, has other figures; ratios change less.
+
+## The goals
 
 """
-WIDE = """
+SIZES = """
 ## Compiled, by size
 
 Nanoseconds of CPU time a page, and how many times the floor that is:
 
 """
-TAIL = """
+REST = """
+## What else was measured
+
+"""
+OTHERS = """
 ## What one would use instead
 
+Pages that move from one node to another, by the second:
+
+"""
+TAIL = """
 None of these does the same: they say what a page costs in another world.
 
 - simpy: each page is a process that waits five times, for isolate, lock, unmap, copy and restore. It has no frames,
@@ -82,18 +92,36 @@ def cells(*texts):
     return f"| {' | '.join(texts)} |\n"
 
 
-def goals(kept, rows):
-    """A table for each topic, with where and when it was measured."""
+def goals(rows):
+    """The rows that have a goal, below the name of their topic."""
+    yield cells("", "figure", "goal", "", "ratio", "holds", "")
+    yield cells("---", "--:", "--:", "---", "--:", "---", "---")
     for topic, measured in rows.items():
-        about = kept[topic]
-        yield f"## {TOPICS[topic][0].upper()}{TOPICS[topic][1:]}\n\n"
-        yield cells("", "figure", "goal", "ratio", "holds", "")
-        yield cells("---", "--:", "--:", "--:", "---", "---")
-        for row in measured:
-            goal = "" if row.goal is None else f"{'≥' if row.least else '≤'} {said(row.goal)}"
+        wanted = [row for row in measured if row.goal is not None]
+        if wanted:
+            yield cells(f"**{TOPICS[topic]}**", *[""] * 6)
+        for row in wanted:
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-            yield cells(row.what, f"{said(row.figure)} {row.unit}", goal, ratio, row.holds, row.note)
-        yield f"\n{about['machine']}; Python {about['python']}, load {about['load']}, {about['date']}.\n\n"
+            yield cells(row.what, said(row.figure), goal(row), row.unit, ratio, row.holds, row.note)
+
+
+def others(rows, topics):
+    """The rows of some topics that have no goal."""
+    yield cells("", "figure", "", "")
+    yield cells("---", "--:", "---", "---")
+    for row in (row for topic in topics for row in rows.get(topic, ()) if row.goal is None):
+        if not (row.raw and "floor" in row.raw):
+            yield cells(row.what, said(row.figure), row.unit, row.note)
+
+
+def where(kept):
+    """Where and when each topic was measured."""
+    seen = {}
+    for topic, about in kept.items():
+        place = f"{about['machine']}; Python {about['python']}; {about['date']}"
+        seen.setdefault(place, []).append(f"{topic} {about['load']:.1f}")
+    for place, loads in seen.items():
+        yield f"\n{place}. Load of the machine before each topic: {', '.join(loads)}.\n"
 
 
 def by_size(rows):
@@ -111,7 +139,10 @@ def page(kept=None):
     """The text of docs/speed.md."""
     kept = kept or json.loads((HERE / "speed.json").read_text())
     rows = table(kept)
-    return "".join([HEAD, *goals(kept, rows), WIDE.lstrip(), *by_size(rows), TAIL])
+    compared = ("others", "simulator")
+    rest = [topic for topic in rows if topic not in compared]
+    return "".join([HEAD, *goals(rows), *where(kept), SIZES, *by_size(rows), REST, *others(rows, rest),
+                    OTHERS, *others(rows, compared), TAIL])  # fmt: skip
 
 
 def readme(text, kept=None):
