@@ -13,7 +13,6 @@ import importlib
 import json
 import os
 import platform
-import sys
 import time
 from pathlib import Path
 
@@ -95,9 +94,11 @@ def main():
         elif topic in kept and not asked.small and not asked.topics:
             print(f"-- {TOPICS[topic]}; measured {kept[topic]['date']}")
             print(*map(line, table(kept)[topic]), sep="\n")
+    if asked.small:
+        return
     every = [row for rows in table(kept).values() for row in rows if row.goal is not None]
     print(f"\n{sum(row.holds == 'yes' for row in every)} of {len(every)} goals hold; kept in {KEPT}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

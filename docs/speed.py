@@ -126,7 +126,7 @@ def where(kept):
 
 def by_size(rows):
     """The compiled cases, a column for each size."""
-    seen = [row.raw for row in rows["compiled"] if row.raw]
+    seen = [row.raw for row in rows["compiled"] if row.raw and "case" in row.raw]
     sizes = sorted({each["pages"] for each in seen})
     yield cells("", *(f"{pages:,} pages" for pages in sizes))
     yield cells("---", *["--:"] * len(sizes))
@@ -146,14 +146,16 @@ def page(kept=None):
 
 
 def readme(text, kept=None):
-    """The text of the README with the figures of today: the rows of its table of speeds."""
+    """The text of the README with the figures that were kept."""
     rows = table(kept or json.loads((HERE / "speed.json").read_text()))
-    seen = {(row.raw["case"], row.raw["pages"]): row.raw["ns"] for row in rows["compiled"] if row.raw}
-    slow = {row.raw["case"]: row.raw["ns"] for row in rows["interpreted"] if row.raw}
+    of = {row.what: row for topic in rows.values() for row in topic}
     for name, case in {"direct": "direct, anonymous", "evicted: no patch": "eviction, no patch"}.items():
-        of = [slow[case], seen[case, 1 << 20], seen[case, 1 << 24]]
-        text = re.sub(rf"(?m)^\| {name} \|.*$", cells(name, *(f"{ns:,.0f}" for ns in of)).rstrip(), text)
-    return text
+        seen = [of[f"{case}: {pages:,} pages"].raw["ns"] for pages in (4096, 1 << 20, 1 << 24)]
+        text = re.sub(rf"(?m)^\| {name} \|.*$", cells(name, *(f"{ns:,.0f}" for ns in seen)).rstrip(), text)
+    whole, first = of["a process that builds and migrates a job of 64 GB"], of["first compiled run"]
+    job = f"about {whole.figure:.0f} seconds, with {whole.raw['GB']:.1f} GB"
+    text = re.sub(r"about [\d.]+ seconds, with [\d.]+ GB", job, text)
+    return re.sub(r"(waits some\s+)[\d.]+", rf"\g<1>{first.figure:.0f}", text)
 
 
 if __name__ == "__main__":
