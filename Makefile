@@ -54,8 +54,9 @@ dist: .venv/.release  ## wheel and sdist, checked: dist/
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
-bench: .venv/.test  ## measure speed, compiled and interpreted, up to 64 GB
-	$(BIN)/python benchmarks/bench.py
+bench: .venv/.bench  ## measure what mmsim costs, beside its goals: docs/speed.md; TOPICS="starts browser": only these
+	$(BIN)/python benchmarks/bench.py $(TOPICS)
+	$(BIN)/python docs/speed.py
 
 pins: .venv/.test-all  ## pin binder/requirements.txt to what is installed here
 	$(BIN)/python binder/pin.py

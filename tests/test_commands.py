@@ -24,7 +24,7 @@ TESTED = {  # what is too long for here, or needs a browser: the file that runs 
     "make site": "tests/browser/test_site.py",
     "make dist": "tests/release/test_dist.py",
     "make student": "tests/test_student.py",
-    "make bench": "tests/test_compiled.py",
+    "make bench": "tests/test_bench.py",
     "python -m mmsim.machine.compiled": "binder/postBuild",  # which tests/release/test_binder.py runs
     "mmsim run huge-database": "tests/test_answer.py",  # small there: it takes 17 GB of memory
     "mmsim record": "tests/test_experiments.py",

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -309,14 +308,3 @@ def test_a_machine_with_a_trace_keeps_it_when_it_is_loaded_compiled(tmp_path):
     task = loaded.tasks[0]
     task.touch(task.mmap(2), write=True)
     assert len(loaded.events()) == before + 2
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_each_case_of_the_benchmark_is_what_its_name_says(compiled):
-    bench = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/bench.py"))
-    paths = {name: bench["measure"](name, 512, 1, compiled)["path"] for name in bench["CASES"]}
-    assert paths == {
-        "direct, anonymous": "direct", "eviction, no patch": "swapped out",
-        "direct, file with buffers": "direct with buffers", "direct, shared by fork": "direct",
-        "direct, half-full target": "direct",
-    }  # fmt: skip

@@ -98,7 +98,7 @@ def test_counters_and_reasons_grow_to_what_the_migration_says():
 
 
 def test_a_thousand_pages_are_recorded_event_by_event():
-    """How long it takes, and how long a click, is measured by benchmarks/click.py."""
+    """How long it takes, and how long a click, is measured by benchmarks/browser.py."""
     kernel, task, _ = machine(1024, frames=1536)
     recording = Recording(kernel, lambda: task.migrate_pages(0, 0, 2))
     assert len(recording.events) > 10_000

@@ -1,0 +1,163 @@
+"""Write docs/speed.md, and the speeds in the README, from docs/speed.json, which `make bench` keeps."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+sys.path.insert(0, str(HERE.parent / "benchmarks"))
+from bench import TOPICS, goal, table  # noqa: E402
+from rows import said  # noqa: E402
+
+HEAD = """# Speed
+
+The modelled kernel in `mmsim/mm/` is plain Python over numpy tables. A student steps through it interpreted; a machine
+of real size runs the same functions compiled. `Kernel(compiled=None)` decides by size: from 65,536 page frames
+(256 MB) on, a machine is compiled if numba is there. Without numba it is interpreted, and each such machine says so.
+
+`make bench` prints the figures below, and keeps them in `docs/speed.json`, of which this page is made. The ratio is the
+share of the goal that a figure takes: up to 1 it holds. The floor is one streaming pass of numpy over all tables of the
+machine, in the same run. CPU time is that of one system call with the record that `kernel.last` keeps, the least of
+several runs. Another computer, or one that is busy, has other figures; ratios change less.
+
+## The goals
+
+"""
+SIZES = """
+## Compiled, by size
+
+Nanoseconds of CPU time a page, and how many times the floor that is:
+
+"""
+REST = """
+## What else was measured
+
+"""
+OTHERS = """
+## What one would use instead
+
+Pages that move from one node to another, by the second:
+
+"""
+TAIL = """
+None of these does the same: they say what a page costs in another world.
+
+- simpy: each page is a process that waits five times, for isolate, lock, unmap, copy and restore. It has no frames,
+  page tables, lists or references; what one sees is the price of its events.
+- Ramulator with migration on the fly ([doi 10.1145/3364179](https://doi.org/10.1145/3364179)) asks which pages are
+  hot and how many cycles memory takes: it simulates each access, and the migrations among them.
+  `benchmarks/simulator.py` says how to fetch and build it.
+- Linux itself, in `mmsim vm`, on a processor that QEMU emulates; it copies the 4,096 bytes, which the model does not.
+
+Looked at, and not measured: nothing on PyPI or npm simulates page migration (the cache simulators there move no
+pages), and gem5 is not among their packages. HMMSim needs Pin 2.14 to be built. CXLMemSim needs a QEMU of its own,
+and a guest in it.
+
+## What it takes of a computer
+
+A job of 64 GB needs a few GB of memory, `kernel.verify()` some more: it walks the page tables in blocks. Pins, locks
+and tables of results are bulk work, too; `kernel.frames()` is the widest of them. The scenario `huge-database` is 300
+GB on a machine of 1 TB. Of each run `mmsim` estimates before what it takes, and refuses one that needs more than the
+computer can give now, with the largest scale that fits.
+
+A search for a vma begins where the last one was made or faulted in, one for a free row where the first may be. An
+interpreted machine on which nothing happens but interrupts soon goes in rounds; `Kernel.wait` skips whole rounds, and
+the tables are those that all of them would have left.
+
+## How it is compiled
+
+- The kernel keeps to a small part of Python. `mmsim/machine/translate.py` puts it into the language of LLVM, an
+  expression and a statement at a time: a number has 64 bits, a table is a header, a row is a bare pointer
+  (`mmsim/machine/columns.py`). LLVM is told that no two columns share memory and that the tables stay where they are.
+- All entry points, and what they call, are one module, which numba's code generator optimises as a whole and makes
+  code of (`mmsim/machine/compiled.py`). The first machine waits for that, under a line that tells so.
+- numba could do the first half as well, and did: it types and lowers any Python, function by function, and took most
+  of the time for it.
+- There are two kinds of compiled kernel. In that of V1 each switch of a later change is 0, so that what later kernels
+  brought is neither translated nor asked for; the other kind has it all.
+- The result is kept in the cache folder of the user. Its name is a hash of all functions and constants of the kernel,
+  so that an edited function is never run stale. Each file has a checksum: code with a wrong bit would end the
+  process. A damaged file is replaced; where none can be written, each session compiles.
+- `python -m mmsim.machine.compiled` compiles everything ahead; Binder does.
+- `tests/test_translate.py` holds what is translated to what Python means. `tests/test_compiled.py` runs random
+  histories, and each kernel function at both speeds on the same tables: every table, every result and the clock must
+  be equal.
+"""
+
+
+def cells(*texts):
+    """A line of a table."""
+    return f"| {' | '.join(texts)} |\n"
+
+
+def goals(rows):
+    """The rows that have a goal, below the name of their topic."""
+    yield cells("", "figure", "goal", "", "ratio", "holds", "")
+    yield cells("---", "--:", "--:", "---", "--:", "---", "---")
+    for topic, measured in rows.items():
+        wanted = [row for row in measured if row.goal is not None]
+        if wanted:
+            yield cells(f"**{TOPICS[topic]}**", *[""] * 6)
+        for row in wanted:
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            yield cells(row.what, said(row.figure), goal(row), row.unit, ratio, row.holds, row.note)
+
+
+def others(rows, topics):
+    """The rows of some topics that have no goal."""
+    yield cells("", "figure", "", "")
+    yield cells("---", "--:", "---", "---")
+    for row in (row for topic in topics for row in rows.get(topic, ()) if row.goal is None):
+        if not (row.raw and "floor" in row.raw):
+            yield cells(row.what, said(row.figure), row.unit, row.note)
+
+
+def where(kept):
+    """Where and when each topic was measured."""
+    seen = {}
+    for topic, about in kept.items():
+        place = f"{about['machine']}; Python {about['python']}; {about['date']}"
+        seen.setdefault(place, []).append(f"{topic} {about['load']:.1f}")
+    for place, loads in seen.items():
+        yield f"\n{place}. Load of the machine before each topic: {', '.join(loads)}.\n"
+
+
+def by_size(rows):
+    """The compiled cases, a column for each size."""
+    seen = [row.raw for row in rows["compiled"] if row.raw and "case" in row.raw]
+    sizes = sorted({each["pages"] for each in seen})
+    yield cells("", *(f"{pages:,} pages" for pages in sizes))
+    yield cells("---", *["--:"] * len(sizes))
+    for case in dict.fromkeys(each["case"] for each in seen):
+        of = {each["pages"]: each for each in seen if each["case"] == case}
+        yield cells(case, *(f"{of[n]['ns']:.0f}, {of[n]['ns'] / of[n]['floor']:.1f} x" for n in sizes))
+
+
+def page(kept=None):
+    """The text of docs/speed.md."""
+    kept = kept or json.loads((HERE / "speed.json").read_text())
+    rows = table(kept)
+    compared = ("others", "simulator")
+    rest = [topic for topic in rows if topic not in compared]
+    return "".join([HEAD, *goals(rows), *where(kept), SIZES, *by_size(rows), REST, *others(rows, rest),
+                    OTHERS, *others(rows, compared), TAIL])  # fmt: skip
+
+
+def readme(text, kept=None):
+    """The text of the README with the figures that were kept."""
+    rows = table(kept or json.loads((HERE / "speed.json").read_text()))
+    of = {row.what: row for topic in rows.values() for row in topic}
+    for name, case in {"direct": "direct, anonymous", "evicted: no patch": "eviction, no patch"}.items():
+        seen = [of[f"{case}: {pages:,} pages"].raw["ns"] for pages in (4096, 1 << 20, 1 << 24)]
+        text = re.sub(rf"(?m)^\| {name} \|.*$", cells(name, *(f"{ns:,.0f}" for ns in seen)).rstrip(), text)
+    whole, first = of["a process that builds and migrates a job of 64 GB"], of["first compiled run"]
+    job = f"about {whole.figure:.0f} seconds, with {whole.raw['GB']:.1f} GB"
+    text = re.sub(r"about [\d.]+ seconds, with [\d.]+ GB", job, text)
+    return re.sub(r"(waits some\s+)[\d.]+", rf"\g<1>{first.figure:.0f}", text)
+
+
+if __name__ == "__main__":
+    (HERE / "speed.md").write_text(page())
+    README.write_text(readme(README.read_text()))
