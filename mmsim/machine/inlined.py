@@ -59,7 +59,7 @@ class Inliner:
     def small(self, call):
         """The definition of the function that is called, if that is small; else None."""
         function, types = call.callee
-        if len(function.__code__.co_code) > BYTES * SMALL:
+        if self.program.watched or len(function.__code__.co_code) > BYTES * SMALL:
             return None  # without a look at what it calls
         made = self.program.tree(function, types)
         return made if made and facts(made)[0] <= SMALL else None
