@@ -11,6 +11,7 @@ from test_translate import FUNCTIONS, NUMBERS
 from mmsim import Kernel, Topology
 from mmsim.machine.interpreted import Interpreted
 from mmsim.mm import page_alloc, swap
+from mmsim.widgets.recording import Recording
 
 LIMIT = 3
 
@@ -124,6 +125,39 @@ def test_who_follows_the_lines_sees_the_functions_as_they_stand():
     finally:
         sys.settrace(before)
     assert {swap.put_page.__code__, page_alloc.free_page.__code__} <= seen
+
+
+def recorded(follow):
+    """A recording of a migration, of reclaim and of faults."""
+    kernel = Kernel(Topology.uniform(2, 128), patches=7, compiled=False)
+    task, before = kernel.spawn("a"), sys.gettrace()
+    heap = task.mmap(20)
+    task.touch(heap, write=True)
+    shared = task.mmap(8, file=kernel.file("f", 8, fs="ext2"), shared=True)
+    task.touch(shared, write=True)
+    kernel.pin(task, heap[:1])
+
+    def run():
+        task.migrate_pages(0, 0, 1)
+        kernel.reclaim(9)
+        task.touch(heap, write=True)
+
+    sys.settrace(follow)
+    try:
+        return Recording(kernel, run)
+    finally:
+        sys.settrace(before)
+
+
+def test_what_twins_say_that_they_write_is_all_that_changes():
+    told, compared = recorded(None), recorded(lambda *_: None)
+    assert told.error is None
+    assert told.steps > 150
+    for step in range(told.steps + 1):
+        one, other = told.at(step).tables, compared.at(step).tables
+        assert [name for name in one if not np.array_equal(one[name], other[name])] == []
+    codes = [[(code.co_qualname, code.co_filename, line) for code, line in each.code] for each in (told, compared)]
+    assert codes[0] == codes[1]
 
 
 def test_tables_that_have_grown_are_the_twins_own():

@@ -132,15 +132,18 @@ ctypes_kind = functools.cache(np.ctypeslib.as_ctypes_type)  # numpy would make t
 
 
 class Watched:
-    """The event table of a machine that is watched: taking the row for a new event calls the observer first."""
+    """The event table of a machine that is watched: taking the row for a new event calls the observer first.
 
-    def __init__(self, rows, observer):
-        self.rows = rows
-        self.observer = observer
+    For functions as they stand: what they have written is not known.
+    """
+
+    def __init__(self, rows, observer, written):
+        self.rows, self.observer, self.written = rows, observer, written
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, i):
+        self.written.append(None)
         self.observer()
         return self.rows[i]

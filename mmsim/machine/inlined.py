@@ -9,9 +9,8 @@ import copy
 import functools
 import itertools
 
-from .signatures import source
-
 SMALL = 100  # nodes of a function that is put where it is called
+BYTES = 4  # of code, at least, that such a node makes where nothing is known
 numbers = itertools.count()
 
 
@@ -60,10 +59,10 @@ class Inliner:
     def small(self, call):
         """The definition of the function that is called, if that is small; else None."""
         function, types = call.callee
-        if weight(source(function)) > 1.6 * SMALL:
-            return None
+        if self.program.watched or len(function.__code__.co_code) > BYTES * SMALL:
+            return None  # without a look at what it calls
         made = self.program.tree(function, types)
-        return made if made and weight(made) <= SMALL else None
+        return made if made and facts(made)[0] <= SMALL else None
 
     def inlined(self, call, give):
         """What a function does, in place of its call: statements; None if that cannot be."""
@@ -71,7 +70,7 @@ class Inliner:
         if not made:
             return None
         mark = f"__{next(numbers)}"
-        changed = assigned(made)
+        changed = facts(made)[1]
         values, lines = {name: ast.Name(name + mark) for name in changed}, []
         for parameter, arg in zip((one.arg for one in made.args.args), call.args, strict=True):
             if simple(arg) and parameter not in changed:
@@ -162,16 +161,10 @@ class Renamed(Folding):
 
 
 @functools.cache
-def weight(definition):
-    """How many nodes there are in a definition."""
-    return sum(1 for _ in ast.walk(definition))
-
-
-@functools.cache
-def assigned(definition):
-    """The names that are given values in a definition."""
-    names = (node for node in ast.walk(definition) if isinstance(node, ast.Name))
-    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
+def facts(definition):
+    """How many nodes there are in a definition, and the names that are given values there."""
+    nodes = list(ast.walk(definition))
+    return len(nodes), {one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
 
 
 def copied(node):

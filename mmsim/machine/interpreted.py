@@ -15,17 +15,23 @@ import inspect
 from types import FunctionType
 
 from .. import mm
-from .inlined import Folding, Inliner, dropped
+from .inlined import Folding, Inliner, calls, dropped
 from .layout import LAYOUT
 from .signatures import name_of, source
 
 
 class Interpreted:
-    """The twins of one machine.  `switches_off`: what came after V1 is left out, as in `translate.Program`."""
+    """The twins of one machine.  `switches_off`: what came after V1 is left out, as in `translate.Program`.
 
-    def __init__(self, switches_off):
-        self.program = program(switches_off)
+    With an `observer` each function is there as a frame of its own; `observer()` is called before an event is written,
+    and the list `written` gets the (column, row) of all that is going to be.
+    """
+
+    def __init__(self, switches_off, observer=None, written=None):
+        self.program = program(switches_off, observer is not None)
         self.space = {"__builtins__": builtins, "__name__": __name__}  # the globals of all twins: columns, and twins
+        if observer:
+            self.space |= {"observer": observer, "written": written.append}
         self.bound = {}
 
     def bind(self, tables):
@@ -46,11 +52,11 @@ class Interpreted:
 
     def make(self, name, function, types):
         """Make a twin, and for each that it calls what makes that one when it is called."""
-        code, calls = self.program.code(function, types)
+        code, callees = self.program.code(function, types)
         self.space[name] = FunctionType(code, self.space)
-        for called, what in calls.items():
-            if called not in self.space:
-                self.space[called] = functools.partial(self.first, called, *what)
+        for callee, what in callees.items():
+            if callee not in self.space:
+                self.space[callee] = functools.partial(self.first, callee, *what)
         return self.space[name]
 
     def first(self, name, function, types, *args):
@@ -79,17 +85,17 @@ def twin_name(function, types):
 
 
 @functools.cache
-def program(switches_off):
+def program(switches_off, watched=False):
     """The one Program of its kind."""
-    return Program(switches_off)
+    return Program(switches_off, watched)
 
 
 class Program:
     """The code of twins, for all machines."""
 
-    def __init__(self, switches_off):
-        self.switches_off = switches_off
-        self.trees, self.codes, self.busy = {}, {}, set()
+    def __init__(self, switches_off, watched=False):
+        self.switches_off, self.watched = switches_off, watched
+        self.trees, self.codes = {}, {}
 
     def tree(self, function, types):
         """The definition of a twin; None while it is made, as for a function that calls itself."""
@@ -106,8 +112,7 @@ class Program:
             tree = ast.Module([self.tree(*key)], [])
             made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
             body = next(one for one in made.co_consts if inspect.iscode(one))
-            calls = {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
-            self.codes[key] = body, calls
+            self.codes[key] = body, {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
         return self.codes[key]
 
 
@@ -162,15 +167,15 @@ class Twin(Inliner, Folding):
 
     def visit_Call(self, node):
         name = getattr(node.func, "id", "")
-        called, table = self.function.__globals__.get(name), name == "len" and whole(node.args[0])
+        callee, table = self.function.__globals__.get(name), name == "len" and whole(node.args[0])
         if table:
             return ast.Call(node.func, [ast.Name(column(table, (LAYOUT[table].names or [""])[0]), ast.Load())], [])
-        if not inspect.isfunction(called):
+        if not inspect.isfunction(callee):
             return self.generic_visit(node)
         arguments = [self.visit(one) for one in node.args if not is_k(one)]
         types = tuple(getattr(one, "table", None) for one in arguments)
-        call = ast.Call(ast.Name(twin_name(called, types), ast.Load()), arguments, [])
-        call.callee = called, types
+        call = ast.Call(ast.Name(twin_name(callee, types), ast.Load()), arguments, [])
+        call.callee = callee, types
         return self.as_expression(ast.copy_location(call, node))
 
     def visit_Assign(self, node):
@@ -179,15 +184,27 @@ class Twin(Inliner, Folding):
         table, (target, *more) = getattr(value, "table", None), targets
         if isinstance(node.targets[0], ast.Name):
             self.tables[target.id] = table
-            if not more:
+            if not more and not (table == "event" and self.program.watched):
                 return self.as_statement(value, lambda answer: [ast.Assign([target], answer)], node)
         elif table:  # a whole row is copied
-            return [
-                ast.copy_location(ast.Assign([element(table, field, target, ast.Store())],
-                                             element(table, field, value, ast.Load())), node)
-                for field in LAYOUT[table].names
-            ]  # fmt: skip
-        return ast.copy_location(ast.Assign(targets, value), node)
+            pairs = [[element(table, field, one, ctx) for one, ctx in ((target, ast.Store()), (value, ast.Load()))]
+                     for field in LAYOUT[table].names]  # fmt: skip
+            return [line for to, one in pairs for line in self.writing([to], ast.Assign([to], one), node)]
+        lines = self.writing(targets, ast.Assign(targets, value), node)
+        return [called("observer", []), *lines] if table == "event" and self.program.watched else lines
+
+    def visit_AugAssign(self, node):
+        target = self.visit(node.target)
+        return self.writing([target], ast.AugAssign(target, node.op, self.visit(node.value)), node)
+
+    def writing(self, targets, line, node):
+        """A statement; of a machine that is watched it is said before what it writes."""
+        if not self.program.watched:
+            return [ast.copy_location(line, node)]
+        columns = [one for one in targets if isinstance(one, ast.Subscript) and hasattr(one, "column")]
+        said = [called("written", [ast.Tuple([ast.Constant(one.column), one.slice], ast.Load())]) for one in columns]
+        again = said if calls(line.value) else []  # there may have been events before the value was known
+        return [ast.copy_location(one, node) for one in (*said, line, *again)]
 
     # -- what is known before, and where calls are
 
@@ -233,4 +250,11 @@ def row(index, table):
 
 def element(table, field, index, ctx):
     """An element of a column."""
-    return ast.Subscript(ast.Name(column(table, field), ast.Load()), index, ctx)
+    made = ast.Subscript(ast.Name(column(table, field), ast.Load()), index, ctx)
+    made.column = column(table, field)
+    return made
+
+
+def called(name, arguments):
+    """A statement that calls a function."""
+    return ast.Expr(ast.Call(ast.Name(name, ast.Load()), arguments, []))

@@ -1,6 +1,7 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
 import sys
+from collections import deque
 from contextlib import contextmanager
 
 import numpy as np
@@ -131,7 +132,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         """Make the views of the arrays: `self.k` for code that runs interpreted, `self._arrays` for compiled code."""
         views = {name: ctypes_view(array) for name, array in self.tables.items()}
         if self._observer:
-            views["event"] = Watched(views["event"], self._observer)
+            views["event"] = Watched(views["event"], *self._observer)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
         if self.compiled:
             self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
@@ -212,16 +213,15 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         return result
 
     def _runner(self, function):
-        """What runs a kernel function, and what it takes before the function's own arguments.
-
-        Who watches, or follows every line as a debugger does, is to see the functions as they stand.
-        """
+        """What runs a kernel function, and what it takes before the function's own arguments."""
         if self.compiled:
             return self._compile(function), (self._arrays,)
-        if self._observer or sys.gettrace() or not is_kernel(function):
+        if self._observer:
+            self._observer[1].append(None)  # who knows what was written between the calls
+        if sys.gettrace() or not is_kernel(function):  # a debugger is to see the functions as they stand
             return function, (self.k,)
         if not self._twins:
-            self._twins = Interpreted(switches_off=not self.changes)
+            self._twins = Interpreted(not self.changes, *(self._observer or ()))
             self._twins.bind(self.tables)
         return self._twins(function), ()
 
@@ -363,22 +363,25 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
         verify.verify(self)
 
-    def watch(self, observer):
-        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only."""
+    def watch(self, observer, written=None):
+        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only.
+
+        `written`: a list that gets what the kernel writes, as ``("mem_map__flags", 7)``; None: it may be anything.
+        """
         if not callable(observer):
             raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
         if self.compiled or not self.k.sys.tracing:
             raise ValueError("only an interpreted machine with trace=True can be watched")
-        return self._watched_by(observer)
+        return self._watched_by(observer, deque(maxlen=1) if written is None else written)
 
     @contextmanager
-    def _watched_by(self, observer):
-        self._observer = observer
+    def _watched_by(self, *observer):
+        self._observer, self._twins, twins = observer, None, self._twins
         self._bind()
         try:
             yield self
         finally:
-            self._observer = None
+            self._observer, self._twins = None, twins
             self._bind()
 
     def __repr__(self):

@@ -1,10 +1,9 @@
 """A run, recorded event by event, so that one can look at any moment of it, forwards and backwards.
 
-The observer of `Kernel.watch` compares the tables with what they were at the event before and keeps the
+The observer of `Kernel.watch` is told what was written, compares it with what was there before, and keeps the
 words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
 """
 
-import operator
 import sys
 from types import SimpleNamespace
 
@@ -17,11 +16,8 @@ from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
 from ..machine.names import file_labels, listed, task_labels
 from ..machine.task import Task
+from .words import BETWEEN, DTYPES, TABLES, places
 
-TABLES = (
-    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
-    "considered",
-)  # fmt: skip
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
 COUNTERS = {
@@ -57,10 +53,10 @@ class Recording:
         self._find_ptes(kernel.tables["vma"])
         self._tables, self._first = kernel.tables, int(kernel.k.sys.nr_events)
         self._base = {name: kernel.tables[name].copy() for name in TABLES[:-1]}
-        self._rows, self._where, self._what, self.code = [], [], [], []
+        self._rows, self._where, self._what, self.code, self._written = [], [], [], [], []
         self.error, last = None, kernel.last
         try:
-            with kernel.watch(self._observe):
+            with kernel.watch(self._observe, self._written):
                 run()
         except (OSError, MMSimError) as error:
             self.error = error
@@ -70,7 +66,7 @@ class Recording:
         self._ends = np.cumsum([0] + [len(where) for where in self._where])
         self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
         self._find_hands()
-        del self._tables, self._rows, self._words, self._were, self._arrays, self._views
+        del self._tables, self._rows, self._now, self._written, self._places
         self._at = -1, None, None
         self._before = self.at(0).tables
 
@@ -86,16 +82,24 @@ class Recording:
         self.pids = np.unique(self.pte_pid).tolist()
 
     def _changed(self):
-        """Read the words of all tables into `self._words`: the places of those that have changed."""
-        self._words, self._were = self._were, self._words
-        arrays = [self._tables[name] for name in TABLES]
-        if any(map(operator.is_not, arrays, self._arrays)):  # each migration has its own table of what it considers
-            self._arrays, self._views = arrays, [array.view(np.int32).ravel() for array in arrays]
-        np.concatenate(self._views, out=self._words[: len(self._base)])
-        pairs = np.flatnonzero(self._words.view(np.int64) != self._were.view(np.int64))  # few: look at two at a time
-        where = np.repeat(2 * pairs, 2)
-        where[1::2] += 1
-        return where[self._words[where] != self._were[where]].astype(np.int32)
+        """The places of the words that have changed, and what they are now, which is kept in `self._now`."""
+        written, now = {*self._written}, self._now
+        self._written.clear()
+        if None in written:
+            tables = [self._tables[name].view(np.int32).ravel() for name in TABLES]
+            words = np.concatenate(tables)
+            where = np.flatnonzero(words != np.array(now, np.int32))
+            self._now, self._places = words.tolist(), places(self._tables)
+            return where.astype(np.int32), words[where]
+        changed = {}
+        for column, row in written:
+            for begin, step, words, first in self._places.get(column, ()):
+                at = begin + step * row
+                value = words[at - first]
+                if value != now[at]:
+                    changed[at] = now[at] = value
+        where = sorted(changed)
+        return np.array(where, np.int32), np.array([changed[at] for at in where], np.int32)
 
     def _observe(self, end=False):
         """The machine is about to write an event (or has ended): keep what has changed since the last one."""
@@ -109,16 +113,15 @@ class Recording:
             for name, table in self._base.items():
                 empty[name][: len(table)] = table
             self._base = np.concatenate([empty[name].view(np.int32).ravel() for name in TABLES])
-            self._words, self._were = np.zeros((2, -(-len(self._base) // 2) * 2), np.int32)
-            self._words[: len(self._base)] = self._base
-            self._arrays = [None] * len(TABLES)
+            self._now = self._base.tolist()
         if end or done < MAX_EVENTS:
-            where = self._changed()
+            self._written += [None] * (end or done == 0)
+            where, what = self._changed()
             self._where.append(where)
-            self._what.append(self._words[where])
+            self._what.append(what)
             if not end:
-                frame = sys._getframe(2)  # trace(), which took a row, which called this
-                while frame.f_globals is vars(trace):
+                frame = sys._getframe(1)
+                while frame.f_code.co_filename in BETWEEN:
                     frame = frame.f_back
                 self.code.append((frame.f_code, frame.f_lineno))
 
@@ -375,11 +378,6 @@ class Recording:
         }
 
 
-DTYPES = {
-    "mem_map": structs.PAGE, "pte": structs.PTE, "vmstat": np.int64, "sys": structs.SYSTEM, "vma": structs.VMA,
-    "task": structs.TASK, "mapping": structs.MAPPING, "file_page": structs.FILE_PAGE, "sp_node": structs.SP_NODE,
-    "considered": structs.CONSIDERED,
-}  # fmt: skip
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
 ALLOCATIONS = (trace.ALLOC_FALLBACK, trace.SLAB_PAGE)  # of frames that hold no page of anybody yet
 

@@ -4,7 +4,8 @@ import copy
 
 import numpy as np
 
-from .recording import TABLES, Recording, moment
+from .recording import Recording, moment
+from .words import TABLES
 
 STEP = 1  # at which a Scene shows it
 
