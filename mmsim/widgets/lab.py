@@ -286,8 +286,9 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
     def _show(self, change=None):
         step, at, runs = self.step, self._pairs[self.step], self._runs
         forward, before = bool(change) and change["new"] == change["old"] + 1, self._pairs[max(0, step - 1)]
-        for i, recording in enumerate(runs):
+        for i in range(len(runs)):  # first what is looked at
             self.stages[i].show(self._scenes[i], at[i], step, forward)
+        for i, recording in enumerate(runs):
             waits = "waits · " * (step > 0 and at[i] == before[i])
             self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
