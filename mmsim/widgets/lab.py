@@ -298,16 +298,22 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
             position.value = step
         self.controls["event"].value = step
         self._quiet = False
-        self._flow.value = flow_svg(runs, at)
+        if not self.simple:
+            self._show_numbers()
         captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
         self._stayed.value = "".join(stayed_html(each.stayed_columns(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
-        self._counters.value = counters_html(("here", "beside")[: len(runs)],
-                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
         if self._source.layout.display is None:
             self._show_source()
         if self._link.layout.display is None:
             self._show_link()
+
+    def _show_numbers(self):
+        """The flow of the pages and the counters, made where they are seen."""
+        runs, at = self._runs, self._pairs[self.step]
+        self._flow.value = flow_svg(runs, at)
+        self._counters.value = counters_html(("here", "beside")[: len(runs)],
+                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
 
     # -- the source of what happens
 

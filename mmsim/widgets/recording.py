@@ -49,6 +49,8 @@ class Recording:
         What ended the run: an OSError, a KernelBug, a KernelHang.
     """
 
+    _owners = None, None  # of some tables
+
     def __init__(self, kernel, run):
         self.topology, self._book, self._release = kernel.topology, kernel._book, kernel.release
         if len(self) > MAX_FRAMES:
@@ -70,7 +72,7 @@ class Recording:
         self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
         self._find_hands()
         del self._tables, self._now, self._rows
-        self._at, self._owners = (-1, None, None), (None, None)
+        self._at = -1, None, None
         self._before = self.at(0).tables
 
     def _find_ptes(self, vmas):
@@ -192,9 +194,7 @@ class Recording:
 
     def in_locked_vma(self, pfn):
         """Which frames a locked vma maps; `pfn`: the frame of each pte."""
-        locked = np.zeros(len(self), bool)
-        locked[pfn[self._pte_locked & (pfn > 0)]] = True
-        return locked
+        return np.isin(np.arange(len(self)), pfn[self._pte_locked & (pfn > 0)])
 
     @property
     def any_locked_vma(self):
