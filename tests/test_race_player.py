@@ -182,8 +182,9 @@ def test_lanes_say_who_waited():
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_with_the_patch_no_table_ever_marks_anything(scene):
-    for text in explore(*SCENES[scene], 7).outcomes["outcome"]:
-        schedule = explore(*SCENES[scene], 7).example(text)
+    exploration = explore(*SCENES[scene], 7)
+    for text in exploration.outcomes["outcome"]:
+        schedule = exploration.example(text)
         for _ in schedule:
             assert not frames(schedule.race)["wrong"].any(), lanes(schedule.race)
             assert not places(schedule.race)["wrong"].any(), lanes(schedule.race)

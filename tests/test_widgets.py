@@ -437,3 +437,15 @@ def test_controls_have_names(lab):
     assert lab.controls["speed"].name == "speed"
     assert re.fullmatch(r"Page frames of 4 nodes\. node 0: .* free.*\.", lab.stage.label)
     assert np.frombuffer(lab.stage.cells, np.uint8).size == 2 * lab.stage.geometry["cells"]
+
+
+def test_what_a_first_look_hides_is_made_when_it_is_seen():
+    lab = MigrationLab(simple=True)
+    lab.step = lab.steps
+    assert (lab._flow.value, lab._counters.value) == ("", "")
+    lab.controls["More"].click()
+    assert "pages migrated" in lab._counters.value
+    seen = lab._flow.value
+    assert seen
+    lab.step = 1
+    assert lab._flow.value != seen

@@ -286,8 +286,9 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
     def _show(self, change=None):
         step, at, runs = self.step, self._pairs[self.step], self._runs
         forward, before = bool(change) and change["new"] == change["old"] + 1, self._pairs[max(0, step - 1)]
-        for i, recording in enumerate(runs):
+        for i in range(len(runs)):  # first what is looked at
             self.stages[i].show(self._scenes[i], at[i], step, forward)
+        for i, recording in enumerate(runs):
             waits = "waits · " * (step > 0 and at[i] == before[i])
             self._said[i].value = escape(waits + recording.text(at[i]))
         self._quiet = True
@@ -297,16 +298,22 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
             position.value = step
         self.controls["event"].value = step
         self._quiet = False
-        self._flow.value = flow_svg(runs, at)
+        if not self.simple:
+            self._show_numbers()
         captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
         self._stayed.value = "".join(stayed_html(each.stayed_columns(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
-        self._counters.value = counters_html(("here", "beside")[: len(runs)],
-                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
         if self._source.layout.display is None:
             self._show_source()
         if self._link.layout.display is None:
             self._show_link()
+
+    def _show_numbers(self):
+        """The flow of the pages and the counters, made where they are seen."""
+        runs, at = self._runs, self._pairs[self.step]
+        self._flow.value = flow_svg(runs, at)
+        self._counters.value = counters_html(("here", "beside")[: len(runs)],
+                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
 
     # -- the source of what happens
 

@@ -46,6 +46,8 @@ class Recording:
         What ended the run: an OSError, a KernelBug, a KernelHang.
     """
 
+    _owners = None, None  # of some tables
+
     def __init__(self, kernel, run):
         self.topology, self._book, self._release = kernel.topology, kernel._book, kernel.release
         if len(self) > MAX_FRAMES:
@@ -194,12 +196,15 @@ class Recording:
 
     def owners(self, tables):
         """(frame of each pte, the swap cache's where it is swapped; first pid of each frame or 0; has it several)."""
+        if self._owners[0] is tables:  # picture, marks and words of a step all ask
+            return self._owners[1]
         pfn = frames_behind(tables, tables["pte"][self.pte_row])
         used = pfn > 0
         first, several = np.zeros(len(self), np.int32), np.zeros(len(self), bool)
         first[pfn[used][::-1]] = self.pte_pid[used][::-1]
         several[pfn[used][first[pfn[used]] != self.pte_pid[used]]] = True
-        return pfn, first, several
+        self._owners = tables, (pfn, first, several)
+        return self._owners[1]
 
     def in_locked_vma(self, pfn):
         """Which frames a locked vma maps; `pfn`: the frame of each pte."""
@@ -342,7 +347,7 @@ class Recording:
         rows = self.considered(step)
         path = rows["path"].copy()
         if step < self.steps:
-            waits = (rows["new_pfn"] == 0) & ~np.isin(path, ENDS)
+            waits = (rows["new_pfn"] == 0) & ~ENDED[path]
             passing = (rows["old_pfn"] == self.hands[step][0]) & (rows["reason"] == trace.R_YOUNG)
             path[waits] = np.where((rows["reason"] > 0) & ~passing, trace.PATH_RETRIED, trace.PATH_PENDING)[waits]
         return rows, np.array(trace.PATHS, object)[path]
@@ -357,7 +362,7 @@ class Recording:
         kept = (rows["new_pfn"] == 0) & ~np.isin(what, ("swapped out", "freed from under us"))
         if step < self.steps:
             kept &= what != "pending"
-            what = np.where(np.isin(rows["path"], ENDS), what, "not yet")
+            what = np.where(ENDED[rows["path"]], what, "not yet")
         rows, what = rows[kept], what[kept]
         place = {(pid, a): i for i, (pid, a) in enumerate(zip(self.pte_pid.tolist(), self.pte_address.tolist(),
                                                               strict=True))} if len(rows) else {}  # fmt: skip
@@ -379,6 +384,7 @@ class Recording:
 
 
 ENDS = (trace.PATH_SWAPPED, trace.PATH_FREED, trace.PATH_FAILED, trace.PATH_RETRIED, trace.PATH_SKIPPED)  # unmoved
+ENDED = np.isin(np.arange(len(trace.PATHS)), ENDS)
 ALLOCATIONS = (trace.ALLOC_FALLBACK, trace.SLAB_PAGE)  # of frames that hold no page of anybody yet
 
 

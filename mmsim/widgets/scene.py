@@ -34,7 +34,7 @@ class Scene:
     """How a recording looks."""
 
     def __init__(self, recording, large=False):
-        self.recording, self.large = recording, large
+        self.recording, self.large, self._states = recording, large, (-1, None)
         names = {pid: recording.name(pid) for pid in recording.pids}
         taken = {look.letter for look in (*palette.STATES.values(), palette.SHARED)}
         self.letters = dict(zip(names, map(ord, palette.letters(names.values(), taken)), strict=True))
@@ -88,6 +88,8 @@ class Scene:
 
     def states(self, step):
         """What each frame is: an array of places in STATE_NAMES."""
+        if self._states[0] == step:  # picture, marks and words of a step all ask
+            return self._states[1]
         pages = self.recording.at(step).tables["mem_map"][: len(self.recording)]
         flags = pages["flags"]
         state = np.full(len(pages), S_OTHER, np.uint8)
@@ -97,6 +99,7 @@ class Scene:
         state[flags & (structs.PG_slab | structs.PG_reserved) != 0] = S_KERNEL
         state[flags & structs.PG_free != 0] = S_FREE
         state[results.out_of_use(pages)] = S_OFFLINE
+        self._states = step, state
         return state
 
     def marks(self, step):
@@ -106,8 +109,8 @@ class Scene:
         pages = tables["mem_map"][: len(recording)]
         flags, state = pages["flags"], self.states(step)
         in_file = (flags & structs.PG_private != 0) & (flags & structs.PG_swapcache == 0)
-        rows = recording.considered(step)
-        no_slot = np.isin(np.arange(len(pages)), rows["old_pfn"][(rows["reason"] == trace.R_NO_SLOT)])
+        rows, no_slot = recording.considered(step), np.zeros(len(pages), bool)
+        no_slot[rows["old_pfn"][rows["reason"] == trace.R_NO_SLOT]] = True
         marked = {
             "pinned": recording.pinned(), "locked": flags & structs.PG_locked != 0,
             "under writeback": flags & structs.PG_writeback != 0,
@@ -127,7 +130,7 @@ class Scene:
         by_state = np.array([FREE, OTHER, SWAP_CACHE, PAGE_CACHE, KERNEL, OTHER, OFFLINE], np.uint8)
         look = by_state[state]
         letter = np.array([ord(LOOKS[kind].letter) if kind != FREE else ord(" ") for kind in by_state], np.uint8)[state]
-        owned = np.isin(state, (S_MAPPED, S_SWAP_CACHE))
+        owned = (state == S_MAPPED) | (state == S_SWAP_CACHE)
         for pid, own in self.letters.items():
             theirs = owned & (first == pid)
             letter[theirs] = own
@@ -135,7 +138,7 @@ class Scene:
         letter[owned & shared] = ord(palette.SHARED.letter)
         look[(state == S_MAPPED) & shared] = SHARED
         files = pages["mapping"].clip(0)
-        of_file = (files > 0) & np.isin(state, (S_MAPPED, S_PAGE_CACHE))  # mapped or not: it is the file's
+        of_file = (files > 0) & ((state == S_MAPPED) | (state == S_PAGE_CACHE))  # mapped or not: it is the file's
         look[of_file] = PAGE_CACHE
         for m in np.unique(files[of_file]).tolist():
             letter[of_file & (files == m)] = self.file_letters.get(m, ord("c"))
@@ -159,7 +162,8 @@ class Scene:
             return {}
         tables = recording.at(step).tables
         concerned = np.concatenate([recording.owners(tables)[0][self.pages], tables["swap_cache"][1 : self.slots + 1]])
-        hand = {"old": old, "also": (len(recording) + np.flatnonzero(np.isin(concerned, [old, new or old]))).tolist()}
+        also = np.flatnonzero((concerned == old) | (concerned == (new or old)))
+        hand = {"old": old, "also": (len(recording) + also).tolist()}
         if new:
             a, b = tables["mem_map"]["node"][[old, new]]
             hand |= {"new": new, "distance": recording.topology.distances[a][b]}
