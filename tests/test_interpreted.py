@@ -85,7 +85,7 @@ def both():
     """Runs a function with two numbers as it stands, and its twin: what either returns; all tables must be equal."""
     plain, other = (Kernel(Topology.uniform(2, 64), compiled=False) for _ in range(2))
     starts = plain.snapshot(), other.snapshot()
-    twins = Interpreted(switches_off=True)
+    twins = Interpreted(("change", "tracing"))
 
     def run(function, a, b):
         plain.restore(starts[0])

@@ -169,7 +169,7 @@ def unknown(k, a, b):
 )
 def test_what_is_not_in_the_language_of_the_kernel_is_refused(function, said):
     with pytest.raises(SyntaxError, match=said):
-        Program([function], switches_off=True)
+        Program([function], ("change",))
 
 
 def switch(k, a, b):
@@ -179,7 +179,7 @@ def switch(k, a, b):
 
 
 def test_what_a_switch_that_is_off_leads_to_is_not_translated():
-    program = Program([switch], switches_off=True)
+    program = Program([switch], ("change",))
     assert [function for function, _ in program.made] == [switch]
     with pytest.raises(SyntaxError, match="nobody"):
-        Program([switch], switches_off=False)
+        Program([switch])

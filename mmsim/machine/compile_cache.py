@@ -17,7 +17,8 @@ import platformdirs
 
 from .. import mm
 
-SOURCES = ("compiled.py", "translate.py", "signatures.py", "columns.py", "boot.py")  # what they do is part of the key
+# What these do is part of the key.
+SOURCES = ("compiled.py", "translate.py", "signatures.py", "columns.py", "layout.py", "boot.py")
 KINDS = V1, ANY = "v1", "any"  # of kernels: one without a trace and what came after V1, and one with all of it
 KEPT = 4  # caches on disk: this version's, and those of others that were used last
 

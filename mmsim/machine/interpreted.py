@@ -16,19 +16,19 @@ from types import FunctionType
 
 from .. import mm
 from .inlined import Folding, Inliner, calls, dropped
-from .layout import LAYOUT
+from .layout import LAYOUT, is_off
 from .signatures import name_of, source
 
 
 class Interpreted:
-    """The twins of one machine.  `switches_off`: what came after V1 is left out, as in `translate.Program`.
+    """The twins of one machine.  `off`: what is known to be 0, as in `translate.Program`.
 
     With an `observer` each function is there as a frame of its own; `observer()` is called before an event is written,
     and the list `written` gets the (column, row) of all that is going to be.
     """
 
-    def __init__(self, switches_off, observer=None, written=None):
-        self.program = program(switches_off, observer is not None)
+    def __init__(self, off=(), observer=None, written=None):
+        self.program = program(off, observer is not None)
         self.space = {"__builtins__": builtins, "__name__": __name__}  # the globals of all twins: columns, and twins
         if observer:
             self.space |= {"observer": observer, "written": written.append}
@@ -85,16 +85,16 @@ def twin_name(function, types):
 
 
 @functools.cache
-def program(switches_off, watched=False):
+def program(off, watched=False):
     """The one Program of its kind."""
-    return Program(switches_off, watched)
+    return Program(off, watched)
 
 
 class Program:
     """The code of twins, for all machines."""
 
-    def __init__(self, switches_off, watched=False):
-        self.switches_off, self.watched = switches_off, watched
+    def __init__(self, off, watched=False):
+        self.off, self.watched = off, watched
         self.trees, self.codes = {}, {}
 
     def tree(self, function, types):
@@ -150,7 +150,7 @@ class Twin(Inliner, Folding):
         if whole(node):
             return row(ast.Constant(0), node.attr)
         base = self.visit(node.value)
-        if base.table == "change" and self.program.switches_off:
+        if is_off(base.table, node.attr, self.program.off):
             return ast.Constant(0)
         return element(base.table, node.attr, base, node.ctx)
 

@@ -220,8 +220,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
             self._observer[1].append(None)  # who knows what was written between the calls
         if sys.gettrace() or not is_kernel(function):  # a debugger is to see the functions as they stand
             return function, (self.k,)
-        if not self._twins:
-            self._twins = Interpreted(not self.changes, *(self._observer or ()))
+        if not self._twins or (self.k.sys.tracing and "tracing" in self._twins.program.off):
+            off = ("change",) * (not self.changes) + ("tracing",) * (not self.k.sys.tracing)
+            self._twins = Interpreted(off, *(self._observer or ()))
             self._twins.bind(self.tables)
         return self._twins(function), ()
 

@@ -16,3 +16,8 @@ LAYOUT = {
 } | {"int32": np.dtype("i4"), "int64": np.dtype("i8"), "matrix": np.dtype(("i8", (1,)))}
 ONE_ROW = ("change", "costs", "sys")
 K, TABLE, ROW = "k", "table", "row"  # what no number is
+
+
+def is_off(table, column, off):
+    """Whether a column is known to be 0: with "change" in `off` the later changes are, with "tracing" the trace is."""
+    return (table == "change" and "change" in off) or ((table, column) == ("sys", "tracing") and "tracing" in off)

@@ -15,7 +15,7 @@ import operator
 from llvmlite import ir
 
 from .columns import BYTES, INT, ROWS, Columns, Pointer, number
-from .layout import K, LAYOUT, ROW
+from .layout import is_off, K, LAYOUT, ROW
 from .signatures import NUMBER, name_of, results, source, types_of
 
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
@@ -31,13 +31,13 @@ ARITHMETIC = {
 class Program:
     """A module of LLVM with some kernel functions and all that they call.
 
-    `switches_off`: the switch of each later change, as in ``k.change.one_by_one``, is 0, and so is the trace's, so that
-    what they switch is neither translated nor asked for at run time.  `rare`: functions that are hardly ever called.
+    `off`: what is known to be 0, as layout.is_off() has it; what that switches is neither translated nor asked for at
+    run time.  `hot`, `rare`: functions that stand in place of each call, or apart as they are hardly ever called.
     """
 
-    def __init__(self, functions, switches_off, rare=()):
+    def __init__(self, functions, off=(), hot=(), rare=()):
         self.module = ir.Module("kernel")
-        self.switches_off, self.rare = switches_off, rare
+        self.off, self.hot, self.rare = off, hot, rare
         self.made, self.waiting = {}, []
         for function in functions:
             self.function(function, types_of(function)).linkage = ""  # Python finds it by its name
@@ -53,6 +53,8 @@ class Program:
             made = ir.Function(self.module, kind, self.module.get_unique_name(name_of(function)))
             made.linkage = "internal"
             made.attributes.add("nounwind")
+            if function in self.hot:
+                made.attributes.add("alwaysinline")
             if function in self.rare:
                 made.attributes.add("cold")
                 made.attributes.add("noinline")
@@ -222,10 +224,9 @@ class Translation:
         return None
 
     def is_off(self, node):
-        """Whether an expression is the switch of a later change, or of the trace, and off."""
-        if not self.program.switches_off or not isinstance(node, ast.Attribute):
-            return False
-        return ast.unparse(node.value) == "k.change" or ast.unparse(node) == "k.sys.tracing"
+        """Whether an expression is a switch that is off."""
+        column = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else ()
+        return len(column) == 3 and column[0] == "k" and is_off(*column[1:], self.program.off)
 
     def branch(self, node, yes, no):
         """Go to one of two blocks by a condition."""
