@@ -173,7 +173,8 @@ class Race:
         ignored = {"sys", "event", "considered", "vmstat", "timer"}
         tables = tuple(array.tobytes() for name, array in self.kernel.tables.items() if name not in ignored)
         stand = tuple(map(frames_of, self._running.values()))
-        return hash((tables, sys.tobytes())), tuple(self.points.values()), stand, self.harm
+        # item(): a copy leaves what was in memory between the fields, and equal states would look different
+        return hash((tables, sys.item())), tuple(self.points.values()), stand, self.harm
 
 
 def frames_of(generator):
