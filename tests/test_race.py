@@ -271,3 +271,12 @@ def test_a_fault_on_a_migration_entry_waits_for_the_migration():
     told = history(running, [name for name, _ in running.history])
     assert "migrate_page_move_mapping(): frame 1 has a reference too many, try again later" in told
     assert running.outcome()[1] is False
+
+
+def test_what_lies_between_the_fields_of_a_table_is_no_state():
+    running = race.Race(*SCENES["do_swap_page"], 7)
+    before, sys = running.state(), running.kernel.tables["sys"]
+    held = {at + i for kind, at, *_ in sys.dtype.fields.values() for i in range(kind.itemsize)}
+    between = sorted(set(range(sys.itemsize)) - held)
+    sys.view("u1")[between] = 0xAA  # fine if nothing lies there
+    assert running.state() == before

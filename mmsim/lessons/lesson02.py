@@ -1,5 +1,6 @@
 """Lesson 02, the swap cache recheck: who waits, how a schedule ends, and what the recheck must ask."""
 
+from functools import cache
 from itertools import groupby
 
 from .teaching import Question
@@ -109,19 +110,26 @@ def bad_schedule(rng):  # noqa: ARG001
     )  # fmt: skip
 
 
-def count_writer(rng):  # noqa: ARG001
-    """Exercise 2: bad schedules where the parent reads and the child writes."""
+@cache  # who asks for the question, its hints and its answer waits for them once
+def _sharers():
+    """(bad schedules where the child writes, schedules, bad ones where it reads, bad ones where patch 2 is there)."""
     build, reading = SCENES["sharers part"]
     actors = [Fault("a"), Migrate("a"), Fault("b", write=True)]
     found = explore(build, actors, WITHOUT_PATCH_2)
+    return found.bad, found.schedules, explore(build, reading, WITHOUT_PATCH_2).bad, explore(build, actors, 7).bad
+
+
+def count_writer(rng):  # noqa: ARG001
+    """Exercise 2: bad schedules where the parent reads and the child writes."""
+    bad, schedules, reading, patched = _sharers()
     return Question(
         "The parent `a` reads, the child `b` writes, a migration moves their page. How many schedules end badly?",
-        found.bad,
-        f"That is of {found.schedules:,}. Rule: whoever looks up between test and replacement maps the stale page, "
+        bad,
+        f"That is of {schedules:,}. Rule: whoever looks up between test and replacement maps the stale page, "
         "if it gets the lock before `remove_from_swap()`; the writer then copies from it.",
-        wrong={explore(build, reading, WITHOUT_PATCH_2).bad: "That is the count for two readers.",
-               found.schedules: "That is how many there are in all.",
-               explore(build, actors, 7).bad: "That is the count with patch 2."},
+        wrong={reading: "That is the count for two readers.",
+               schedules: "That is how many there are in all.",
+               patched: "That is the count with patch 2."},
         hints=("Machine and actors of `sharers part` are `race.SCENES['sharers part']`. Keep the machine.",
                "The actors are `race.Fault('a')`, `race.Migrate('a')` and `race.Fault('b', write=True)`.",
                "`race.explore(machine, actors, race.WITHOUT_PATCH_2).bad` is the number."),

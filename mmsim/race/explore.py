@@ -173,7 +173,8 @@ class Race:
         ignored = {"sys", "event", "considered", "vmstat", "timer"}
         tables = tuple(array.tobytes() for name, array in self.kernel.tables.items() if name not in ignored)
         stand = tuple(map(frames_of, self._running.values()))
-        return hash((tables, sys.tobytes())), tuple(self.points.values()), stand, self.harm
+        # item(): a copy leaves what was in memory between the fields, and equal states would look different
+        return hash((tables, sys.item())), tuple(self.points.values()), stand, self.harm
 
 
 def frames_of(generator):
@@ -270,7 +271,7 @@ def explore(build, actors, patches=7):
     Exploration
     """
     race = Race(build, actors, patches)
-    known = {}
+    known, under_way = {}, set()
 
     def visit(path):
         """What can follow from where the race stands: how many schedules each outcome has, and its shortest."""
@@ -278,9 +279,13 @@ def explore(build, actors, patches=7):
         if key in known:
             return known[key]
         counts, shortest, choices = Counter(), {}, race.choices
-        if not choices or len(path) > MOST_STEPS:
-            end = ("livelock: the actors never finish", True) if choices else race.outcome()
-            counts, shortest, choices = Counter({end: 1}), {end: ()}, []
+        if key in under_way or len(path) > MOST_STEPS:  # as it was some steps ago: so it may go on for ever
+            end = "livelock: the actors never finish", True
+            return Counter({end: 1}), {end: ()}
+        under_way.add(key)
+        if not choices:
+            end = race.outcome()
+            counts, shortest = Counter({end: 1}), {end: ()}
         for i, name in enumerate(choices):
             if i:
                 race.replay(path)
@@ -290,6 +295,7 @@ def explore(build, actors, patches=7):
             for end, names in ends.items():
                 if end not in shortest or len(names) + 1 < len(shortest[end]):
                     shortest[end] = (name, *names)
+        under_way.remove(key)
         known[key] = counts, shortest
         return known[key]
 

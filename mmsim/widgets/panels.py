@@ -85,7 +85,7 @@ def box(name, count, asked, running):
     word = "to be tried again" if running and name == "retries exhausted" else WORDS.get(name, name)
     filled = set(count) - set("0 |")
     ground, ink = (f'style="fill:{c}"' if filled else "" for c in (look.colour, look.ink))
-    fits = f'textLength="{w - 6}"' * (6 * len(word) + 6.8 * len(count) > w)
+    fits = f'textLength="{w - 6}" lengthAdjust="spacingAndGlyphs"' * (6 * len(word) + 6.8 * len(count) > w)
     return f'<rect {at} {ground}/><text x="{x}" y="{y + 4}" {fits} {ink}>{word} <tspan>{count}</tspan></text>'
 
 

@@ -153,7 +153,7 @@ function stage({ model, el }) {
         base.fillStyle = colour;
         base.fillRect(x + 8, y + 6, 10, 10);
         base.strokeRect(x + 7.5, y + 5.5, 11, 11);
-        const name = w < 112 ? `${group.node}` : `node ${group.node}`;
+        const name = w < 124 ? `${group.node}` : `node ${group.node}`;
         write(base, name, x + 23, y + 15, { bold: "bold" });
         write(base, group.count ? `${free} free` : "no memory", x + 30 + base.measureText(name).width, y + 15);
       } else if (group.w < 9) {

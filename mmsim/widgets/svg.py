@@ -103,9 +103,9 @@ def paint(scene, step, width, pen):
             free = int((looks[first : first + group["count"]] & KIND == FREE).sum())
             pen.box(x + 0.5, y + 0.5, wide - 1, tall - 1, kind="box")
             pen.box(x + PAD, y + 6, 10, 10, palette.node(group["node"]).colour)
-            pen.text(x + 23, y + 15, f"{'node ' * (wide >= 112)}{group['node']}", bold=True)
+            pen.text(x + 23, y + 15, f"{'node ' * (wide >= 124)}{group['node']}", bold=True)
             memory = f"{free} free" if group["count"] else "no memory"
-            pen.text(x + (72 if wide >= 112 else 38), y + 15, memory)
+            pen.text(x + (72 if wide >= 124 else 38), y + 15, memory)
         for i in range(group["count"]):
             x, y, cell = group["x"] + i % columns * w, group["y"] + i // columns * h, first + i
             places[cell] = x, y, w, h
