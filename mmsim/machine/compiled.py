@@ -39,12 +39,13 @@ ENTRIES = (
 )  # fmt: skip
 # What each page goes through that moves, so that it is one piece of code; and what hardly ever happens, out of its way.
 HOT = (
-    check_range.collect, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page, migrate_v1.lock_for_migration,
-    swap_state.add_to_swap, radix_tree.radix_tree_insert, migrate_v1.migrate_by_method,
-    migrate_page.migrate_page_remove_references, rmap.try_to_unmap, rmap.unmap_pte, migrate_page.migrate_page_copy,
-    vmscan.move_to_lru, swap.drain_pagevec, swap.put_page,
+    check_range.collect, vmscan.isolate_lru_page, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
+    migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
+    migrate_v1.migrate_by_method, migrate_page.migrate_page, migrate_page.migrate_page_remove_references,
+    migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one, rmap.unmap_pte, migrate_page.migrate_page_copy,
+    swap_state.delete_from_swap_cache, vmscan.move_to_lru, swap.drain_pagevec, swap.put_page,
 )  # fmt: skip
-RARE = (trace.append, trace.bug)
+RARE = (trace.append, trace.bug, page_alloc.alloc_pages_slow, timer.run_timer)
 
 
 @functools.cache
