@@ -75,8 +75,10 @@ the tables are those that all of them would have left.
   code of (`mmsim/machine/compiled.py`). The first machine waits for that, under a line that tells so.
 - numba could do the first half as well, and did: it types and lowers any Python, function by function, and took most
   of the time for it.
-- There are two kinds of compiled kernel. In that of V1 each switch of a later change is 0, so that what later kernels
-  brought is neither translated nor asked for; the other kind has it all.
+- There are two kinds of compiled kernel. In that of V1 each switch of a later change is 0, and that of the trace, so
+  that what they switch is neither translated nor asked for; the other kind has it all.
+- What each page goes through that moves stands where it is called, in one piece of code (`HOT`): a page takes a fifth
+  less for that. What is hardly ever called, or in many places, stands apart, so that there is less to compile.
 - The result is kept in the cache folder of the user. Its name is a hash of all functions and constants of the kernel,
   so that an edited function is never run stale. Each file has a checksum: code with a wrong bit would end the
   process. A damaged file is replaced; where none can be written, each session compiles.
@@ -84,6 +86,22 @@ the tables are those that all of them would have left.
 - `tests/test_translate.py` holds what is translated to what Python means. `tests/test_compiled.py` runs random
   histories, and each kernel function at both speeds on the same tables: every table, every result and the clock must
   be equal.
+
+## How it is interpreted
+
+- To read `k.mem_map[pfn].count` Python makes an object for the row, and then one for the number, in three times what
+  an element of a memoryview of the column takes. So an interpreted machine runs twins of the kernel's functions, made
+  from the same source: `mem_map__count[pfn]`, a number where a variable was a row, no `k`
+  (`mmsim/machine/interpreted.py`).
+- A call costs as much as two such reads, and most functions of the kernel are that small: they stand where they are
+  called (`mmsim/machine/inlined.py`), and leave out what their arguments decide.
+- A twin is made when it is first called, once a process, and has the file and the lines of its source. The first
+  migration of a session waits for that, each further machine only names its own columns.
+- Who follows the lines (a debugger, a measure of coverage) sees the functions as they stand; so does who puts a
+  function or a number of their own into a module of the kernel, as some exercises do. A machine that is watched
+  (`Kernel.watch`, the lab) has each function as a frame of its own, and its twins tell what they write, so that a
+  recording need not compare all tables at each event.
+- `tests/test_interpreted.py` holds twins to their functions; an edit of the kernel is an edit of both.
 """
 
 

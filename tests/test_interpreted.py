@@ -10,7 +10,7 @@ from test_translate import FUNCTIONS, NUMBERS
 
 from mmsim import Kernel, Topology
 from mmsim.machine.interpreted import Interpreted
-from mmsim.mm import page_alloc, swap
+from mmsim.mm import migrate_v1, page_alloc, structs, swap
 from mmsim.widgets.recording import Recording
 
 LIMIT = 3
@@ -176,3 +176,21 @@ def test_a_function_of_ones_own_runs_over_rows_and_the_twins_see_what_it_did():
     pfn = kernel.call(lambda k: page_alloc.rmqueue(k, 0))
     assert kernel.call(page_alloc.rmqueue, 0) != pfn
     assert kernel.tables["mem_map"]["count"][pfn] == 1
+
+
+def test_what_is_put_into_a_module_of_the_kernel_counts(monkeypatch):
+    def moved():
+        kernel = Kernel(Topology.uniform(2, 64), trace=False, compiled=False)
+        task = kernel.spawn("a")
+        heap = task.mmap(4)
+        task.touch(heap, write=True)
+        task.migrate_pages(0, 0, 1)
+        return task.placement(heap).count(1)
+
+    assert moved() == 4
+    monkeypatch.setattr(migrate_v1, "migrate_page", lambda *_: -structs.EIO)
+    assert moved() == 0
+    monkeypatch.undo()
+    assert moved() == 4
+    monkeypatch.setattr(migrate_v1, "PASSES", 0)
+    assert moved() == 0

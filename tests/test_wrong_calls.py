@@ -49,7 +49,7 @@ class Scene:
             "offset": 0, "at": 1 << 20, "first": 0, "new_pages": 1, "node": 1, "to": 1, "mems": "0-1", "old": 0,
             "new": 1, "pid": 0, "name": "fresh", "fs": "ext2", "caps": (), "flags": (), "task": self.task,
             "file": self.file, "parent": self.cpuset, "range": self.heap, "policy": Policy.bind(1),
-            "snapshot": kernel.snapshot(), "page": None, "frames": [5], "key": 0, "observer": print,
+            "snapshot": kernel.snapshot(), "page": None, "frames": [5], "key": 0, "observer": print, "written": [],
             "addresses": self.heap[:2], "nodes": 1,
         }  # fmt: skip
         self.wrong = {
@@ -73,7 +73,7 @@ class Scene:
             "frames": [3, "5", None, object(), ["5"], [2.5], [True], [None], [-1], [256], [2**40], [[1]], [1, [2]],
                        {"a": 1}, float("nan"), [float("nan")], np.array([0.5]), np.zeros((2, 2), int)],
             "key": [1.5, "0", None, 8, -9, (0, 1), slice(0, 4, 2), slice(0.5, 2), slice("a", None), 2**70],
-            "observer": [3, None, "print"],
+            "observer": [3, None, "print"], "written": [3, "a list", {}],
             "addresses": [3, "heap", 2.5, object(), its_heap, gone_heap, [1.5], [-1], ["a"]],
             "nodes": ["one", b"1", {"pages": 1}, 1j, object(), True, *NO_WHOLE, [1], [1.5], ["x"], [1, 0, 1]],
         }  # fmt: skip

@@ -183,6 +183,8 @@ def which_change(experiment, a, b, **given):
 class Watching(Kernel):
     """A Kernel that notes which switches somebody looks at: on the others, what happens cannot depend."""
 
+    _on_rows = True  # it is the row of the switches that knows who reads it
+
     def __init__(self, *args, **given):
         self.seen = {"zonelists-take-turns"}  # boot looks at it, before anybody can watch
         super().__init__(*args, **given)

@@ -37,7 +37,8 @@ ENTRIES = (
     timer.wait_until, sched.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
     memory_failure.soft_offline_page,
 )  # fmt: skip
-# What each page goes through that moves, so that it is one piece of code; and what hardly ever happens, out of its way.
+# What each page goes through that moves stands where it is called.  What hardly ever happens, or is called in many
+# places and does much, stands apart.
 HOT = (
     check_range.collect, vmscan.isolate_lru_page, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
     migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
@@ -45,7 +46,7 @@ HOT = (
     migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one, rmap.unmap_pte, migrate_page.migrate_page_copy,
     swap_state.delete_from_swap_cache, vmscan.move_to_lru, swap.drain_pagevec, swap.put_page,
 )  # fmt: skip
-RARE = (trace.append, trace.bug, page_alloc.alloc_pages_slow, timer.run_timer)
+APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, page_alloc.free_page, timer.run_timer)
 
 
 @functools.cache
@@ -61,7 +62,7 @@ def compile_functions(functions, kind):
         desc="compiling the kernel for this machine, once", bar_format="{desc}{postfix}", delay=1, leave=False
     ) as bar:
         bar.set_postfix_str("translating")
-        program = Program(functions, ("change", "tracing") if kind == V1 else (), HOT, RARE)
+        program = Program(functions, ("change", "tracing") if kind == V1 else (), HOT, APART)
         bar.set_postfix_str(f"optimising {len(program.made)} functions")
         library = codegen().create_library("kernel")
         library.enable_object_caching()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from . import results, verify
-from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
+from .arguments import END_OF_TIME, like, one_node, shown, text, whole, yes_no
 from .boot import Watched, boot_tables, ctypes_view
 from .callers import InKernelCallers
 from .speed import load_compiler
@@ -17,7 +17,7 @@ from .doors import Doorkeeper, door
 from .errors import os_error
 from .explain import sharers
 from .file import FS_NAMES, File
-from .interpreted import Interpreted, is_kernel
+from .interpreted import Interpreted, has_twin
 from .migration import Migration
 from ..mm import sched, structs, timer, vmscan
 from .obstacles import Obstacles
@@ -69,6 +69,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
     >>> task.placement(heap)
     [1, 1, 1, 1]
     """
+
+    _on_rows = False  # run the kernel functions as they stand, on rows of the tables
 
     def __init__(
         self, topology, config=Config(), patches=7, swap_slots=1024, costs=Costs(), compiled=None, trace=True,
@@ -218,7 +220,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
             return self._compile(function), (self._arrays,)
         if self._observer:
             self._observer[1].append(None)  # who knows what was written between the calls
-        if sys.gettrace() or not is_kernel(function):  # a debugger is to see the functions as they stand
+        if self._on_rows or sys.gettrace() or not has_twin(function):  # a debugger sees the functions as they stand
             return function, (self.k,)
         if not self._twins or (self.k.sys.tracing and "tracing" in self._twins.program.off):
             off = ("change",) * (not self.changes) + ("tracing",) * (not self.k.sys.tracing)
@@ -371,6 +373,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         """
         if not callable(observer):
             raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
+        if written is not None:
+            like(written, "append", "written", "give a list")
         if self.compiled or not self.k.sys.tracing:
             raise ValueError("only an interpreted machine with trace=True can be watched")
         return self._watched_by(observer, deque(maxlen=1) if written is None else written)

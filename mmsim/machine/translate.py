@@ -32,12 +32,12 @@ class Program:
     """A module of LLVM with some kernel functions and all that they call.
 
     `off`: what is known to be 0, as layout.is_off() has it; what that switches is neither translated nor asked for at
-    run time.  `hot`, `rare`: functions that stand in place of each call, or apart as they are hardly ever called.
+    run time.  `hot`: functions that stand in place of each call; `apart`: those that never do.
     """
 
-    def __init__(self, functions, off=(), hot=(), rare=()):
+    def __init__(self, functions, off=(), hot=(), apart=()):
         self.module = ir.Module("kernel")
-        self.off, self.hot, self.rare = off, hot, rare
+        self.off, self.hot, self.apart = off, hot, apart
         self.made, self.waiting = {}, []
         for function in functions:
             self.function(function, types_of(function)).linkage = ""  # Python finds it by its name
@@ -55,7 +55,7 @@ class Program:
             made.attributes.add("nounwind")
             if function in self.hot:
                 made.attributes.add("alwaysinline")
-            if function in self.rare:
+            if function in self.apart:
                 made.attributes.add("cold")
                 made.attributes.add("noinline")
             self.made[function, types] = made
