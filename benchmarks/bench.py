@@ -21,6 +21,7 @@ from rows import ROOT, Row, said
 KEPT = Path(ROOT) / "docs" / "speed.json"
 TOPICS = {  # module: what it measures
     "compiled": "compiled machines, trace off; CPU time",
+    "where": "where the time of a page goes, direct, anonymous; CPU time",
     "starts": "until a session runs; CPU time",
     "interpreted": "interpreted machines; CPU time",
     "browser": "the migration lab in a browser, 1,024 pages on 4 nodes",

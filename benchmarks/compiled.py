@@ -63,7 +63,7 @@ CASES = {
 def machine(pages, room=2.2, **options):
     """A machine of two nodes: a job of so many pages fits `room` times into the first, once into the second."""
     topology = Topology.from_matrix([[10, 20], [20, 10]], [int(room * pages), int(1.1 * pages) + 64])
-    return Kernel(topology, trace=False, **options)
+    return Kernel(topology, **{"trace": False} | options)
 
 
 def floor(kernel):

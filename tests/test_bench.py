@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-GOALS = {  # of issue 18: {topic: {(goal, unit)}}
+GOALS = {  # {topic: {(goal, unit)}}
     "compiled": {(8, "x the floor"), (4, "x the floor"), (1.25, "x as long a page")},
     "starts": {(5, "s"), (0.5, "s")},
     "interpreted": {(15, "us a page"), (30, "us a page")},
