@@ -99,6 +99,7 @@ def column(table, field):
     return f"{table}__{field or 'rows'}"
 
 
+@functools.cache
 def twin_name(function, types):
     """What a twin is called by others; `types`: for each argument but k the table of which it is a row, or None."""
     return "__".join([name_of(function).replace(".", "__"), *(one or "" for one in types)]).rstrip("_")
