@@ -1,5 +1,6 @@
 """Explanations: whose a page is, why it stayed, and what there was instead of pages to move."""
 
+import functools
 from collections import Counter
 from typing import NamedTuple
 
@@ -69,19 +70,27 @@ def frames_behind(tables, ptes):
 
 
 def sharers(kernel):
-    """Who has each page frame, where several tasks may, as `tasks_of` gives it; None if no frame is shared."""
+    """A function that says who has each page frame now, as `tasks_of` gives it; None if no two vmas share a page.
+
+    It works that out when it is first called, whatever has become of the machine by then.
+    """
     vmas = kernel.tables["vma"][kernel.tables["vma"]["vm_mm"] != 0]
-    objects = np.concatenate([vmas["anon_vma"][vmas["anon_vma"] > 0], -vmas["mapping"][vmas["mapping"] > 0]])
-    if len(np.unique(objects)) == len(objects):  # two vmas with a page in common have an object in common
+    common = np.zeros(len(vmas), bool)  # two vmas with a page in common have an object in common
+    for column in ("anon_vma", "mapping"):
+        _, at, number = np.unique(vmas[column], return_inverse=True, return_counts=True)
+        common |= (number[at] > 1) & (vmas[column] > 0)
+    if not common.any():
         return None
-    users = kernel.tables["mem_map"]["mapcount"][: kernel.k.sys.nr_frames].copy()
-    entries = np.flatnonzero(kernel.tables["swap_cache"])
-    users[kernel.tables["swap_cache"][entries]] += kernel.tables["swap_map"][entries] - 1
-    shared = users > 1
-    if not shared.any():
-        return None
-    behind = ((int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for _, vma, ptes in vma_ptes(kernel))
-    return tasks_of(len(users), ((pid, pfn[shared[pfn]]) for pid, pfn in behind))
+    frames, cached = kernel.k.sys.nr_frames, {"swap_cache": kernel.tables["swap_cache"].copy()}
+    every = zip(vma_ptes(kernel), common, strict=True)
+    kept = [(int(vma["vm_mm"]), ptes.copy()) for (_, vma, ptes), one in every if one]
+
+    @functools.cache
+    def shared():
+        behind = ((pid, frames_behind(cached, ptes)) for pid, ptes in kept)
+        return tasks_of(frames, ((pid, pfn[pfn > 0]) for pid, pfn in behind))
+
+    return shared
 
 
 def reasons(kernel, rows):

@@ -34,21 +34,31 @@ class Migration:
     """
 
     def __init__(self, kernel, trigger, returned, elapsed, asked, sharers):
-        """Of the record of the last trigger; `asked`: see explain.Asked, `sharers`: as they were before it."""
+        """Of the record of the last trigger; `asked`: see explain.Asked, `sharers`: what that gave before the call."""
         self.trigger = trigger
         self.returned = None if returned is None else int(returned)
         self.elapsed = int(elapsed)
         rows = kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1]
         if trigger == "offline" and returned is not None:
             given_up(kernel, rows)
-        rows, sharing = last_of_each(*follow(rows, sharers))
-        self._rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
+        rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
+        self._considered = rows, sharers
+        self._rows = rows = last_of_each(rows)[0]
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
-        self._mappers = None if sharers is None else sharers[1], sharing
         named = rows["reason"].any() and np.isin(rows["reason"], [*BY]).any()
         self._reasons = reasons(kernel, rows) if named else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
         self._ends = kernel.tables["zone"]["end"]
+
+    @functools.cached_property
+    def _mappers(self):
+        """(Sets of pids, which of them shared each page before the call); (None, None): no page was shared."""
+        rows, sharers = self._considered
+        self._considered = None  # it holds copies of what was there
+        if sharers is None:
+            return None, None
+        number, sets = sharers()
+        return sets, last_of_each(rows, follow(rows, number))[1]
 
     def saved(self):
         """What a file keeps of it beside the tables, for `loaded`: a dict of what JSON knows."""
@@ -67,7 +77,7 @@ class Migration:
         self.trigger, self.returned, self.elapsed = about["trigger"], about["returned"], int(about["elapsed"])
         self.why_not = str(about["why_not"])
         self._passed_over = {what: int(n) for what, n in about["passed_over"].items()}
-        self._rows, _ = last_of_each(kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1], None)
+        self._rows, _ = last_of_each(kernel.tables["considered"][1 : int(kernel.k.sys.nr_considered) + 1])
         self._names, sets, number = np.array(about["names"], object), about["sets"], about["number"]
         self._mappers = sets and [tuple(pids) for pids in sets], None if number is None else np.array(number, np.int32)
         self._reasons = None if about["reasons"] is None else np.array(about["reasons"], object)
@@ -186,23 +196,22 @@ def given_up(kernel, rows):
     rows["path"][gone], rows["error"][gone], rows["reason"][gone] = trace.PATH_FREED, 0, trace.R_FREED
 
 
-def follow(rows, sharers):
-    """Records, and who shares each page (numbers, or None), one that moves again within a call included."""
-    if sharers is None:
-        return rows, None
-    number, old, new = sharers[0][rows["old_pfn"]], rows["old_pfn"], rows["new_pfn"]
-    reached = np.zeros(len(sharers[0]), bool)
-    reached[new[new > 0]] = True
-    if reached[old].any():
+def follow(rows, number_of):
+    """Who shares the page of each record, as a number; `number_of`: that of each frame before the call.
+
+    A page that moves again within the call is still the same.
+    """
+    number, old, new = number_of[rows["old_pfn"]], rows["old_pfn"], rows["new_pfn"]
+    if np.isin(old, new[new > 0]).any():
         arrived = {}  # frame: who shares the page that has moved there
         for i, pair in enumerate(zip(old.tolist(), new.tolist(), strict=True)):
             number[i] = arrived.get(pair[0], number[i])
             arrived[pair[1]] = number[i]
-    return rows, number
+    return number
 
 
-def last_of_each(rows, sharing):
-    """One row a page: one that was considered twice starts where it was first and ends where it was last."""
+def last_of_each(rows, sharing=None):
+    """One row a page, and its `sharing`: one that was considered twice begins where it was first, ends where last."""
     mm, address = rows["mm"].copy(), rows["address"].copy()
     if ((mm == mm[:1]).all() and (address[1:] > address[:-1]).all()) or not mm.all():
         return rows, sharing

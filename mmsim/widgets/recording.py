@@ -368,7 +368,7 @@ class Recording:
                                                               strict=True))} if len(rows) else {}  # fmt: skip
         places = [place.get(key) for key in rows[["mm", "address"]].tolist()]
         tasks, shared = task_labels(self), sharers(self.at(step))
-        number, sets = shared or (np.zeros(len(self), int), [()])
+        number, sets = shared() if shared else (np.zeros(len(self), int), [()])
         number = number[rows["old_pfn"]]
         own = ["" if i is None else tasks[int(self.pte_pid[i])] for i in places]
         begins = {pid: int(np.argmax(self.pte_pid == pid)) for pid in self.pids}
