@@ -44,6 +44,11 @@ class Interpreted:
                 for field in array.dtype.names or ("",):
                     self.space[column(name, field)] = memoryview(array[field] if field else array)
 
+    def let_go(self):
+        """Give the tables free: twins name each other, and would hold them until Python looks for such circles."""
+        self.space.clear()
+        self.bound.clear()
+
     def __call__(self, function, types=None):
         """The twin of a kernel function that is called from Python."""
         types = types or (None,) * len(parameters(function))

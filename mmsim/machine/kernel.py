@@ -118,6 +118,10 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
             raise AttributeError(f"{name}: a Kernel has no such attribute that could be set")
         object.__setattr__(self, name, value)
 
+    def __del__(self):
+        if vars(self).get("_twins"):
+            self._twins.let_go()
+
     @property
     def spoken(self):
         """What to call its kernel in a sentence."""
@@ -386,6 +390,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
         try:
             yield self
         finally:
+            if self._twins:
+                self._twins.let_go()
             self._observer, self._twins = None, twins
             self._bind()
 
