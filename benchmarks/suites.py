@@ -13,6 +13,6 @@ def rows(small=False):
             there = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
             subprocess.run(["make", f".venv/.{target}"], check=True, **there)
             took, done = wall(subprocess.run, ["make", target], **there)
-            print(*done.stdout.splitlines()[-2:], sep="\n")
+            print(*done.stdout.splitlines()[-2 if done.returncode == 0 else 0 :], sep="\n", flush=True)
             note = "all green" if done.returncode == 0 else f"not green: {done.stdout.splitlines()[-1]}"
             yield Row(f"make {target}", took, "s", goal, note=f"{note}; {os.cpu_count()} CPUs")
