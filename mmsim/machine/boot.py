@@ -129,21 +129,3 @@ def ctypes_view(array):
 
 
 ctypes_kind = functools.cache(np.ctypeslib.as_ctypes_type)  # numpy would make the same few classes for each machine
-
-
-class Watched:
-    """The event table of a machine that is watched: taking the row for a new event calls the observer first.
-
-    For functions as they stand: what they have written is not known.
-    """
-
-    def __init__(self, rows, observer, written):
-        self.rows, self.observer, self.written = rows, observer, written
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        self.written.append(None)
-        self.observer()
-        return self.rows[i]

@@ -1,14 +1,12 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
 import sys
-from collections import deque
-from contextlib import contextmanager
 
 import numpy as np
 
 from . import results, verify
-from .arguments import END_OF_TIME, like, one_node, shown, text, whole, yes_no
-from .boot import Watched, boot_tables, ctypes_view
+from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
+from .boot import boot_tables, ctypes_view
 from .callers import InKernelCallers
 from .speed import load_compiler
 from .config import Config, Costs
@@ -28,13 +26,14 @@ from .syscalls import capabilities
 from .task import Task
 from .topology import Topology
 from .trouble import stopped
+from .watching import Watchable, Watched
 
 PID_KERNEL, PID_KSWAPD = 0, 1
 TRACE_EVENTS = 1 << 16  # rows of the event ring
 MOST_ROWS = 1 << 30  # of a table: numbers of rows have 32 bits
 
 
-class Kernel(InKernelCallers, Obstacles, Snapshots):
+class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     """A simulated NUMA machine and its kernel.
 
     Parameters
@@ -369,31 +368,6 @@ class Kernel(InKernelCallers, Obstacles, Snapshots):
     def verify(self):
         """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
         verify.verify(self)
-
-    def watch(self, observer, written=None):
-        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only.
-
-        `written`: a list that gets what the kernel writes, as ``("mem_map__flags", 7)``; None: it may be anything.
-        """
-        if not callable(observer):
-            raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
-        if written is not None:
-            like(written, "append", "written", "give a list")
-        if self.compiled or not self.k.sys.tracing:
-            raise ValueError("only an interpreted machine with trace=True can be watched")
-        return self._watched_by(observer, deque(maxlen=1) if written is None else written)
-
-    @contextmanager
-    def _watched_by(self, *observer):
-        self._observer, self._twins, twins = observer, None, self._twins
-        self._bind()
-        try:
-            yield self
-        finally:
-            if self._twins:
-                self._twins.let_go()
-            self._observer, self._twins = None, twins
-            self._bind()
 
     def __repr__(self):
         patches = f"patches {','.join(map(str, sorted(self.patches))) or 'none'}"

@@ -17,9 +17,8 @@ from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
 from .machines import Machines
 from .panels import counters_html, flow_svg, passes_html, stayed_html
-from .parts import Plain, source_of
+from .parts import Plain, error_text, source_of
 from .placing import Placing, check_obstacles
-from .recording import error_text
 from .scene import Scene
 from .stage import Source, Stage, Status
 from .taken_away import TakenAway

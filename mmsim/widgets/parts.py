@@ -9,11 +9,12 @@ from pathlib import Path
 import ipywidgets as W
 from IPython.display import display
 
+from ..machine.errors import ERRNO_NAMES
 from .onpaper import VIEW, on_paper
 from .reruns import close_all, made_here
 from .stage import Status
 
-__all__ = ["STYLE", "Plain", "Status", "button", "details", "markup_of", "source_of"]
+__all__ = ["STYLE", "Plain", "Status", "button", "details", "error_text", "markup_of", "source_of"]
 STYLE = """<style>
 .mmsim-plain table { border-collapse: collapse; width: 100%; font-size: 13px; line-height: 1.4 }
 .mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
@@ -103,3 +104,10 @@ class Plain:
 
     def _paper(self):
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def error_text(error):
+    """What went wrong, in words."""
+    if isinstance(error, OSError) and error.errno:
+        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}, {error.strerror}"
+    return str(error) if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {error}"

@@ -4,7 +4,6 @@ The observer of `Kernel.watch` is told what was written, compares it with what w
 words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
 """
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,8 @@ from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
 from ..machine.names import file_labels, listed, task_labels
 from ..machine.task import Task
-from .words import BETWEEN, DTYPES, TABLES, places
+from .parts import error_text
+from .words import DTYPES, TABLES, places, writer
 
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
@@ -122,10 +122,7 @@ class Recording:
             self._where.append(where)
             self._what.append(what)
             if not end:
-                frame = sys._getframe(1)
-                while frame.f_code.co_filename in BETWEEN:
-                    frame = frame.f_back
-                self.code.append((frame.f_code, frame.f_lineno))
+                self.code.append(writer())
 
     def _find_hands(self):
         self.hands, pair = [(0, 0)], (0, 0)
@@ -398,10 +395,3 @@ def pages_of_event(code, page, new_page):
     """The frames that the sentence of an event names: none, one or two."""
     text = trace.EVENTS[code][2]
     return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
-
-
-def error_text(error):
-    """What went wrong, in words."""
-    if isinstance(error, OSError) and error.errno:
-        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}, {error.strerror}"
-    return str(error) if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from . import address, svg
 from .controls import PLAYER
 from .onpaper import dead, picture
 from .panels import stayed_html
-from .recording import error_text
+from .parts import error_text
 
 LARGE = 1500  # squares, from which on they are a PNG and no SVG
 PAPER = 900, 640  # px: width of a picture on paper; with a machine beside it, or large squares

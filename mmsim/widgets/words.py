@@ -1,8 +1,10 @@
 """The tables of a machine as one row of words of 32 bits, in which `recording` keeps what changes."""
 
+import sys
+
 import numpy as np
 
-from ..machine import boot, interpreted
+from ..machine import interpreted, watching
 from ..mm import structs, trace
 
 TABLES = (
@@ -14,7 +16,15 @@ DTYPES = {
     "task": structs.TASK, "mapping": structs.MAPPING, "file_page": structs.FILE_PAGE, "sp_node": structs.SP_NODE,
     "considered": structs.CONSIDERED,
 }  # fmt: skip
-BETWEEN = {trace.__file__, boot.__file__, interpreted.__file__}  # a kernel function that writes an event, and us
+BETWEEN = {trace.__file__, watching.__file__, interpreted.__file__}  # a kernel function that writes an event, and us
+
+
+def writer():
+    """(code, line) of the kernel function that is about to write an event, whose observer asks."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename in BETWEEN:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
 
 
 def places(tables):
