@@ -30,9 +30,10 @@ TOPICS = {  # module: what it measures
     "others": "what one would use instead",
     "simulator": "a simulator from the literature",
     "fresh": "`make lab` in a fresh clone, warm package cache",
-    "suites": "the tests, in a fresh clone",
+    "quick_suite": "the tests that a reader runs, in a fresh clone",
+    "long_suite": "all other tests, in a fresh clone",
 }
-SLOW = ("simulator", "fresh", "suites")  # only if they are asked for
+SLOW = ("simulator", "fresh", "quick_suite", "long_suite")  # only if they are asked for
 
 
 def computer():

@@ -4,10 +4,12 @@ import errno
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -35,9 +37,9 @@ def linux():
         yield kernel
 
 
-def run(code, *options, **how):
+def run(code, *options, root=ROOT, **how):
     """The output of some lines in an interpreter of their own that has the standard library and nothing else."""
-    code = f"import sys, warnings; warnings.simplefilter('ignore'); sys.path.insert(0, {str(ROOT)!r})\n{code}"
+    code = f"import sys, warnings; warnings.simplefilter('ignore'); sys.path.insert(0, {str(root)!r})\n{code}"
     command = [how.pop("python", sys.executable), "-I", "-S", *options, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, **how).stdout.strip()
 
@@ -59,9 +61,19 @@ def test_python_alone_is_enough():
     assert run(TEN_LINES).splitlines() == [f"0 [0, 0, 0, 0] bind:0 {os.getuid() or 1000}", "[]"]
 
 
+@pytest.fixture
+def for_all():
+    """A folder with the package that every user can read, which a clone in the home of root is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        shutil.copytree(ROOT / "mmsim", Path(folder, "mmsim"), ignore=shutil.ignore_patterns("__pycache__"))
+        yield folder
+
+
 @pytest.mark.skipif(os.getuid() != 0 or not os.access("/usr/bin/python3", os.X_OK), reason="only root is another user")
-def test_no_privilege_is_needed():
-    nobody = {"user": 65534, "group": 65534, "extra_groups": [], "python": "/usr/bin/python3", "cwd": "/"}
+def test_no_privilege_is_needed(for_all):
+    nobody = {"user": 65534, "group": 65534, "extra_groups": [], "python": "/usr/bin/python3", "cwd": "/",
+              "root": for_all}  # fmt: skip
     assert run(TEN_LINES, **nobody).splitlines() == ["0 [0, 0, 0, 0] bind:0 65534", "[]"]
     said = run("""
 from mmsim.linux import Linux
