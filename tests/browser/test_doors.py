@@ -81,6 +81,7 @@ def test_make_app_lists_its_pages(voila, page):
 
 def test_a_step_in_the_lab_and_no_code(voila, page):
     page.goto(voila("voila/render/migration-lab.ipynb"))
+    page.wait_for_selector(".mm-picture[data-step='0']")
     page.get_by_role("button", name="Step", exact=True).click()
     page.wait_for_selector(".mm-picture[data-step='1']")
     expect(page.get_by_role("heading", name="The migration lab")).to_be_visible()
