@@ -5,8 +5,7 @@ import traceback
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from test_translate import FUNCTIONS, NUMBERS
+from test_translate import FUNCTIONS, two_numbers
 
 from mmsim import Kernel, Topology
 from mmsim.machine.interpreted import Interpreted
@@ -99,10 +98,7 @@ def both():
 
 
 @pytest.mark.parametrize("function", [*FUNCTIONS, early, searched, changed, everywhere, last], ids=lambda f: f.__name__)
-@given(a=NUMBERS, b=NUMBERS)
-@example(a=7, b=3)
-@example(a=-7, b=2)
-@example(a=0, b=0)
+@two_numbers
 def test_a_twin_does_what_its_function_does(both, function, a, b):
     plain, twin = both(function, a, b)
     assert plain == twin

@@ -109,14 +109,18 @@ def native(function):
         return compiled.Native((function,), "test", compiled.ANY).calls[function]
 
 
+def two_numbers(test):
+    """Let a test of two numbers try many, and those that have been of use."""
+    for a, b in ((7, 3), (-7, 2), (0, 0)):
+        test = example(a=a, b=b)(test)
+    return given(a=NUMBERS, b=NUMBERS)(test)
+
+
 FUNCTIONS = [arithmetic, division, conditions, operands, loops, unpacked, recursion, columns, nothing]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
-@given(a=NUMBERS, b=NUMBERS)
-@example(a=7, b=3)
-@example(a=-7, b=2)
-@example(a=0, b=0)
+@two_numbers
 def test_both_speeds_mean_the_same(both, function, a, b):
     interpreted, native = both(function, a, b)
     assert interpreted == native

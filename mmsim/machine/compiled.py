@@ -23,6 +23,7 @@ from ..mm import (
 from .columns import Tables as Tables
 from .columns import header
 from .compile_cache import ANY, KINDS, V1
+from .layout import OFF, known_off
 from .signatures import NUMBER, name_of, results, types_of
 from .translate import Program
 from .writing import replacing
@@ -62,7 +63,7 @@ def compile_functions(functions, kind):
         desc="compiling the kernel for this machine, once", bar_format="{desc}{postfix}", delay=1, leave=False
     ) as bar:
         bar.set_postfix_str("translating")
-        program = Program(functions, ("change", "tracing") if kind == V1 else (), HOT, APART)
+        program = Program(functions, OFF if kind == V1 else (), HOT, APART)
         bar.set_postfix_str(f"optimising {len(program.made)} functions")
         library = codegen().create_library("kernel")
         library.enable_object_caching()
@@ -156,7 +157,7 @@ def compile_kernel(kind=ANY):
 
 def twins(tables):
     """What `compile_kernel` gives for a machine as it is: of kind V1, if it has neither a trace nor a later change."""
-    return compile_kernel(ANY if tables["sys"]["tracing"][0] or any(tables["change"][0]) else V1)
+    return compile_kernel(V1 if known_off(tables) == OFF else ANY)
 
 
 if __name__ == "__main__":

@@ -50,13 +50,11 @@ def tasks_of(size, groups):
     for pid, things in groups:
         before = number[things]
         becomes = np.zeros(len(sets), np.int32)
-        alike = before.size and before.min() == before.max()
-        found = before[:1] if alike else np.flatnonzero(np.bincount(before, minlength=len(sets)))
-        for old in found:
+        for old in np.flatnonzero(np.bincount(before, minlength=len(sets))):
             new = sets[old] if pid in sets[old] else tuple(sorted((*sets[old], pid)))
             becomes[old] = known.setdefault(new, len(known))
             sets += [new] if len(known) > len(sets) else []
-        number[things] = becomes[found] if alike else becomes[before]
+        number[things] = becomes[before]
     return number, sets
 
 

@@ -19,7 +19,7 @@ from types import FunctionType, ModuleType
 from .. import mm
 from .inlined import Folding, Inliner, calls, dropped
 from .layout import LAYOUT, is_off
-from .signatures import name_of, source
+from .signatures import is_k, name_of, source, whole
 
 
 class Interpreted:
@@ -256,16 +256,6 @@ class Twin(Inliner, Folding):
 
     def visit_Expr(self, node):
         return self.as_statement(self.visit(node.value), dropped, node)
-
-
-def is_k(node):
-    """Whether an expression is all tables."""
-    return isinstance(node, ast.Name) and node.id == "k"
-
-
-def whole(node):
-    """The name of a table, if an expression is one."""
-    return node.attr if isinstance(node, ast.Attribute) and is_k(node.value) else None
 
 
 def row(index, table):

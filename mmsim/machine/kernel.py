@@ -16,6 +16,7 @@ from .errors import os_error
 from .explain import sharers
 from .file import FS_NAMES, File
 from .interpreted import Interpreted, has_twin
+from .layout import known_off
 from .migration import Migration
 from ..mm import sched, structs, timer, vmscan
 from .obstacles import Obstacles
@@ -226,8 +227,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         if self._on_rows or sys.gettrace() or not has_twin(function):  # a debugger sees the functions as they stand
             return function, (self.k,)
         if not self._twins or (self.k.sys.tracing and "tracing" in self._twins.program.off):
-            off = ("change",) * (not self.changes) + ("tracing",) * (not self.k.sys.tracing)
-            self._twins = Interpreted(off, *(self._observer or ()))
+            self._twins = Interpreted(known_off(self.tables), *(self._observer or ()))
             self._twins.bind(self.tables)
         return self._twins(function), ()
 

@@ -16,8 +16,15 @@ LAYOUT = {
 } | {"int32": np.dtype("i4"), "int64": np.dtype("i8"), "matrix": np.dtype(("i8", (1,)))}
 ONE_ROW = ("change", "costs", "sys")
 K, TABLE, ROW = "k", "table", "row"  # what no number is
+OFF = "change", "tracing"  # what may be known to be 0: the later changes, the trace
 
 
 def is_off(table, column, off):
-    """Whether a column is known to be 0: with "change" in `off` the later changes are, with "tracing" the trace is."""
+    """Whether a column is one of those that are known to be 0; `off`: which of OFF are."""
     return (table == "change" and "change" in off) or ((table, column) == ("sys", "tracing") and "tracing" in off)
+
+
+def known_off(tables):
+    """Which of OFF are 0 on a machine as it is."""
+    on = {"change": any(tables["change"][0]), "tracing": tables["sys"]["tracing"][0]}
+    return tuple(what for what in OFF if not on[what])

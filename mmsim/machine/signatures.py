@@ -37,6 +37,16 @@ def name_of(function):
     return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
+def is_k(node):
+    """Whether an expression is all tables."""
+    return isinstance(node, ast.Name) and node.id == "k"
+
+
+def whole(node):
+    """The name of a table, if an expression is one."""
+    return node.attr if isinstance(node, ast.Attribute) and is_k(node.value) else None
+
+
 @functools.cache
 def results(function):
     """How many numbers a kernel function returns; None: nothing."""

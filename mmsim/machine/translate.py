@@ -16,7 +16,7 @@ from llvmlite import ir
 
 from .columns import BYTES, INT, ROWS, Columns, Pointer, number
 from .layout import is_off, K, LAYOUT, ROW
-from .signatures import NUMBER, name_of, results, source, types_of
+from .signatures import NUMBER, name_of, results, source, types_of, whole
 
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 # In Python, and in an ir.IRBuilder.
@@ -225,8 +225,7 @@ class Translation:
 
     def is_off(self, node):
         """Whether an expression is a switch that is off."""
-        column = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else ()
-        return len(column) == 3 and column[0] == "k" and is_off(*column[1:], self.program.off)
+        return isinstance(node, ast.Attribute) and is_off(whole(node.value), node.attr, self.program.off)
 
     def branch(self, node, yes, no):
         """Go to one of two blocks by a condition."""
