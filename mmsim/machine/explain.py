@@ -24,6 +24,8 @@ BY = {
     trace.R_VMA_RESERVED: "mapped by a reserved vma of {}",
 }
 
+PIECE = 1 << 15  # rows
+
 
 class Asked(NamedTuple):
     """What a trigger looks at: the pages [start, end) of some tasks, and what is to go where.
@@ -58,12 +60,19 @@ def tasks_of(size, groups):
     return number, sets
 
 
+def pieces(rows):
+    """Slices of so many rows of a table, each small enough that what is made of it stays in the processor's cache."""
+    return (slice(begin, begin + PIECE) for begin in range(0, rows, PIECE))
+
+
 def frames_behind(tables, ptes):
     """The frame that each of some ptes leads to, through the swap cache if need be; 0: none."""
-    value, flags = ptes["value"], ptes["flags"]
-    pfn = value * (flags & PTE_PRESENT)
-    swap = np.flatnonzero(flags & PTE_SWAP)
-    pfn[swap] = tables["swap_cache"][value[swap]]
+    pfn = np.empty(len(ptes), np.int32)
+    for part in pieces(len(ptes)):
+        value, flags = ptes["value"][part], ptes["flags"][part]
+        np.multiply(value, flags & PTE_PRESENT, out=pfn[part])
+        swap = np.flatnonzero(flags & PTE_SWAP)
+        pfn[part][swap] = tables["swap_cache"][value[swap]]
     return pfn
 
 
@@ -79,14 +88,12 @@ def sharers(kernel):
         common |= (number[at] > 1) & (vmas[column] > 0)
     if not common.any():
         return None
-    frames, cached = kernel.k.sys.nr_frames, {"swap_cache": kernel.tables["swap_cache"].copy()}
-    every = zip(vma_ptes(kernel), common, strict=True)
-    kept = [(int(vma["vm_mm"]), ptes.copy()) for (_, vma, ptes), one in every if one]
+    frames, every = kernel.k.sys.nr_frames, zip(vma_ptes(kernel), common, strict=True)
+    kept = [(int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for (_, vma, ptes), one in every if one]
 
     @functools.cache
     def shared():
-        behind = ((pid, frames_behind(cached, ptes)) for pid, ptes in kept)
-        return tasks_of(frames, ((pid, pfn[pfn > 0]) for pid, pfn in behind))
+        return tasks_of(frames, ((pid, pfn[pfn > 0]) for pid, pfn in kept))
 
     return shared
 

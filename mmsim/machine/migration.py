@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .errors import ERRNO_NAMES
-from .explain import BY, passed_over, reasons
+from .explain import BY, passed_over, pieces, reasons
 from .lazy import Lazy
 from ..mm import trace
 from ..mm.structs import PG_hwpoison
@@ -210,12 +210,20 @@ def follow(rows, number_of):
     return number
 
 
+def in_order(rows):
+    """Whether all records are of one task, and their addresses ascend: then no page is there twice."""
+    for part in pieces(len(rows)):
+        mm, address = rows["mm"][part], rows["address"][part.start : part.stop + 1].copy()  # and the next one after it
+        if (mm != rows["mm"][0]).any() or (address[1:] <= address[:-1]).any():
+            return False
+    return True
+
+
 def last_of_each(rows, sharing=None):
     """One row a page, and its `sharing`: one that was considered twice begins where it was first, ends where last."""
-    mm, address = rows["mm"].copy(), rows["address"].copy()
-    if ((mm == mm[:1]).all() and (address[1:] > address[:-1]).all()) or not mm.all():
+    if in_order(rows) or not rows["mm"].all():
         return rows, sharing
-    key = mm.astype(np.int64) << 32 | address
+    key = rows["mm"].astype(np.int64) << 32 | rows["address"]
     first = np.sort(np.unique(key, return_index=True)[1])
     _, from_end, number = np.unique(key[::-1], return_index=True, return_inverse=True)
     last = rows[::-1][from_end][number[::-1][first]]
