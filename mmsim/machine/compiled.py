@@ -1,18 +1,17 @@
 """The kernel functions compiled: the same source, some hundred times as fast (see docs/speed.md).
 
-`translate` puts the kernel into the language of LLVM, numba's code generator makes machine code of it for this
-processor, and the code is kept on disk.
+`translate` puts the kernel into the language of LLVM, which makes machine code of it for this processor, as numba
+describes it; the code is kept on disk.
 """
 
 import contextlib
 import ctypes
 import functools
 import hashlib
-import pickle
 
 import numpy as np
+from llvmlite import binding as llvm
 from numba.core.codegen import JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
 from tqdm.auto import tqdm
 
 from . import compile_cache
@@ -51,25 +50,36 @@ APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, page_alloc.free_p
 
 
 @functools.cache
-def codegen():
-    """Numba's code generator for this processor."""
-    return JITCPUCodegen("mmsim")
+def processor():
+    """(What kind of machine this is, its processor, the features of that), as numba knows it."""
+    return JITCPUCodegen("mmsim").magic_tuple()
 
 
-@global_compiler_lock
+def target():
+    """What LLVM makes code for: an llvmlite TargetMachine."""
+    triple, cpu, features = processor()
+    machine = llvm.Target.from_triple(triple)
+    return machine.create_target_machine(cpu, features, opt=3, codemodel="jitdefault", jit=True)
+
+
 def compile_functions(functions, kind):
-    """Machine code of some kernel functions and of all that they call, as a code library of numba."""
+    """Machine code of some kernel functions and of all that they call, as the bytes of an object file."""
     with tqdm(
         desc="compiling the kernel for this machine, once", bar_format="{desc}{postfix}", delay=1, leave=False
     ) as bar:
         bar.set_postfix_str("translating")
         program = Program(functions, OFF if kind == V1 else (), HOT, APART)
         bar.set_postfix_str(f"optimising {len(program.made)} functions")
-        library = codegen().create_library("kernel")
-        library.enable_object_caching()
-        library.add_ir_module(program.module)
-        library.finalize()
-        return library
+        module, machine = llvm.parse_assembly(str(program.module)), target()
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False  # nothing to gain here
+        passes = llvm.create_pass_builder(machine, options)
+        one_by_one = passes.getFunctionPassManager()
+        for function in module.functions:  # what is small by then is put where it is called
+            one_by_one.run(function, passes)
+        passes.getModulePassManager().run(module, passes)
+        return machine.emit_object(module)
 
 
 class Native:
@@ -80,17 +90,18 @@ class Native:
     """
 
     def __init__(self, functions, name, kind):
-        cpu = hashlib.sha256(repr(codegen().magic_tuple()).encode()).hexdigest()[:16]  # a home may serve several
+        cpu = hashlib.sha256(repr(processor()).encode()).hexdigest()[:16]  # a home may serve several
         folder = compile_cache.folder()
         file = folder and folder / f"{name}.{kind}-{cpu}.code"
         code = file and read(file)
         self.from_disk = bool(code)
-        if code:
-            self.library = codegen().unserialize_library(pickle.loads(code))
-        else:
-            self.library = compile_functions(functions, kind)
+        if not code:
+            code = compile_functions(functions, kind)
             if file:
-                write(file, pickle.dumps(self.library.serialize_using_object_code()))
+                write(file, code)
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
         self.calls = {function: self.call(function) for function in functions}
 
     def call(self, function):
@@ -98,7 +109,8 @@ class Native:
         width, (_, *types) = results(function), types_of(function)
         assert width in (None, 1), f"{function.__name__}: Python gets one number"
         prototype = ctypes.CFUNCTYPE(ctypes.c_int64 if width else None, *[ctypes.c_int64] * (1 + len(types)))
-        native = prototype(self.library.get_pointer_to_function(name_of(function)))
+        native = prototype(self.engine.get_function_address(name_of(function)))
+        native.engine = self.engine  # the code is there as long as this is
         arrays = [at for at, one in enumerate(types) if one != NUMBER]
         if not arrays:
             return lambda tables, *args: native(tables.address, *args)
