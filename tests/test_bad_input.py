@@ -252,3 +252,11 @@ def test_a_computer_without_room_for_a_mapping(monkeypatch):
             monkeypatch.undo()
     scene.kernel.verify()
     assert scene.task.touch(scene.heap, write=True) == (0, 0, 0, 0)
+
+
+def test_a_whole_number_beyond_all_time_is_told_how_far_time_goes():
+    kernel = Kernel(Topology.uniform(2, 64))
+    task = kernel.spawn("task")
+    heap = task.mmap(2)
+    with expect_refusal(kernel, ValueError, "at is 9223372036854775808; it is a whole number of ns, .* at most"):
+        task.munmap(heap, at=2**63)

@@ -44,7 +44,8 @@ def whole(number, name, least=None, most=END_OF_TIME, what="", no_number=TypeErr
     except TypeError:
         raise no_number(f"{name} is {shown(number)}; {right}") from None
     if not low <= value <= most or value != int(value):
-        raise ValueError(f"{name} is {shown(number)}; {right}")
+        beyond = f", {most:,} at most" if most < value and not bounds.endswith(str(most)) else ""
+        raise ValueError(f"{name} is {shown(number)}; {right}{beyond}")
     return int(value)
 
 
