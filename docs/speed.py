@@ -87,10 +87,10 @@ the tables are those that all of them would have left.
 - The kernel keeps to a small part of Python. `mmsim/machine/translate.py` puts it into the language of LLVM, an
   expression and a statement at a time: a number has 64 bits, a table is a header, a row is a bare pointer
   (`mmsim/machine/columns.py`). LLVM is told that no two columns share memory and that the tables stay where they are.
-- All entry points, and what they call, are one module, which numba's code generator optimises as a whole and makes
-  code of (`mmsim/machine/compiled.py`). The first machine waits for that, under a line that tells so.
-- numba could do the first half as well, and did: it types and lowers any Python, function by function, and took most
-  of the time for it.
+- All entry points, and what they call, are one module, of which LLVM makes machine code for the processor that numba
+  finds (`mmsim/machine/compiled.py`). The first machine waits for that, under a line that tells so.
+- numba could do all of it, and did: it types and lowers any Python, function by function, and took most of the time
+  for it; its passes over the finished module took a fifth longer than the two that it needs here.
 - There are two kinds of compiled kernel. In that of V1 each switch of a later change is 0, and that of the trace, so
   that what they switch is neither translated nor asked for; the other kind has it all.
 - What each page goes through that moves stands where it is called, in one piece of code (`HOT`): a page takes a fifth
