@@ -7,10 +7,7 @@ from .trace import CPUSET_NODES, trace
 
 
 def refresh_mems(k, pid, old, new, migrate):
-    """Confine a task to `new` nodes; with `migrate`, its memory goes from `old` to them (cpuset_migrate_mm).
-
-    How many pages were not moved, or an errno, nobody is told.
-    """
+    """Confine a task to `new` nodes; with `migrate` its memory follows, nobody is told how far (cpuset_migrate_mm)."""
     task = k.task[pid]
     task.mems_allowed = new
     mpol_rebind_task(k, pid, old, new)

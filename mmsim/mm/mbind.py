@@ -96,11 +96,10 @@ def new_list(k, pages, new_pages, v, start, dest, most):
 
 
 def migrate_frames(k, pfns, owners, left_out, dest, most):
-    """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
+    """Trigger D: move page frames to node `dest`, as an in-kernel caller does: pages not moved, or -ENOMEM.
 
     `owners`: a task and address that map each frame, for the record; `left_out`: the flags of a vma for which the
-    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.  Returns the number of pages
-    not moved, or -ENOMEM.
+    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
@@ -122,11 +121,10 @@ def migrate_to_node(k, mm, source, dest, flags):
 
 
 def next_pair(left, source, target, stays):
-    """The pair of nodes to migrate next: (node, its target), or (-1, -1); `stays`: not from a node of `target`.
+    """The pair of nodes to migrate next: (node, its target), or (-1, -1) (a part of do_migrate_pages).
 
-    In the kernel: a part of do_migrate_pages.
-    The first one whose target is not itself waiting to be emptied: memory leaves a node before
-    more arrives there.  Else the last one that moves at all.
+    The first one whose target is not itself waiting to be emptied: memory leaves a node before more arrives there.
+    Else the last one that moves at all.  `stays`: not from a node of `target`.
     """
     s = -1
     d = -1
@@ -142,10 +140,7 @@ def next_pair(left, source, target, stays):
 
 
 def do_migrate_pages(k, mm, source, target, flags):
-    """Move a task's memory from one set of nodes to another: pages not moved, or an errno.
-
-    Without patch 5: swap out what is on a node of `source` and not of `target`.
-    """
+    """Move a task's memory between sets of nodes (without patch 5: swap it out): pages not moved, or an errno."""
     task = k.task[mm]
     task.flags |= PF_MMAP_SEM
     if k.patch[5]:
@@ -219,7 +214,9 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     task.flags |= PF_MMAP_SEM
     pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
     stuck = check_range(k, mm, start, end, given, flags, pages)
-    hole = hole_at_head(k, mm, start)
+    hole = False  # where the range begins
+    if k.change.hole_at_head and not k.change.hole_at_tail:
+        hole = k.vma[find_vma(k, mm, start)].vm_start > start
     if stuck >= 0 and not hole:
         mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked)
     if stuck >= 0 and pages:
@@ -235,18 +232,8 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     return -EIO if stuck and flags & MPOL_MF_STRICT else 0
 
 
-def hole_at_head(k, mm, start):
-    """True if the policy cannot be set since nothing is mapped where the range begins."""
-    if not k.change.hole_at_head or k.change.hole_at_tail:
-        return False
-    return k.vma[find_vma(k, mm, start)].vm_start > start
-
-
 def move_misfits(k, mm, start, pages):
-    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left.
-
-    In the kernel: a part of do_mbind.
-    """
+    """Migrate what mbind() has collected as the policy of the range says: 1 if some are left (a part of do_mbind)."""
     if list_empty(k, pages):
         return 0
     left = 0

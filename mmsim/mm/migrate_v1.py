@@ -8,7 +8,9 @@ that refers to it is carried over (migrate_page.py).
 
 from .buffer import buffer_migrate_page, try_to_release_page
 from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
-from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .aops import (
+    BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, migrate_page_method,
+)
 from .migrate_page import fail_migrate_page, migrate_page
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import page_mapping
@@ -25,7 +27,7 @@ from .trace import (
 )
 from .trace import FAILED as EVENT_FAILED
 from .trace import MOVED as EVENT_MOVED
-from .vmscan import move_to_lru, putback_lru_pages, swap_page, write_first
+from .vmscan import move_to_lru, pageout, putback_lru_pages, swap_page
 
 PASSES = 11  # pass 0 to pass 10
 PASS_LOCK = 3  # the first pass that waits for a page's lock
@@ -144,13 +146,15 @@ def move_locked_page(k, to, pfn, moved, pass_):
         return -EAGAIN
     method = migrate_page_method(k, k.mapping[mapping].fs)
     if method == NO_METHOD:
-        if not write_first(k, pfn, mapping):
-            return -EAGAIN
-        if page.flags & PG_private and not try_to_release_page(k, pfn):
+        answer = pageout(k, pfn, mapping)
+        if answer == PAGE_CLEAN and page.flags & PG_private and not try_to_release_page(k, pfn):
             if pass_ >= PASS_FALL_BACK:
                 trace(k, FALL_BACK, pfn, 0, 0)
                 return swap_page(k, pfn)
-            unlock_page(k, pfn)
+            answer = PAGE_KEEP
+        if answer != PAGE_CLEAN:
+            if answer != PAGE_SUCCESS:
+                unlock_page(k, pfn)
             return -EAGAIN
     lock_page(k, new)
     result = migrate_by_method(k, method, new, pfn)
@@ -165,10 +169,7 @@ def move_locked_page(k, to, pfn, moved, pass_):
 
 
 def migrate_by_method(k, method, new, pfn):
-    """Call the method of an address_space; one that has none gets the simplest: 0, -EAGAIN or another errno.
-
-    In the kernel: a part of migrate_pages and of move_to_new_page().
-    """
+    """Move a page by a method, the simplest if there is none: 0, -EAGAIN or another errno (a part of migrate_pages)."""
     if method == FAIL_MIGRATE_PAGE:
         return fail_migrate_page(k, new, pfn)
     if method == BUFFER_MIGRATE_PAGE and k.mem_map[pfn].flags & PG_private:

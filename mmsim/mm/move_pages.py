@@ -1,8 +1,4 @@
-"""move_pages(2), the call that moves single pages (mm/migrate.c, from 2.6.18 on): each has a status of its own.
-
-Changes that act here: move-pages-node-only, move-pages-reclaims, move-pages-zero, move-pages-efault, empty-pte-enoent,
-move-pages-in-order, present-has-status, never-tried-counted.
-"""
+"""move_pages(2), the call that moves single pages (mm/migrate.c, from 2.6.18 on): each has a status of its own."""
 
 from .check_range import collect
 from .migrate import ASKED, RECLAIM, THIS_NODE, migrate_pages
@@ -17,10 +13,7 @@ NOT_WRITTEN = 1 << 30  # the status of a page to which the call writes none
 
 
 def page_at(k, mm, address, moving):
-    """The frame behind an address, whose zero page is none; below 0: why there is no page that could be asked about.
-
-    `moving`: the vma must be migratable as well.
-    """
+    """The frame behind an address, but the zero page, or an errno; `moving`: its vma must be migratable as well."""
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address or (moving and k.vma[v].vm_flags & STAYS):
         return -EFAULT

@@ -26,10 +26,7 @@ def zone_mark(zone, gfp):
 
 
 def rmqueue(k, node):
-    """Take the first free page of a zone that has one: count 1, nothing else set.
-
-    In the kernel: buffered_rmqueue, without its per-CPU lists.
-    """
+    """Take the first free page of a zone that has one: count 1, nothing else set (buffered_rmqueue)."""
     zone = k.zone[node]
     pfn = k.mem_map[zone_list(k, node, FREE)].next
     list_del(k, pfn)
@@ -47,9 +44,8 @@ def rmqueue(k, node):
 
 
 def free_page(k, pfn):
-    """Give a page without references back to its zone, its contents poisoned so that stale use shows.
+    """Give a page without references back to its zone, its contents poisoned so that stale use shows (free_hot_page).
 
-    In the kernel: free_hot_page, without its per-CPU lists.
     A frame that is marked as bad memory goes to no list: it is out of use now.
     """
     page = k.mem_map[pfn]
@@ -70,10 +66,7 @@ def free_page(k, pfn):
 
 
 def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
-    """Walk a zonelist once: a page of the first allowed node with enough free pages, or 0 (of 2.6.14-mm).
-
-    `use_low`: more than pages_low must be free; else the mark that `gfp` may go down to.
-    """
+    """A page of the first allowed node of a zonelist with more free than pages_low, or the mark of `gfp`; or 0."""
     for i in range(k.sys.nr_nodes):
         node = k.zonelist[zonelist][i]
         if allowed >> node & 1:
@@ -87,8 +80,7 @@ def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
 def alloc_pages(k, gfp, zonelist, allowed):
     """Allocate one page (__alloc_pages): its pfn with count 1, or 0.
 
-    `zonelist` is the node asked, or nr_nodes for the ascending list that BIND uses; `allowed`
-    is the set of nodes that policy and cpuset leave.
+    `zonelist`: the node asked, or nr_nodes for the ascending list of BIND; `allowed`: what policy and cpuset leave.
     """
     k.sys.clock += k.costs.alloc
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, True)
@@ -107,10 +99,7 @@ def alloc_pages(k, gfp, zonelist, allowed):
 
 
 def alloc_pages_slow(k, gfp, zonelist, allowed):
-    """No node has more than pages_low free: go down to the caller's mark, then reclaim if it may wait.
-
-    In the kernel: a part of __alloc_pages.
-    """
+    """No node has more than pages_low free: go down to the caller's mark, then reclaim (a part of __alloc_pages)."""
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)
     if pfn:
         return pfn

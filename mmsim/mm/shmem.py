@@ -24,10 +24,7 @@ def shmem_alloc_page(k, m, index):
 
 
 def shmem_writepage(k, pfn):
-    """Move an unmapped, locked page from the page cache to the swap cache, and note its entry in the file.
-
-    No I/O is started and the page stays dirty: 1; or 0 if there is no free slot, the page is kept then.
-    """
+    """Move an unmapped, locked page to the swap cache, dirty, and note its entry: 1; or 0 without a slot."""
     page = k.mem_map[pfn]
     entry = get_swap_page(k)
     if not entry:
@@ -45,10 +42,7 @@ def shmem_writepage(k, pfn):
 
 
 def shmem_getpage(k, m, index):
-    """The page at `index` of a tmpfs file, with a reference: (pfn, 1 if it was read from swap), or (-ENOMEM, 0).
-
-    Looks in the page cache, then at the noted swap entry, and fills a hole with a new page.
-    """
+    """The page at `index` of a tmpfs file, a new one for a hole: (pfn, 1 if it was read from swap), or (-ENOMEM, 0)."""
     read = 0
     while True:
         pfn = find_get_page(k, m, index)
@@ -74,9 +68,8 @@ def shmem_getpage(k, m, index):
 
 
 def shmem_take_back(k, m, index, pfn, entry):
-    """Move a page that a look-up of `entry` gave, locked, back to the page cache; the entry is free then: 0, unlocked.
+    """Move a locked page that a look-up of `entry` gave back to the page cache: 0, unlocked (a part of shmem_getpage).
 
-    In the kernel: a part of shmem_getpage.
     -EAGAIN, unlocked and given back: the page (patch 2) or the note has changed meanwhile, look again.
     """
     page = k.mem_map[pfn]

@@ -14,19 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # page.flags (include/linux/page-flags.h)
-PG_locked = 1 << 0
-PG_referenced = 1 << 1
-PG_uptodate = 1 << 2
-PG_dirty = 1 << 3
-PG_lru = 1 << 4
-PG_active = 1 << 5
-PG_reserved = 1 << 6
-PG_private = 1 << 7
-PG_writeback = 1 << 8
-PG_swapcache = 1 << 9
-PG_mappedtodisk = 1 << 10
-PG_error = 1 << 11
-PG_checked = 1 << 12
+(PG_locked, PG_referenced, PG_uptodate, PG_dirty, PG_lru, PG_active, PG_reserved, PG_private, PG_writeback,
+ PG_swapcache, PG_mappedtodisk, PG_error, PG_checked) = (1 << bit for bit in range(13))  # fmt: skip
 PG_slab = 1 << 13  # a kernel page: radix tree nodes, or a packet buffer
 PG_free = 1 << 14  # on the free list of its zone
 PG_hwpoison = -1 << 15  # bad memory, the sign of page.flags: taken out of use, as soon as nobody refers to it
@@ -44,13 +33,7 @@ PTE_SWAP = 1 << 4  # not present: value is a swap entry
 PTE_MIGRATION = 1 << 5  # not present: value is a page that is moving; PTE_RW: it was writable
 
 # vma.vm_flags
-VM_WRITE = 1 << 0
-VM_SHARED = 1 << 1
-VM_LOCKED = 1 << 2
-VM_IO = 1 << 3
-VM_RESERVED = 1 << 4
-VM_DENYWRITE = 1 << 5
-VM_SHM = 1 << 6
+VM_WRITE, VM_SHARED, VM_LOCKED, VM_IO, VM_RESERVED, VM_DENYWRITE, VM_SHM = (1 << bit for bit in range(7))
 VM_CLONED = 1 << 7  # of our own: its anon_vma came with fork() from a parent
 VM_NOT_MIGRATABLE = VM_LOCKED | VM_IO | VM_RESERVED | VM_DENYWRITE | VM_SHM
 

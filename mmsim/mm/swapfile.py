@@ -1,4 +1,8 @@
-"""Giving swap slots back (mm/swapfile.c, the half that knows pages and ptes): one by one, or all of them (swapoff)."""
+"""Giving swap slots back (mm/swapfile.c, the half that knows pages and ptes): one by one, or all of them (swapoff).
+
+Of other files, and here, as they rest on what is here: free_swap_cache (mm/swap_state.c), remove_from_swap (mm/rmap.c),
+shmem_unuse (mm/shmem.c).
+"""
 
 from .filemap import lock_page, unlock_page, wait_on_page_bit
 from .mempolicy import alloc_page_vma
@@ -26,10 +30,7 @@ def remove_exclusive_swap_page(k, pfn):
 
 
 def free_swap_cache(k, pfn):
-    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller.
-
-    In mm/swap_state.c; here, as this file rests on that one.
-    """
+    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller."""
     if not k.mem_map[pfn].flags & PG_locked:
         remove_exclusive_swap_page(k, pfn)
 
@@ -63,7 +64,6 @@ def unuse_pte(k, vma, address, pte, pfn):
 def remove_from_swap(k, pfn):
     """Make real ptes of all swap ptes that name this locked page (patch 4), and free the swap entry.
 
-    In mm/rmap.c; here, as it rests on unuse_pte(), and that on the reverse map.
     The new ptes are old and write-protected: the next write is one cheap protection fault.
     """
     page = k.mem_map[pfn]
@@ -147,10 +147,7 @@ def unuse_ptes(k, pfn, entry):
 
 
 def shmem_unuse(k, pfn, entry):
-    """Look through the notes of all tmpfs files for this entry, and give the page back to its file.
-
-    In mm/shmem.c; here, as that file rests on this one.
-    """
+    """Look through the notes of all tmpfs files for this entry, and give the page back to its file."""
     for m in range(2, len(k.mapping)):
         for index in range(k.mapping[m].pages):
             note = k.file_page[k.mapping[m].base + index]

@@ -47,10 +47,7 @@ EVENTS = {0: ("", 0, "")}
 
 
 def event(function, patch, text, reason=0, path=0):
-    """Register an event and return its number, which says also what it means for the record of its page.
-
-    `reason`: why the page does not move now, `path`: where it has ended or is on its way to.
-    """
+    """Register an event; `reason`: why its page stays for now, `path`: where it has ended.  The number says both."""
     meaning = path << 8 | reason << 12 | NOTED if path or reason else 0
     number = len(EVENTS) | meaning
     EVENTS[number] = function, patch, text
