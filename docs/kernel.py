@@ -83,7 +83,7 @@ MODULES = {  # in an order in which they can be read
     "swapfile": Module("mm/swapfile.c",
                        {"unuse_locked": "a part of try_to_unuse", "unuse_ptes": "unuse_mm"},
                        "swapon: the device is there from the start"),
-    "shmem": Module("mm/shmem.c", parts("shmem_getpage", "shmem_take_back", "shmem_fill_hole"),
+    "shmem": Module("mm/shmem.c", parts("shmem_getpage", "shmem_take_back"),
                     "limits of size, truncation of a part"),
     "aops": Module("include/linux/fs.h",
                    {"migrate_page_method": "the field migratepage of an address_space",
@@ -99,7 +99,7 @@ MODULES = {  # in an order in which they can be read
                    {"vma_copy": "a part of split_vma and of dup_mmap", "same_policy": "mpol_equal",
                     "anon_vma_fits": "is_mergeable_anon_vma"}
                    | parts("do_mmap_pgoff", "new_vma") | parts("can_vma_merge_before and can_vma_merge_after", "alike")
-                   | parts("vma_adjust", "join") | parts("do_munmap", "split_at"),
+                   | parts("vma_adjust", "join"),
                    "limits of address space, merging of two mmap() calls, growing stacks"),
     "fork": Module("kernel/fork.c", {}, "threads: a task is a process with an mm of its own"),
     "fault": Module("arch/i386/mm/fault.c, mm/memory.c",
@@ -108,7 +108,7 @@ MODULES = {  # in an order in which they can be read
     "vmscan": Module("mm/vmscan.c",
                      {"take_out": "the end of shrink_list and of swap_page",
                       "shrink_page": "a part of shrink_list", "settle_page": "a part of shrink_cache",
-                      "reclaim_begin": OWN, "evict_oldest": OWN, "evict_inactive": OWN, "run_kswapd": "kswapd"},
+                      "reclaim_begin": OWN, "evict_oldest": OWN, "evict_page": OWN, "run_kswapd": "kswapd"},
                      "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
                          parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
@@ -128,7 +128,7 @@ MODULES = {  # in an order in which they can be read
     "mbind": Module("mm/mempolicy.c",
                     {"migrate_frames": "what a caller in the kernel does, as memory hot-plug"}
                     | parts("migrate_pages_to", "free_pages_of", "list_length", "new_list")
-                    | parts("do_migrate_pages", "next_pair", "migrate_node_sets")
+                    | parts("do_migrate_pages and do_mbind", "move_or_evict") | parts("do_migrate_pages", "next_pair")
                     | parts("do_mbind", "move_misfits"), "the 32-bit calls of a 64-bit kernel"),
     "move_pages": Module("mm/migrate.c from 2.6.18 on",
                          {"page_at": "follow_page and what is made of its answer",

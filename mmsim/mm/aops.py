@@ -29,10 +29,7 @@ def migrate_page_method(k, fs):
 
 
 def writepage(k, pfn, mapping):
-    """The writepage method of a locked, dirty page's address_space.
-
-    PAGE_SUCCESS: it is unlocked and on its way (tmpfs: in the swap cache).  PAGE_KEEP, PAGE_ACTIVATE: it is locked.
-    """
+    """The writepage method of a locked, dirty page's address_space; unless it answers PAGE_SUCCESS, it stays locked."""
     fs = k.mapping[mapping].fs
     if fs == FS_TMPFS:
         if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, TTU_UNMAP) != SWAP_SUCCESS:

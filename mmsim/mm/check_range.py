@@ -1,7 +1,4 @@
-"""Which pages a migration takes (mm/mempolicy.c, the walk of page tables): what is misplaced is isolated and listed.
-
-It stands apart from mbind.py only for its length.
-"""
+"""Which pages a migration takes (mm/mempolicy.c, the walk of page tables): what is misplaced is isolated and listed."""
 
 from .mempolicy import MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_MOVE_ALL, MPOL_MF_STRICT
 from .mmap import find_vma
@@ -35,8 +32,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
         if stuck and not migratable and k.change.strict_says_so and not k.change.strict_walks_on:
             return stuck
         if flags & MPOL_MF_STRICT or (flags & MOVE_FLAGS and (migratable or not k.change.strict_collects)):
-            first = max(start, vma.vm_start)
-            more = check_pte_range(k, vma, first, min(end, vma.vm_end), nodes, flags, pages, migratable)
+            more = check_pte_range(k, vma, start, end, nodes, flags, pages, migratable)
             if more < 0:
                 return more
             stuck += more
@@ -92,7 +88,7 @@ def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
     """Collect the misfits among the pages of a vma in [start, end): how many have to stay; -EIO if there is no list."""
     failures_count = k.change.strict_says_so if flags & MPOL_MF_STRICT else k.change.failures_counted
     stuck = 0
-    for address in range(start, end):
+    for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
         pte = k.pte[vma.pte_base + address]
         if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
             if not pages:

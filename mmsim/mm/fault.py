@@ -1,7 +1,4 @@
-"""Accesses to virtual pages: those of a program (arch/i386/mm/fault.c), and those of the kernel in its stead.
-
-The latter are of mm/memory.c; they are here, as they look for their vmas.
-"""
+"""Accesses to virtual pages (arch/i386/mm/fault.c), and what of mm/memory.c looks for its vmas itself."""
 
 from .memory import handle_mm_fault
 from .mmap import find_vma

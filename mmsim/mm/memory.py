@@ -240,13 +240,11 @@ def copy_page_range(k, vma, copy):
     """Copy the ptes of a vma with an anon_vma to that of a child; faults will fill the others' as well."""
     if vma.anon_vma:
         for address in range(vma.vm_start, vma.vm_end):
-            copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
+            copy_one_pte(k, vma, k.pte[vma.pte_base + address], k.pte[copy.pte_base + address])
 
 
-def copy_one_pte(k, vma, source, target):
+def copy_one_pte(k, vma, pte, new):
     """Share one page, or one swap entry, with the child; a private page becomes read-only in both."""
-    pte = k.pte[source]
-    new = k.pte[target]
     new.wrote = pte.wrote
     if pte.flags & PTE_PRESENT:
         if not vma.vm_flags & VM_SHARED:

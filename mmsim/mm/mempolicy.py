@@ -58,8 +58,9 @@ def mpol_shared_policy_lookup(k, m, index):
     return n if n and k.sp_node[n].start <= index else 0
 
 
-def mpol_set_shared_policy(k, m, start, end, mode, home, nodes, mpol_flags, asked):
-    """Give pages [start, end) of a tmpfs file a policy, whoever maps them, in place of what was set; DEFAULT: none."""
+def mpol_set_shared_policy(k, m, start, size, mode, home, nodes, mpol_flags, asked):
+    """Give `size` pages of a tmpfs file a policy, whoever maps them, in place of what was set; DEFAULT: none."""
+    end = start + size
     split_shared_policy(k, m, start)
     split_shared_policy(k, m, end)
     before = 0
@@ -130,10 +131,7 @@ def get_vma_policy(k, v, address):
 
 
 def alloc_page_policy(k, mode, home, nodes, offset):
-    """Allocate a user page as a policy says: its pfn, or 0 without memory (a part of alloc_page_vma).
-
-    For page `offset` of an object; below 0: for no address in particular.  BIND is DEFAULT where no node is allowed.
-    """
+    """Allocate a page by a policy, for page `offset` of an object or (-1) none: pfn, or 0 (part of alloc_page_vma)."""
     task = k.task[k.sys.current]
     allowed = task.mems_allowed
     zonelist = task.node
@@ -141,7 +139,7 @@ def alloc_page_policy(k, mode, home, nodes, offset):
         zonelist = nth_node(nodes, offset % nodes_weight(nodes)) if offset >= 0 else interleave_nodes(task)
     elif mode == MPOL_WEIGHTED_INTERLEAVE:
         zonelist = weighted_node(k, nodes, offset) if offset >= 0 else weighted_interleave_nodes(k, task)
-    elif mode == MPOL_BIND and allowed & nodes:
+    elif mode == MPOL_BIND and allowed & nodes:  # else it is as DEFAULT
         zonelist = zonelist if k.change.bind_nearest else k.sys.nr_nodes
         allowed &= nodes
     elif mode == MPOL_PREFERRED_MANY and allowed & nodes:

@@ -83,17 +83,14 @@ def get_new_page(k, pfn, to, v, dest, how):
     if v:
         return new_vma_page(k, pfn, v)
     c = k.considered[k.mem_map[pfn].row]
-    node = dest if dest >= 0 else k.mem_map[pfn].node
-    if dest == ASKED:
-        node = c.asked
-    else:
-        c.asked = node
+    if dest != ASKED:
+        c.asked = dest if dest >= 0 else k.mem_map[pfn].node
     allowed = k.task[k.sys.current].mems_allowed
     gfp = GFP_HIGHUSER
     if how & THIS_NODE:
-        allowed &= 1 << node
+        allowed &= 1 << c.asked
         gfp = GFP_HIGHUSER if how & RECLAIM else GFP_THISNODE
-    return alloc_pages(k, gfp, node, allowed)
+    return alloc_pages(k, gfp, c.asked, allowed)
 
 
 def new_vma_page(k, pfn, v):

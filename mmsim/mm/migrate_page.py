@@ -1,7 +1,4 @@
-"""What every migration does with one page (mm/vmscan.c of V1; mm/migrate.c later): references, then contents.
-
-It stands apart from the passes, as the file systems' own methods rest on it, and the passes on them.
-"""
+"""What every migration does with one page (mm/vmscan.c of V1; mm/migrate.c later): references, then contents."""
 
 from .radix_tree import file_page
 from .rmap import SWAP_FAIL, SWAP_SUCCESS, TTU_IGNORE_REFS, TTU_UNMAP, page_mapping, try_to_unmap
@@ -57,13 +54,10 @@ def unexpected_references(k, pfn, nr_refs):
 
 
 def replace_page(k, new, pfn):
-    """Put the new page into the old one's slot of the radix tree; there is no way back then (a part of the above).
-
-    The old page is unmapped again and again until no pte is left: for ever, if a locked vma of another process stays.
-    """
+    """Put the new page into the old one's slot of the radix tree; there is no way back then (a part of the above)."""
     if not take_slot(k, new, pfn):
         return -EAGAIN
-    while not unmap_old_page(k, pfn):
+    while not unmap_old_page(k, pfn):  # for ever, if a locked vma of another process stays
         if not schedule(k):
             bug(k, HANG_UNMAP, pfn)
             return -EAGAIN
@@ -81,13 +75,10 @@ def unmap_old_page(k, pfn):
 
 
 def unmap_and_replace(k, new, pfn, nr_refs):
-    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno.
-
-    -EPERM where a vma that maps the page is locked; ptes that are gone by then stay gone.
-    """
+    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno."""
     page = k.mem_map[pfn]
     if page.mapcount and try_to_unmap(k, pfn, TTU_IGNORE_REFS) == SWAP_FAIL:
-        return -EPERM
+        return -EPERM  # a vma is locked; ptes that are gone by then stay gone
     if page.mapcount or page.count != nr_refs or not take_slot(k, new, pfn):
         return -EAGAIN
     put_page(k, pfn)
@@ -102,11 +93,10 @@ def migrate_page_move_mapping(k, new, pfn, nr_refs):
     if extra:
         trace(k, REFERENCES, pfn, 0, extra)
         return -EAGAIN
-    if not mapping:
-        return 0
-    if not take_slot(k, new, pfn):
-        return -EAGAIN
-    put_page(k, pfn)
+    if mapping:
+        if not take_slot(k, new, pfn):
+            return -EAGAIN
+        put_page(k, pfn)
     return 0
 
 

@@ -25,8 +25,7 @@ from .trace import (
     FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, PASS, WRITEBACK_BUSY,
     WRITEBACK_WAIT, bug, trace, trace_list,
 )
-from .trace import FAILED as EVENT_FAILED
-from .trace import MOVED as EVENT_MOVED
+from .trace import FAILED as EVENT_FAILED, MOVED as EVENT_MOVED
 from .vmscan import move_to_lru, pageout, putback_lru_pages, swap_page
 
 PASSES = 11  # pass 0 to pass 10
@@ -120,10 +119,8 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
 def prepare_anonymous(k, pfn):
     """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0."""
     page = k.mem_map[pfn]
-    if page.mapping >= 0 or page.flags & PG_swapcache:
-        return 1
-    if not k.sys.has_swap:  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
-        return 1
+    if page.mapping >= 0 or page.flags & PG_swapcache or not k.sys.has_swap:
+        return 1  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
     return add_to_swap(k, pfn, GFP_KERNEL)
 
 
@@ -178,11 +175,8 @@ def migrate_by_method(k, method, new, pfn):
 
 
 def release_new_page(k, new, pfn):
-    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU.
-
-    V1 calls remove_from_swap() for a page that fails for good as well; none of those has a swap pte.
-    """
-    if k.patch[4]:
+    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU."""
+    if k.patch[4]:  # V1 does it for a page that fails for good as well; none of those has a swap pte
         remove_from_swap(k, new)
     unlock_page(k, new)
     k.vmstat[VM_MIGRATED] += 1

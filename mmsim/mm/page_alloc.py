@@ -1,7 +1,4 @@
-"""Page allocation (mm/page_alloc.c): free lists, watermarks, the walk along a zonelist, and what happens when it fails.
-
-Which zonelist is walked is the memory policy's choice: alloc_page_vma() of mm/mempolicy.c.
-"""
+"""Page allocation (mm/page_alloc.c): free lists, watermarks, the walk along the zonelist that a policy has chosen."""
 
 from .mmzone import list_add, list_del, zone_list
 from .structs import (
@@ -44,10 +41,7 @@ def rmqueue(k, node):
 
 
 def free_page(k, pfn):
-    """Give a page without references back to its zone, its contents poisoned so that stale use shows (free_hot_page).
-
-    A frame that is marked as bad memory goes to no list: it is out of use now.
-    """
+    """Give a page without references back to its zone, poisoned so that stale use shows (free_hot_page)."""
     page = k.mem_map[pfn]
     if page.count != 0 or page.mapcount != 0 or page.flags & PG_free:
         bug(k, BUG_PAGE_STATE, pfn)
@@ -58,7 +52,7 @@ def free_page(k, pfn):
     page.index = 0
     page.private = 0
     page.data = POISON
-    if bad:
+    if bad:  # it goes to no list: it is out of use now
         return
     list_add(k, pfn, zone_list(k, page.node, FREE))
     k.zone[page.node].free += 1
@@ -66,7 +60,7 @@ def free_page(k, pfn):
 
 
 def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
-    """A page of the first allowed node of a zonelist with more free than pages_low, or the mark of `gfp`; or 0."""
+    """A page of the first allowed node with more free than the mark of `gfp` or, `use_low`, than pages_low; else 0."""
     for i in range(k.sys.nr_nodes):
         node = k.zonelist[zonelist][i]
         if allowed >> node & 1:
@@ -78,10 +72,7 @@ def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
 
 
 def alloc_pages(k, gfp, zonelist, allowed):
-    """Allocate one page (__alloc_pages): its pfn with count 1, or 0.
-
-    `zonelist`: the node asked, or nr_nodes for the ascending list of BIND; `allowed`: what policy and cpuset leave.
-    """
+    """One page of the `allowed` nodes, along a zonelist (nr_nodes: that of BIND): its pfn, or 0 (__alloc_pages)."""
     k.sys.clock += k.costs.alloc
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, True)
     if not pfn:
@@ -99,7 +90,7 @@ def alloc_pages(k, gfp, zonelist, allowed):
 
 
 def alloc_pages_slow(k, gfp, zonelist, allowed):
-    """No node has more than pages_low free: go down to the caller's mark, then reclaim (a part of __alloc_pages)."""
+    """No node has pages_low free: go down to the caller's mark, then reclaim if it may wait (part of __alloc_pages)."""
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)
     if pfn:
         return pfn

@@ -13,7 +13,7 @@ from .swap_map import swap_duplicate
 from .trace import MIGRATION_ENTRY, SWAP_PTE, UNMAPPED, VMA_LOCKED, VMA_RESERVED, YOUNG, bug, trace
 
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
-TTU_UNMAP, TTU_IGNORE_REFS, TTU_MIGRATION = range(3)  # what try_to_unmap() is to do
+TTU_UNMAP, TTU_IGNORE_REFS, TTU_MIGRATION = range(3)  # young ptes are an obstacle; none; nothing is (from 2.6.18 on)
 
 
 def anon_vma_prepare(k, v):
@@ -92,10 +92,8 @@ def page_remove_rmap(k, pfn):
 def page_referenced(k, pfn):
     """How many ptes used the page lately, its own flag included; all of them are cleared by the question."""
     page = k.mem_map[pfn]
-    referenced = 0
-    if page.flags & PG_referenced:
-        page.flags &= ~PG_referenced
-        referenced = 1
+    referenced = 1 if page.flags & PG_referenced else 0
+    page.flags &= ~PG_referenced
     v = first_vma(k, page) if page.mapcount else 0
     while v:
         vma = k.vma[v]
@@ -110,11 +108,10 @@ def page_referenced(k, pfn):
 
 
 def try_to_unmap(k, pfn, how):
-    """Take a locked page out of all page tables.
+    """Take a locked page out of all page tables; `how`: one of the TTU_* above.
 
     SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young; the walk ended there, and
-    the young bit is gone, so that the next attempt finds it old.  TTU_IGNORE_REFS: young ptes are no obstacle.
-    TTU_MIGRATION, from 2.6.18 on: nothing is one, and the ptes become migration entries.
+    the young bit is gone, so that the next attempt finds it old.
     """
     page = k.mem_map[pfn]
     if page.mapping < 0 and not page.flags & PG_swapcache and how != TTU_MIGRATION:
@@ -134,10 +131,7 @@ def try_to_unmap(k, pfn, how):
 
 
 def try_to_unmap_one(k, pfn, vma, pte, how):
-    """Take a pte from a page, if nothing is in the way; a page of the swap cache leaves a swap pte, others nothing.
-
-    With TTU_MIGRATION other anonymous pages leave a migration entry, and since file-ptes those of files, too.
-    """
+    """Take a pte from a page, if nothing is in the way: it becomes a swap pte, a migration entry, or an empty pte."""
     page = k.mem_map[pfn]
     if how != TTU_MIGRATION:
         if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
@@ -169,10 +163,7 @@ def try_to_unmap_one(k, pfn, vma, pte, how):
 
 
 def page_address_in_vma(k, pfn, v):
-    """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere.
-
-    BUG() where `v` maps another part of the page's file: the kernel expects only vmas that map the page itself.
-    """
+    """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere."""
     page = k.mem_map[pfn]
     vma = k.vma[v]
     if page.mapping != (-vma.anon_vma if page.mapping < 0 else vma.mapping) or not page.mapping:
@@ -180,6 +171,6 @@ def page_address_in_vma(k, pfn, v):
     at = rmap_pte(page, vma)
     if at < 0:
         if page.mapping > 0 and not k.change.address_of_the_page:
-            bug(k, BUG_OTHER_VMA, pfn)
+            bug(k, BUG_OTHER_VMA, pfn)  # the kernel expects only vmas that map the page itself
         return -EFAULT
     return at - vma.pte_base

@@ -1,8 +1,7 @@
 """tmpfs and shared anonymous memory (mm/shmem.c): file pages that live in the page cache or in swap."""
 
 from .filemap import (
-    add_to_page_cache, find_get_page, lock_page, remove_from_page_cache, unlock_page, wait_on_page_bit,
-    write_file_page,
+    add_to_page_cache, find_get_page, lock_page, remove_from_page_cache, unlock_page, wait_on_page_bit, write_file_page,
 )
 from .mempolicy import alloc_page_policy, get_shared_policy, mpol_set_shared_policy
 from .radix_tree import file_page
@@ -50,8 +49,15 @@ def shmem_getpage(k, m, index):
             trace(k, FAULT_SHMEM, pfn, 0, 0)
             return pfn, read
         entry = k.file_page[file_page(k, m, index)].entry
-        if not entry:
-            return shmem_fill_hole(k, m, index), 0
+        if not entry:  # nobody wrote it yet
+            pfn = shmem_alloc_page(k, m, index)
+            if not pfn:
+                return -ENOMEM, 0
+            k.mem_map[pfn].flags |= PG_uptodate
+            add_to_page_cache(k, pfn, m, index)
+            lru_cache_add(k, pfn)
+            trace(k, FAULT_SHMEM, pfn, 0, 0)
+            return pfn, 0
         pfn = lookup_swap_cache(k, entry)
         if pfn:
             lock_page(k, pfn)
@@ -86,18 +92,6 @@ def shmem_take_back(k, m, index, pfn, entry):
     return -EAGAIN
 
 
-def shmem_fill_hole(k, m, index):
-    """A new page of zeroes for a page that nobody wrote yet, or -ENOMEM (a part of shmem_getpage)."""
-    pfn = shmem_alloc_page(k, m, index)
-    if not pfn:
-        return -ENOMEM
-    k.mem_map[pfn].flags |= PG_uptodate
-    add_to_page_cache(k, pfn, m, index)
-    lru_cache_add(k, pfn)
-    trace(k, FAULT_SHMEM, pfn, 0, 0)
-    return pfn
-
-
 def shmem_file_write(k, m, first, pages):
     """write(2) on whole pages of a tmpfs file: 0, or -ENOMEM."""
     for index in range(first, first + pages):
@@ -119,7 +113,6 @@ def shmem_delete_inode(k, m):
         if note.pfn:
             remove_from_page_cache(k, note.pfn)
         if note.entry:
-            entry = note.entry
+            free_swap_and_cache(k, note.entry)
             note.entry = 0
-            free_swap_and_cache(k, entry)
         note.wrote = 0

@@ -21,11 +21,8 @@ def enter_swap_cache(k, pfn, entry, gfp):
 
 
 def add_to_swap(k, pfn, gfp):
-    """Give a locked anonymous page a swap entry and put it into the swap cache, dirty: 1, or 0 if it fails.
-
-    Patch 7 added `gfp`: with GFP_KERNEL the radix tree node may be waited for; before, it never was.
-    """
-    gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC
+    """Give a locked anonymous page a swap entry and put it into the swap cache, dirty: 1, or 0 if it fails."""
+    gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC  # with GFP_KERNEL a radix tree node may be waited for
     entry = get_swap_page(k)
     if not entry:
         trace(k, NO_SWAP_ENTRY, pfn, 0, 0)
@@ -73,11 +70,8 @@ def lookup_swap_cache(k, entry):
 
 
 def read_swap_cache(k, pfn, entry, gfp):
-    """Read an entry into a new page, which is in the swap cache then, and locked (read_swap_cache_async): 0.
-
-    Or the page is given back: -EAGAIN: nobody uses the entry any more, or somebody else has read it meanwhile; -ENOMEM.
-    """
-    result = -EAGAIN
+    """Read an entry into a new page: 0, it is locked and in the swap cache; or it is given back: -EAGAIN, -ENOMEM."""
+    result = -EAGAIN  # nobody uses the entry any more, or somebody else has read it meanwhile
     if not k.swap_cache[entry] and swap_duplicate(k, entry):
         lock_page(k, pfn)  # who looks the entry up waits until it is read
         if enter_swap_cache(k, pfn, entry, gfp):

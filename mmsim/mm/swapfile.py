@@ -9,8 +9,7 @@ from .mempolicy import alloc_page_vma
 from .rmap import first_vma, next_vma, page_add_anon_rmap, rmap_pte
 from .sched import cond_resched
 from .structs import (
-    EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP,
-    VM_RESTORED,
+    EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP, VM_RESTORED,
 )
 from .swap import get_page, put_page
 from .swap_map import exclusive_swap_page, swap_free, vm_swap_full
@@ -21,9 +20,7 @@ from .trace import LEFT_SWAP, RESTORED, UNUSE_RECHECK, trace
 def remove_exclusive_swap_page(k, pfn):
     """Take a locked page out of the swap cache if only that and one other hold it and no pte has its entry: 1, or 0."""
     page = k.mem_map[pfn]
-    if not page.flags & PG_swapcache or page.flags & PG_writeback:
-        return 0
-    if page.count != 2 or not exclusive_swap_page(k, pfn):
+    if not page.flags & PG_swapcache or page.flags & PG_writeback or page.count != 2 or not exclusive_swap_page(k, pfn):
         return 0
     delete_from_swap_cache(k, pfn)
     return 1
@@ -114,10 +111,7 @@ def try_to_unuse(k, entry):
 
 
 def unuse_locked(k, pfn, entry):
-    """The rest of try_to_unuse(), with the lock of the page that a look-up of `entry` gave: replace all its users.
-
-    Patch 2: -EAGAIN if the page has left the swap cache while we slept in lock_page().
-    """
+    """The rest of try_to_unuse(), for the locked page that a look-up gave: 0, or -EAGAIN if it has left (patch 2)."""
     page = k.mem_map[pfn]
     if k.patch[2] and not page.flags & PG_swapcache:
         trace(k, UNUSE_RECHECK, pfn, 0, entry)
@@ -150,6 +144,5 @@ def shmem_unuse(k, pfn, entry):
     """Look through the notes of all tmpfs files for this entry, and give the page back to its file."""
     for m in range(2, len(k.mapping)):
         for index in range(k.mapping[m].pages):
-            note = k.file_page[k.mapping[m].base + index]
-            if note.entry == entry:
+            if k.file_page[k.mapping[m].base + index].entry == entry:
                 move_from_swap_cache(k, m, index, pfn, entry)

@@ -142,8 +142,7 @@ def shrink_list(k, head, target):
     while not list_empty(k, head):
         pfn = k.mem_map[head].next
         list_del(k, pfn)
-        answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
-        freed += settle_page(k, pfn, answer)
+        freed += settle_page(k, pfn, shrink_page(k, pfn) if freed < target else PAGE_KEEP)
     return freed
 
 
@@ -204,8 +203,7 @@ def refill_inactive_zone(k, node, scan, priority):
         page = k.mem_map[pfn]
         get_page(k, pfn)
         del_page_from_lru(k, pfn)
-        keep = page.mapcount and (priority > RECLAIM_MAPPED or page_referenced(k, pfn))
-        if keep:
+        if page.mapcount and (priority > RECLAIM_MAPPED or page_referenced(k, pfn)):
             page.flags |= PG_active
         else:
             page.flags &= ~(PG_active | PG_referenced)
@@ -258,39 +256,34 @@ def try_to_free_pages(k, zonelist, allowed):
 def evict_oldest(k, node, target):
     """Free exactly `target` pages of a node, oldest first, if so many can be freed; how many were (kernel.reclaim)."""
     before = reclaim_begin(k)
-    zone = k.zone[node]
+    inactive = zone_list(k, node, INACTIVE)
     lru_add_drain_all(k)
     freed = 0
     idle = 0
     while freed < target and idle < 3:  # young ptes are cleared in one round and found old in the next
-        got = evict_inactive(k, node, target - freed)
-        freed += got
-        idle = 0 if got else idle + 1
+        idle += 1
+        for _ in range(k.zone[node].inactive):
+            if freed < target and not list_empty(k, inactive) and evict_page(k, k.mem_map[inactive].prev):
+                freed += 1
+                idle = 0
         if freed < target:
-            refill_inactive_zone(k, node, zone.active, 0)
+            refill_inactive_zone(k, node, k.zone[node].active, 0)
     lru_add_drain_all(k)
     k.task[k.sys.current].flags = before
     k.vmstat[VM_RECLAIMED] += freed
     return freed
 
 
-def evict_inactive(k, node, target):
-    """Free up to `target` pages of the inactive list, one after the other; how many were (for kernel.reclaim)."""
-    inactive = zone_list(k, node, INACTIVE)
-    freed = 0
-    for _ in range(k.zone[node].inactive):
-        if freed == target or list_empty(k, inactive):
-            break
-        pfn = k.mem_map[inactive].prev
-        get_page(k, pfn)
-        del_page_from_lru(k, pfn)
-        answer = PAGE_KEEP
-        for _attempt in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
-            if answer == PAGE_KEEP:
-                wait_on_page_bit(k, pfn, PG_writeback)
-                answer = shrink_page(k, pfn)
-        freed += settle_page(k, pfn, answer)
-    return freed
+def evict_page(k, pfn):
+    """Free a page of the inactive list, and wait for what that takes: 1, or 0 if it cannot be (for kernel.reclaim)."""
+    get_page(k, pfn)
+    del_page_from_lru(k, pfn)
+    answer = PAGE_KEEP
+    for _ in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
+        if answer == PAGE_KEEP:
+            wait_on_page_bit(k, pfn, PG_writeback)
+            answer = shrink_page(k, pfn)
+    return settle_page(k, pfn, answer)
 
 
 def balance_pgdat(k, node):
