@@ -13,7 +13,7 @@ from .swap_map import swap_duplicate
 from .trace import MIGRATION_ENTRY, SWAP_PTE, UNMAPPED, VMA_LOCKED, VMA_RESERVED, YOUNG, bug, trace
 
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
-TTU_UNMAP, TTU_IGNORE_REFS, TTU_MIGRATION = range(3)  # young ptes are an obstacle; none; nothing is (from 2.6.18 on)
+TTU_UNMAP, TTU_IGNORE_REFS, TTU_MIGRATION = range(3)  # in its way: locked vmas, young ptes; locked vmas; nothing
 
 
 def anon_vma_prepare(k, v):
@@ -111,7 +111,7 @@ def try_to_unmap(k, pfn, how):
     """Take a locked page out of all page tables; `how`: one of the TTU_* above.
 
     SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young; the walk ended there, and
-    the young bit is gone, so that the next attempt finds it old.
+    the young bit is gone, so that the next attempt finds it old.  TTU_MIGRATION (2.6.18) leaves migration entries.
     """
     page = k.mem_map[pfn]
     if page.mapping < 0 and not page.flags & PG_swapcache and how != TTU_MIGRATION:
