@@ -63,17 +63,15 @@ MODULES = {  # in an order in which they can be read
     "ll_rw_blk": Module("drivers/block/ll_rw_blk.c", {}, "I/O schedulers: first come, first served"),
     "radix_tree": Module("lib/radix-tree.c", {"file_page": OWN}, "heights, tags"),
     "rmap": Module("mm/rmap.c",
-                   {"rmap_pte": "vma_address and page_check_address",
-                    "unmap_for_migration": "try_to_unmap with migration = 1 (2.6.18)"}
-                   | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma")
-                   | parts("try_to_unmap_one", "unmap_pte"), "nonlinear mappings, anon_vma chains (2.6.34)"),
+                   {"rmap_pte": "vma_address and page_check_address"}
+                   | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma"),
+                   "nonlinear mappings, anon_vma chains (2.6.34)"),
     "migrate_page": Module("mm/vmscan.c with V1; mm/migrate.c later",
                            parts("migrate_page_remove_references", "unexpected_references", "replace_page",
                                  "unmap_old_page", "unmap_and_replace", "take_slot"),
                            "flags that nothing modelled sets"),
     "buffer": Module("fs/buffer.c",
-                     {"has_buffers": OWN, "block_commit_write": "__block_commit_write",
-                      "move_buffers": "a part of buffer_migrate_page"}, "several buffers a page"),
+                     {"block_commit_write": "__block_commit_write"}, "several buffers a page"),
     "filemap": Module("mm/filemap.c",
                       {"trylock_page": "TestSetPageLocked", "hold_locks": OWN,
                        "write_file_page": "a part of generic_file_buffered_write"}, "read-ahead, O_DIRECT"),
@@ -85,7 +83,7 @@ MODULES = {  # in an order in which they can be read
     "swapfile": Module("mm/swapfile.c",
                        {"unuse_locked": "a part of try_to_unuse", "unuse_ptes": "unuse_mm"},
                        "swapon: the device is there from the start"),
-    "shmem": Module("mm/shmem.c", parts("shmem_getpage", "shmem_take_back", "shmem_fill_hole"),
+    "shmem": Module("mm/shmem.c", parts("shmem_getpage", "shmem_take_back"),
                     "limits of size, truncation of a part"),
     "aops": Module("include/linux/fs.h",
                    {"migrate_page_method": "the field migratepage of an address_space",
@@ -101,17 +99,17 @@ MODULES = {  # in an order in which they can be read
                    {"vma_copy": "a part of split_vma and of dup_mmap", "same_policy": "mpol_equal",
                     "anon_vma_fits": "is_mergeable_anon_vma"}
                    | parts("do_mmap_pgoff", "new_vma") | parts("can_vma_merge_before and can_vma_merge_after", "alike")
-                   | parts("vma_adjust", "join") | parts("do_munmap", "split_at"),
+                   | parts("vma_adjust", "join"),
                    "limits of address space, merging of two mmap() calls, growing stacks"),
     "fork": Module("kernel/fork.c", {}, "threads: a task is a process with an mm of its own"),
     "fault": Module("arch/i386/mm/fault.c, mm/memory.c",
                     {"touch_range": OWN, "touch": "do_page_fault, and the access", "access": OWN, "expected_data": OWN,
                      "fault_in": "a part of do_page_fault and of get_user_pages"}, "signals: the caller gets an errno"),
     "vmscan": Module("mm/vmscan.c",
-                     {"write_first": "a part of swap_page and of migrate_pages",
+                     {"take_out": "the end of shrink_list and of swap_page",
                       "shrink_page": "a part of shrink_list", "settle_page": "a part of shrink_cache",
-                      "reclaim_begin": OWN, "evict_oldest": OWN, "evict_inactive": OWN, "run_kswapd": "kswapd",
-                      "shrink_node": "a part of balance_pgdat"}, "slab shrinkers, laptop mode, swap tokens"),
+                      "reclaim_begin": OWN, "evict_oldest": OWN, "evict_page": OWN, "run_kswapd": "kswapd"},
+                     "slab shrinkers, laptop mode, swap tokens"),
     "migrate_v1": Module("mm/vmscan.c with V1",
                          parts("migrate_pages", "migrate_one_page", "lock_for_migration", "prepare_anonymous",
                                "move_locked_page", "migrate_by_method", "release_new_page"), "nothing that it has"),
@@ -130,8 +128,8 @@ MODULES = {  # in an order in which they can be read
     "mbind": Module("mm/mempolicy.c",
                     {"migrate_frames": "what a caller in the kernel does, as memory hot-plug"}
                     | parts("migrate_pages_to", "free_pages_of", "list_length", "new_list")
-                    | parts("do_migrate_pages", "next_pair", "migrate_node_sets")
-                    | parts("do_mbind", "hole_at_head", "move_misfits"), "the 32-bit calls of a 64-bit kernel"),
+                    | parts("do_migrate_pages and do_mbind", "move_or_evict") | parts("do_migrate_pages", "next_pair")
+                    | parts("do_mbind", "move_misfits"), "the 32-bit calls of a 64-bit kernel"),
     "move_pages": Module("mm/migrate.c from 2.6.18 on",
                          {"page_at": "follow_page and what is made of its answer",
                           "how_to_allocate": "a part of new_page_node"} | parts("do_pages_move", "check_node"),

@@ -150,7 +150,7 @@ def stays(rng):
         f"`mbind` with {'MOVE_ALL' if everyone else 'MOVE'} is to bring the six pages of station 2 to node 1. "
         f"Which path does the page `{name}` take?",
         fates(kernel)["path"][name], f"Rule: {rule}", ("direct", "not collected", "retries exhausted"),
-        hints=("`vma_migratable()`, `mapping_writably_mapped()` and `single_mm_mapping()` decide who is collected.",),
+        hints=("`flags_that_hold()`, `mapping_writably_mapped()` and `single_mm_mapping()` decide who is collected.",),
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ HOT = (
     check_range.collect, vmscan.isolate_lru_page, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
     migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
     migrate_v1.migrate_by_method, migrate_page.migrate_page, migrate_page.migrate_page_remove_references,
-    migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one, rmap.unmap_pte, migrate_page.migrate_page_copy,
+    migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one, migrate_page.migrate_page_copy,
     swap_state.delete_from_swap_cache, vmscan.move_to_lru, swap.drain_pagevec, swap.put_page,
 )  # fmt: skip
 APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, page_alloc.free_page, timer.run_timer)

@@ -3,7 +3,7 @@
 from .buffer import block_write_full_page
 from .filemap import unlock_page
 from .page_io import swap_writepage
-from .rmap import SWAP_SUCCESS, try_to_unmap
+from .rmap import SWAP_SUCCESS, TTU_UNMAP, try_to_unmap
 from .shmem import shmem_writepage
 from .structs import FS_EXT2, FS_EXT3, FS_RAMFS, FS_SWAP, FS_TMPFS, FS_XFS, FS_XFS_META
 from .trace import PAGEOUT_NOWHERE, trace
@@ -16,10 +16,7 @@ NO_METHOD, MIGRATE_PAGE, BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE = range(4)
 
 
 def migrate_page_method(k, fs):
-    """How the pages of a file system migrate: one of the methods above (the field migrate_page, patch 6).
-
-    tmpfs has one since shmem-method.
-    """
+    """The migrate_page method of a file system, one of those above (patch 6); tmpfs has one since shmem-method."""
     if not k.patch[6]:
         return NO_METHOD
     if fs == FS_SWAP or (fs == FS_TMPFS and k.change.shmem_method):
@@ -32,14 +29,10 @@ def migrate_page_method(k, fs):
 
 
 def writepage(k, pfn, mapping):
-    """The writepage method of a locked, dirty page's address_space.
-
-    PAGE_SUCCESS: the page is unlocked and on its way (tmpfs: in the swap cache now).
-    PAGE_KEEP, PAGE_ACTIVATE: it is still locked.
-    """
+    """The writepage method of a locked, dirty page's address_space; unless it answers PAGE_SUCCESS, it stays locked."""
     fs = k.mapping[mapping].fs
     if fs == FS_TMPFS:
-        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
+        if k.mem_map[pfn].mapcount and try_to_unmap(k, pfn, TTU_UNMAP) != SWAP_SUCCESS:
             return PAGE_KEEP
         if not shmem_writepage(k, pfn):
             return PAGE_ACTIVATE

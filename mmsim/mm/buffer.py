@@ -11,33 +11,29 @@ from .swap import get_page, put_page
 from .timer import COMMIT, add_timer, wait_until
 from .trace import BUFFERS_BUSY, BUFFERS_MOVED, PAGEOUT_START, trace
 
+WITH_BUFFERS = FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_REISERFS
 JOURNAL_COMMIT = 5_000_000_000  # ns after a write until a journalling file system commits it
 
 
-def has_buffers(fs):
-    """True for the file systems that keep buffers with their pages (no kernel function)."""
-    return fs in (FS_EXT2, FS_EXT3, FS_EXT3_JOURNALLED, FS_XFS, FS_XFS_META, FS_REISERFS)
-
-
 def block_commit_write(k, pfn, fs):
-    """Attach buffers to a page that write(2) has filled, and mark them dirty; a journal holds its own."""
+    """Attach buffers to a page that write(2) has filled, if its file system has any, and mark them dirty."""
+    if fs not in WITH_BUFFERS:
+        return
     page = k.mem_map[pfn]
     if not page.flags & PG_private:
         page.flags |= PG_private
         page.private = 0
         get_page(k, pfn)
     page.private |= BH_Dirty
-    if fs == FS_EXT3_JOURNALLED:
-        if not page.private & BH_JBD:
-            add_timer(k, k.sys.clock + JOURNAL_COMMIT, COMMIT, pfn, 0, 0)
+    if fs == FS_EXT3_JOURNALLED and not page.private & BH_JBD:
         page.private |= BH_JBD
+        add_timer(k, k.sys.clock + JOURNAL_COMMIT, COMMIT, pfn, 0, 0)
 
 
 def block_read_full_page(k, pfn):
     """Read a page from its file, and sleep until it is there (readpage)."""
     page = k.mem_map[pfn]
-    done = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_read
-    k.sys.disk_free_at = done
+    done = k.sys.disk_free_at = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_read
     k.vmstat[VM_FILE_READ] += 1
     wait_until(k, done)
     page.data = k.file_page[file_page(k, page.mapping, page.index)].disk
@@ -51,8 +47,7 @@ def block_write_full_page(k, pfn):
     if page.flags & PG_private:
         page.private &= ~BH_Dirty
     k.file_page[file_page(k, page.mapping, page.index)].disk = page.data
-    done = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_write
-    k.sys.disk_free_at = done
+    done = k.sys.disk_free_at = max(k.sys.clock, k.sys.disk_free_at) + k.costs.file_write
     k.vmstat[VM_FILE_WRITE] += 1
     submit_bio(k, pfn, done)
     trace(k, PAGEOUT_START, pfn, 0, 0)
@@ -70,22 +65,17 @@ def try_to_release_page(k, pfn):
 
 
 def buffer_migrate_page(k, new, pfn):
-    """Move a page together with its buffers (fs/buffer.c, patch 6): 0, or -EAGAIN."""
+    """Move a page with its buffers, dirty or not, and the reference that they hold (patch 6): 0, or -EAGAIN."""
     result = migrate_page_remove_references(k, new, pfn, 3)
     if result == 0:
-        move_buffers(k, new, pfn)
+        page = k.mem_map[pfn]
+        target = k.mem_map[new]
+        target.private = page.private
+        target.flags |= PG_private
+        get_page(k, new)
+        page.private = 0
+        page.flags &= ~PG_private
+        put_page(k, pfn)
+        trace(k, BUFFERS_MOVED, pfn, new, 0)
         migrate_page_copy(k, new, pfn)
     return result
-
-
-def move_buffers(k, new, pfn):
-    """Hand the buffers of a page to the one that has its place now, dirty or not, with the reference they hold."""
-    page = k.mem_map[pfn]
-    target = k.mem_map[new]
-    target.private = page.private
-    target.flags |= PG_private
-    get_page(k, new)
-    page.private = 0
-    page.flags &= ~PG_private
-    put_page(k, pfn)
-    trace(k, BUFFERS_MOVED, pfn, new, 0)

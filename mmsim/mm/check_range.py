@@ -1,7 +1,4 @@
-"""Which pages a migration takes (mm/mempolicy.c, the walk of page tables): what is misplaced is isolated and listed.
-
-It stands apart from mbind.py only for its length.
-"""
+"""Which pages a migration takes (mm/mempolicy.c, the walk of page tables): what is misplaced is isolated and listed."""
 
 from .mempolicy import MOVE_FLAGS, MPOL_MF_DISCONTIG_OK, MPOL_MF_INVERT, MPOL_MF_MOVE_ALL, MPOL_MF_STRICT
 from .mmap import find_vma
@@ -17,30 +14,29 @@ from .vmscan import isolate_lru_page
 def check_range(k, mm, start, end, nodes, flags, pages):
     """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given (not 0).
 
-    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, so
-    that the highest address comes first.  Returns how many misfits have to stay, or an errno: -EFAULT, -EACCES where
-    the vmas are not as they should be, and nothing is collected then; -EIO for a misfit where there is no list.
+    Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, the
+    highest address first.  Returns how many misfits have to stay, or an errno: -EFAULT, -EACCES where the vmas are not
+    as they should be, and nothing is collected then; -EIO for a misfit where there is no list.
     """
     v = find_vma(k, mm, start)
     error = check_vmas(k, v, start, end, flags)
     if error:
         return error
     stuck = 0
-    before = 0
+    covered = start if k.change.hole_at_tail else end
     while v and k.vma[v].vm_start < end:
         vma = k.vma[v]
-        if not pages and hole_beside(k, v, before, start, end, flags):
+        if not pages and hole_beside(k, vma, covered, end, flags):
             return -EFAULT
-        migratable = vma_migratable(k, vma) or (flags & MPOL_MF_STRICT and k.change.strict_collects)
+        migratable = not vma.vm_flags & flags_that_hold(k) or (flags & MPOL_MF_STRICT and k.change.strict_collects)
         if stuck and not migratable and k.change.strict_says_so and not k.change.strict_walks_on:
             return stuck
         if flags & MPOL_MF_STRICT or (flags & MOVE_FLAGS and (migratable or not k.change.strict_collects)):
-            first = max(start, vma.vm_start)
-            more = check_pte_range(k, vma, first, min(end, vma.vm_end), nodes, flags, pages, migratable)
+            more = check_pte_range(k, vma, start, end, nodes, flags, pages, migratable)
             if more < 0:
                 return more
             stuck += more
-        before = v
+        covered = vma.vm_end
         v = vma.vm_next
     return stuck
 
@@ -60,43 +56,31 @@ def check_vmas(k, first, start, end, flags):
         return 0
     if k.change.no_swap_no_migration and k.sys.swap_inuse >= k.sys.swap_slots:
         return -ENODEV
-    before = 0
+    covered = start if k.change.hole_at_tail else end
     v = first
     while v and k.vma[v].vm_start < end:
-        if hole_beside(k, v, before, start, end, flags):
+        vma = k.vma[v]
+        if hole_beside(k, vma, covered, end, flags):
             return -EFAULT
-        before = v
-        v = k.vma[v].vm_next
+        covered = vma.vm_end
+        v = vma.vm_next
     return 0
 
 
-def hole_beside(k, v, before, start, end, flags):
-    """True for a hole of the range right before or behind a vma (a part of check_range).
+def hole_beside(k, vma, covered, end, flags):
+    """True for a hole of the range right before or behind a vma, up to which it is `covered` (a part of check_range).
 
-    `before`: the vma before this one in the range.  Until hole-at-tail, a hole at the head of the range goes unnoticed
-    here, and one at its tail with another vma behind it.
+    Until hole-at-tail, a hole at the head of the range goes unnoticed here, and one at its tail with a vma behind it.
     """
-    vma = k.vma[v]
     if flags & MPOL_MF_DISCONTIG_OK:
         return False
-    if not vma.vm_next and vma.vm_end < end:
+    if vma.vm_start > covered or (not vma.vm_next and vma.vm_end < end):
         return True
-    if before and k.vma[before].vm_end < vma.vm_start:
-        return True
-    if not k.change.hole_at_tail:
-        return False
-    if not before and start < vma.vm_start:
-        return True
-    return vma.vm_end < end and vma.vm_end < k.vma[vma.vm_next].vm_start
-
-
-def vma_migratable(k, vma):
-    """False for vmas whose pages must stay."""
-    return not vma.vm_flags & flags_that_hold(k)
+    return k.change.hole_at_tail and vma.vm_end < end and vma.vm_end < k.vma[vma.vm_next].vm_start
 
 
 def flags_that_hold(k):
-    """The flags of a vma whose pages must stay: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
+    """The flags of a vma that is not migratable: locked (until 2.6.21), I/O, reserved, executed files, SysV memory."""
     return VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
 
 
@@ -104,7 +88,7 @@ def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
     """Collect the misfits among the pages of a vma in [start, end): how many have to stay; -EIO if there is no list."""
     failures_count = k.change.strict_says_so if flags & MPOL_MF_STRICT else k.change.failures_counted
     stuck = 0
-    for address in range(start, end):
+    for address in range(max(start, vma.vm_start), min(end, vma.vm_end)):
         pte = k.pte[vma.pte_base + address]
         if pte.flags & PTE_PRESENT and misfit(k, pte.value, nodes, flags):
             if not pages:

@@ -7,20 +7,15 @@ from .trace import CPUSET_NODES, trace
 
 
 def refresh_mems(k, pid, old, new, migrate):
-    """Confine a task to `new` nodes; with `migrate`, its memory goes from `old` to them (cpuset_migrate_mm).
-
-    How many pages were not moved, or an errno, nobody is told.
-    """
+    """Confine a task to `new` nodes; with `migrate` its memory follows, nobody is told how far (cpuset_migrate_mm)."""
     task = k.task[pid]
     task.mems_allowed = new
     mpol_rebind_task(k, pid, old, new)
     if k.change.vma_policies_follow:
         mpol_rebind_mm(k, pid, old, new)
     trace(k, CPUSET_NODES, 0, 0, pid)
-    if not migrate or old == new or task.flags & (PF_KTHREAD | PF_DEAD):
-        return
-    if not k.sys.numa:  # do_migrate_pages() is an empty function there
-        return
+    if not migrate or old == new or task.flags & (PF_KTHREAD | PF_DEAD) or not k.sys.numa:
+        return  # without NUMA do_migrate_pages() is an empty function
     caller = k.task[k.sys.current]
     before = caller.mems_allowed
     if k.change.target_cpuset or not k.change.cpuset_moves_at_once:

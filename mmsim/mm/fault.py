@@ -1,4 +1,4 @@
-"""Accesses to virtual pages: those of a program (arch/i386/mm/fault.c), and those of the kernel in its stead."""
+"""Accesses to virtual pages (arch/i386/mm/fault.c), and what of mm/memory.c looks for its vmas itself."""
 
 from .memory import handle_mm_fault
 from .mmap import find_vma
@@ -11,10 +11,7 @@ from .structs import (
 
 
 def touch_range(k, mm, start, end, write, faults):
-    """Let a task read or write every page of [start, end): 0, -EFAULT or -ENOMEM; `faults[kind - 1]` counts.
-
-    No kernel function: a program.
-    """
+    """A program reads or writes every page of [start, end): 0, -EFAULT or -ENOMEM; `faults[kind - 1]` counts."""
     for address in range(start, end):
         kind = touch(k, mm, address, write)
         if kind < 0:
@@ -26,10 +23,7 @@ def touch_range(k, mm, start, end, write, faults):
 
 
 def touch(k, mm, address, write):
-    """One access: fault until the pte allows it, then do what the hardware and the program do.  The kind of fault.
-
-    In the kernel: do_page_fault, and the access.
-    """
+    """One access: fault until the pte allows it (do_page_fault), then do what the hardware does.  The kind of fault."""
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address or (write and not k.vma[v].vm_flags & VM_WRITE):
         return -EFAULT
@@ -41,10 +35,7 @@ def touch(k, mm, address, write):
 
 
 def fault_in(k, v, address, write):
-    """Fault until the pte allows an access: the kind of fault, or an errno.
-
-    In the kernel: a part of do_page_fault and of get_user_pages.
-    """
+    """Fault until the pte allows an access: the kind, or an errno (a part of do_page_fault and get_user_pages)."""
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     kind = 0
@@ -65,10 +56,7 @@ def fault_in(k, v, address, write):
 
 
 def access(k, vma, address, pte, write):
-    """A load or store through a pte: its bits, the contents, and the check that a read sees the last write.
-
-    No kernel function: the hardware.
-    """
+    """What a load or store does to the pte and the contents, with the check that a read sees the last write."""
     node = k.task[vma.vm_mm].node
     page = k.mem_map[pte.value]
     k.sys.clock += k.costs.access * k.distance[node][page.node] // 10
@@ -86,21 +74,14 @@ def access(k, vma, address, pte, write):
 
 
 def expected_data(k, vma, address, pte, page):
-    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given.
-
-    No kernel function: the check of every read.
-    """
+    """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
     if page.mapping < 0 or not vma.mapping:
         return pte.wrote
     return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
 
 
 def make_pages_present(k, mm, start, end):
-    """mlock: fault every page of [start, end) in, for writing where the vma allows it: 0, -EFAULT or -ENOMEM.
-
-    Of mm/memory.c; here, as it looks for its vmas.
-    Nothing is accessed: a pte that is fit already stays old.
-    """
+    """mlock: fault [start, end) in, for writing where the vma allows it, without an access: 0, -EFAULT or -ENOMEM."""
     for address in range(start, end):
         v = find_vma(k, mm, address)
         if not v or k.vma[v].vm_start > address:
@@ -117,10 +98,7 @@ def make_pages_present(k, mm, start, end):
 
 
 def get_user_pages(k, mm, start, end, times, pfns):
-    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page.
-
-    Of mm/memory.c; here, as it looks for its vmas.
-    """
+    """Take `times` references on each page of [start, end): 0, -EFAULT or -ENOMEM; `pfns`: the frames, by page."""
     for address in range(start, end):
         pfn = follow_page(k, mm, address)
         while pfn < 0:
@@ -134,10 +112,7 @@ def get_user_pages(k, mm, start, end, times, pfns):
 
 
 def follow_page(k, mm, address):
-    """The frame that a page of a task is in; below 0: it is not present.
-
-    Of mm/memory.c; here, as it looks for its vma.
-    """
+    """The frame that a page of a task is in; below 0: it is not present."""
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address:
         return -1

@@ -1,6 +1,6 @@
 """The page cache (mm/filemap.c): file pages by mapping and index, their locks, the faults and writes that fill it."""
 
-from .buffer import block_commit_write, block_read_full_page, has_buffers
+from .buffer import block_commit_write, block_read_full_page
 from .mempolicy import alloc_page_vma
 from .radix_tree import file_page
 from .structs import ENOMEM, HANG_LOCK, PG_dirty, PG_locked, PG_uptodate
@@ -76,22 +76,20 @@ def hold_locks(k, pfns, until):
 
 def find_or_create_page(k, m, index):
     """The page at `index` of a file, locked, with a reference: found, or a new one; 0 without memory."""
-    pfn = 0
-    other = find_get_page(k, m, index)
-    if not other:
+    found = find_get_page(k, m, index)
+    if not found:
         pfn = alloc_page_vma(k, 0, 0)
         if not pfn:
             return 0
-        other = find_get_page(k, m, index)
-    if other:  # also where somebody else was faster while we waited for memory
-        if pfn:
-            put_page(k, pfn)
-        lock_page(k, other)
-        return other
-    lock_page(k, pfn)
-    add_to_page_cache(k, pfn, m, index)
-    lru_cache_add(k, pfn)
-    return pfn
+        found = find_get_page(k, m, index)
+        if not found:
+            lock_page(k, pfn)
+            add_to_page_cache(k, pfn, m, index)
+            lru_cache_add(k, pfn)
+            return pfn
+        put_page(k, pfn)  # somebody else was faster while we waited for memory
+    lock_page(k, found)
+    return found
 
 
 def filemap_nopage(k, m, index):
@@ -119,8 +117,7 @@ def write_file_page(k, m, index, pfn):
     page.data = k.sys.writes
     page.flags |= PG_dirty | PG_uptodate
     k.file_page[file_page(k, m, index)].wrote = page.data
-    if has_buffers(k.mapping[m].fs):
-        block_commit_write(k, pfn, k.mapping[m].fs)
+    block_commit_write(k, pfn, k.mapping[m].fs)
 
 
 def generic_file_write(k, m, first, pages):

@@ -7,10 +7,7 @@ NR_REQUESTS = 128  # writes that a device queues before the writer must wait
 
 
 def submit_bio(k, pfn, done):
-    """Queue the write of a page that ends at `done`; a full queue makes the writer wait.
-
-    In the kernel: with set_page_writeback of mm/page-writeback.c.
-    """
+    """Queue the write of a page that ends at `done` (set_page_writeback, too); a full queue makes the writer wait."""
     while k.sys.in_flight >= NR_REQUESTS:
         run_timer(k)
     k.mem_map[pfn].flags |= PG_writeback

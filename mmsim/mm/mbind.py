@@ -1,7 +1,4 @@
-"""The triggers of migration (mm/mempolicy.c, the half that moves): mbind, migrate_pages, node by node.
-
-It stands apart from mempolicy.py, as allocation rests on that one, and this one on all that allocates.
-"""
+"""The triggers of migration (mm/mempolicy.c, the half that moves): mbind, migrate_pages, node by node."""
 
 from .check_range import check_range, collect_for_caller
 from .mempolicy import (
@@ -15,9 +12,7 @@ from .nodemask import node_remap, nodes_weight
 from .page_alloc import alloc_pages
 from .structs import EFAULT, EIO, ENOMEM, FS_TMPFS, GFP_HIGHUSER, MAX_NODES, NEWLIST, PAGELIST, PF_MMAP_SEM
 from .swap import put_page
-from .trace import (
-    CALLER_LIST, NEW_LIST, NODE_PAIR, NO_NEW_PAGES, POLICY_SET, SHARED_POLICY_SET, trace, trace_list,
-)
+from .trace import CALLER_LIST, NEW_LIST, NODE_PAIR, NO_NEW_PAGES, POLICY_SET, SHARED_POLICY_SET, trace, trace_list
 from .vmscan import putback_lru_pages
 
 END_OF_MEMORY = 1 << 30  # behind the last virtual page
@@ -44,7 +39,6 @@ def migrate_pages_to(k, pages, v, start, dest, most):
         return migrate_pages(k, pages, 0, v, dest, how)
     new_pages = work_list(k, NEWLIST)
     at = 0
-    left = 0
     while True:
         n = new_list(k, pages, new_pages, v, start + at, dest, min(most - at, CHUNK) if k.change.chunks else most)
         if n < 0:
@@ -96,11 +90,10 @@ def new_list(k, pages, new_pages, v, start, dest, most):
 
 
 def migrate_frames(k, pfns, owners, left_out, dest, most):
-    """Trigger D: move the page frames `pfns` to node `dest`, as an in-kernel caller with its own lists does.
+    """Trigger D: move page frames to node `dest`, as an in-kernel caller does: pages not moved, or -ENOMEM.
 
     `owners`: a task and address that map each frame, for the record; `left_out`: the flags of a vma for which the
-    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.  Returns the number of pages
-    not moved, or -ENOMEM.
+    caller passes over a frame, else 0; `most`: how many new pages it allocates at most.
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
@@ -110,23 +103,27 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     return left
 
 
-def migrate_to_node(k, mm, source, dest, flags):
-    """Move what a task has on node `source` to node `dest` (patch 5): pages not moved, or an errno."""
+def move_or_evict(k, pages, v, start, dest):
+    """Migrate all pages of a list as migrate_pages_to() does; without patch 5 there are no new ones: swap them out."""
+    if k.patch[5]:
+        return migrate_pages_to(k, pages, v, start, dest, ALL_PAGES)
+    return migrate_pages_v1(k, pages, 0)
+
+
+def migrate_to_node(k, mm, sources, dest, flags):
+    """Move what a task has on some nodes to node `dest`: pages not moved, or an errno."""
     pages = work_list(k, PAGELIST)
-    stuck = check_range(k, mm, 0, END_OF_MEMORY, 1 << source, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
-    left = 0
-    if not list_empty(k, pages):
-        left = migrate_pages_to(k, pages, 0, 0, dest, ALL_PAGES)
+    stuck = check_range(k, mm, 0, END_OF_MEMORY, sources, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+    left = 0 if list_empty(k, pages) else move_or_evict(k, pages, 0, 0, dest)
     putback_lru_pages(k, pages)
     return left + stuck if left >= 0 and stuck > 0 and k.change.failures_counted else left
 
 
 def next_pair(left, source, target, stays):
-    """The pair of nodes to migrate next: (node, its target), or (-1, -1); `stays`: not from a node of `target`.
+    """The pair of nodes to migrate next: (node, its target), or (-1, -1) (a part of do_migrate_pages).
 
-    In the kernel: a part of do_migrate_pages.
-    The first one whose target is not itself waiting to be emptied: memory leaves a node before
-    more arrives there.  Else the last one that moves at all.
+    The first one whose target is not itself waiting to be emptied: memory leaves a node before more arrives there.
+    Else the last one that moves at all.  `stays`: not from a node of `target`.
     """
     s = -1
     d = -1
@@ -142,39 +139,23 @@ def next_pair(left, source, target, stays):
 
 
 def do_migrate_pages(k, mm, source, target, flags):
-    """Move a task's memory from one set of nodes to another: pages not moved, or an errno.
-
-    Without patch 5: swap out what is on a node of `source` and not of `target`.
-    """
-    task = k.task[mm]
-    task.flags |= PF_MMAP_SEM
-    if k.patch[5]:
-        left = migrate_node_sets(k, mm, source, target, flags)
-    else:
-        pages = work_list(k, PAGELIST)
-        nodes = source & ~target
-        check_range(k, mm, 0, END_OF_MEMORY, nodes, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
-        left = 0 if list_empty(k, pages) else migrate_pages_v1(k, pages, 0)
-        putback_lru_pages(k, pages)
-    task.flags &= ~PF_MMAP_SEM
-    return left
-
-
-def migrate_node_sets(k, mm, source, target, flags):
-    """The loop of do_migrate_pages() over pairs of nodes (patch 5): pages not moved, or an errno."""
+    """Move a task's memory from one set of nodes to another, pair by pair (patch 5): pages not moved, or an errno."""
+    k.task[mm].flags |= PF_MMAP_SEM
     waiting = source
     stays = k.change.node_in_both_stays and nodes_weight(source) != nodes_weight(target)
     busy = 0
-    while waiting:
+    if not k.patch[5]:
+        busy = migrate_to_node(k, mm, source & ~target, -1, flags)
+        waiting = 0
+    while waiting and busy >= 0:
         s, d = next_pair(waiting, source, target, stays)
         if s < 0:
             break
         waiting &= ~(1 << s)
         trace(k, NODE_PAIR, 0, 0, 256 * s + d)
-        left = migrate_to_node(k, mm, s, d, flags)
-        if left < 0:
-            return left
-        busy += left
+        left = migrate_to_node(k, mm, 1 << s, d, flags)
+        busy = busy + left if left >= 0 else left
+    k.task[mm].flags &= ~PF_MMAP_SEM
     return busy
 
 
@@ -193,9 +174,7 @@ def mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked):
         vma = k.vma[v]
         if k.mapping[vma.mapping].fs == FS_TMPFS:
             size = vma.vm_end - vma.vm_start
-            mpol_set_shared_policy(
-                k, vma.mapping, vma.vm_pgoff, vma.vm_pgoff + size, mode, home, nodes, mpol_flags, asked
-            )
+            mpol_set_shared_policy(k, vma.mapping, vma.vm_pgoff, size, mode, home, nodes, mpol_flags, asked)
             trace(k, SHARED_POLICY_SET, 0, 0, size)
         vma.mode = mode
         vma.home = home
@@ -219,7 +198,9 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     task.flags |= PF_MMAP_SEM
     pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
     stuck = check_range(k, mm, start, end, given, flags, pages)
-    hole = hole_at_head(k, mm, start)
+    hole = False  # where the range begins
+    if k.change.hole_at_head and not k.change.hole_at_tail:
+        hole = k.vma[find_vma(k, mm, start)].vm_start > start
     if stuck >= 0 and not hole:
         mbind_range(k, mm, start, end, mode, home, nodes, mpol_flags, asked)
     if stuck >= 0 and pages:
@@ -235,25 +216,12 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     return -EIO if stuck and flags & MPOL_MF_STRICT else 0
 
 
-def hole_at_head(k, mm, start):
-    """True if the policy cannot be set since nothing is mapped where the range begins."""
-    if not k.change.hole_at_head or k.change.hole_at_tail:
-        return False
-    return k.vma[find_vma(k, mm, start)].vm_start > start
-
-
 def move_misfits(k, mm, start, pages):
-    """Migrate the pages that mbind() has collected to where the policy of the range allocates: 1 if some are left.
-
-    In the kernel: a part of do_mbind.
-    """
+    """Migrate what mbind() has collected as the policy of the range says: 1 if some are left (a part of do_mbind)."""
     if list_empty(k, pages):
         return 0
-    left = 0
-    if k.patch[5]:  # V1 asks only whether pages are left; -ENOMEM is not reported
-        left = migrate_pages_to(k, pages, find_vma(k, mm, start), start, -1, ALL_PAGES)
-    else:
-        migrate_pages_v1(k, pages, 0)
+    left = move_or_evict(k, pages, find_vma(k, mm, start), start, -1)
+    # V1 asks only whether pages are left; -ENOMEM is not reported
     left = 1 if not list_empty(k, pages) or (left and k.change.one_by_one) else 0
     putback_lru_pages(k, pages)
     return left

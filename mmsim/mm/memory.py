@@ -60,14 +60,14 @@ def handle_mm_fault(k, v, address, write):
     vma = k.vma[v]
     pte = k.pte[vma.pte_base + address]
     if pte.flags & PTE_PRESENT:
-        return do_wp_page(k, v, address)
+        return do_wp_page(k, v, address, pte)
     if pte.flags & PTE_SWAP:
-        return do_swap_page(k, v, address, write)
+        return do_swap_page(k, v, address, pte.value, write)
     if pte.flags & PTE_MIGRATION:
         return migration_entry_wait(k, pte.value)
     if vma.mapping:
-        return do_no_page(k, v, address, write)
-    return do_anonymous_page(k, v, address, write)
+        return do_no_page(k, v, address, pte, write)
+    return do_anonymous_page(k, v, address, pte, write)
 
 
 def migration_entry_wait(k, pfn):
@@ -79,10 +79,8 @@ def migration_entry_wait(k, pfn):
     return -EAGAIN
 
 
-def do_anonymous_page(k, v, address, write):
+def do_anonymous_page(k, v, address, pte, write):
     """First touch of an anonymous page: a read maps the zero page, a write a page of its own."""
-    vma = k.vma[v]
-    pte = k.pte[vma.pte_base + address]
     if not write and not k.change.no_zero_page:
         pte.value = ZERO_PAGE
         pte.flags = PTE_TOUCHED
@@ -92,15 +90,13 @@ def do_anonymous_page(k, v, address, write):
     pfn = alloc_page_vma(k, v, address)
     if not pfn:
         return -ENOMEM
-    map_new_anon_page(k, v, address, pfn)
+    map_new_anon_page(k, k.vma[v], address, pte, pfn)
     trace(k, FAULT_ANON, pfn, 0, k.mem_map[pfn].node)
     return MINOR
 
 
-def map_new_anon_page(k, v, address, pfn):
+def map_new_anon_page(k, vma, address, pte, pfn):
     """Map a fresh page of the task's own, writable, and let it enter the active list (a part of each fault)."""
-    vma = k.vma[v]
-    pte = k.pte[vma.pte_base + address]
     k.mem_map[pfn].flags |= PG_uptodate
     lru_cache_add_active(k, pfn)
     page_add_anon_rmap(k, pfn, vma, address)
@@ -108,11 +104,11 @@ def map_new_anon_page(k, v, address, pfn):
     pte.flags = PTE_TOUCHED | PTE_RW | PTE_DIRTY
 
 
-def do_no_page(k, v, address, write):
+def do_no_page(k, v, address, pte, write):
     """First touch of a file page: map the page cache page; a private write gets a copy at once."""
     vma = k.vma[v]
     index = vma.vm_pgoff + address - vma.vm_start
-    if k.change.fault_around and not write and do_fault_around(k, v, address):
+    if k.change.fault_around and not write and do_fault_around(k, vma, address):
         return MINOR
     if k.mapping[vma.mapping].fs == FS_TMPFS:
         pfn, read = shmem_getpage(k, vma.mapping, index)
@@ -120,13 +116,12 @@ def do_no_page(k, v, address, write):
         pfn, read = filemap_nopage(k, vma.mapping, index)
     if pfn < 0:
         return pfn
-    pte = k.pte[vma.pte_base + address]
     if write and not vma.vm_flags & VM_SHARED:
         anon_vma_prepare(k, v)
         new = alloc_page_vma(k, v, address)
         if new:
             k.mem_map[new].data = k.mem_map[pfn].data
-            map_new_anon_page(k, v, address, new)
+            map_new_anon_page(k, vma, address, pte, new)
             pte.wrote = k.mem_map[pfn].data
         put_page(k, pfn)
         if not new:
@@ -145,9 +140,8 @@ def map_file_page(k, vma, pte, pfn, write):
         pte.flags |= PTE_RW | (PTE_DIRTY if write else 0)
 
 
-def do_fault_around(k, v, address):
+def do_fault_around(k, vma, address):
     """A read fault on a file: map what the page cache has around the address; True if that has resolved the fault."""
-    vma = k.vma[v]
     first = max(address - address % FAULT_AROUND, vma.vm_start)
     for near in range(first, min(first + FAULT_AROUND, vma.vm_end)):
         pte = k.pte[vma.pte_base + near]
@@ -158,10 +152,8 @@ def do_fault_around(k, v, address):
     return k.pte[vma.pte_base + address].flags & PTE_PRESENT != 0
 
 
-def do_swap_page(k, v, address, write):
+def do_swap_page(k, v, address, entry, write):
     """Fault on a swap pte: find the page in the swap cache or read it, lock it, map it."""
-    vma = k.vma[v]
-    entry = k.pte[vma.pte_base + address].value
     kind = MINOR
     pfn = lookup_swap_cache(k, entry)
     if pfn:
@@ -206,13 +198,12 @@ def do_swap_page_locked(k, v, address, write, pfn, entry):
     if vm_swap_full(k):
         remove_exclusive_swap_page(k, pfn)
     unlock_page(k, pfn)
-    return 0 if ours or not write else min(do_wp_page(k, v, address), 0)
+    return 0 if ours or not write else min(do_wp_page(k, v, address, pte), 0)
 
 
-def do_wp_page(k, v, address):
+def do_wp_page(k, v, address, pte):
     """Write to a write-protected pte: reuse an anonymous page that is ours alone, else copy it."""
     vma = k.vma[v]
-    pte = k.pte[vma.pte_base + address]
     old = pte.value
     page = k.mem_map[old]
     ours = page.mapping < 0 and not page.flags & PG_locked and can_share_swap_page(k, old)  # no wait for a lock
@@ -231,9 +222,8 @@ def do_wp_page(k, v, address):
         put_page(k, old)
         return -EAGAIN
     k.mem_map[new].data = page.data
-    source = page.node
-    k.sys.clock += k.costs.copy * k.distance[source][k.mem_map[new].node] // 10
-    map_new_anon_page(k, v, address, new)
+    k.sys.clock += k.costs.copy * k.distance[page.node][k.mem_map[new].node] // 10
+    map_new_anon_page(k, vma, address, pte, new)
     if page.mapping > 0:
         pte.wrote = page.data
     trace(k, WP_COPY, old, new, 0)
@@ -250,13 +240,11 @@ def copy_page_range(k, vma, copy):
     """Copy the ptes of a vma with an anon_vma to that of a child; faults will fill the others' as well."""
     if vma.anon_vma:
         for address in range(vma.vm_start, vma.vm_end):
-            copy_one_pte(k, vma, vma.pte_base + address, copy.pte_base + address)
+            copy_one_pte(k, vma, k.pte[vma.pte_base + address], k.pte[copy.pte_base + address])
 
 
-def copy_one_pte(k, vma, source, target):
+def copy_one_pte(k, vma, pte, new):
     """Share one page, or one swap entry, with the child; a private page becomes read-only in both."""
-    pte = k.pte[source]
-    new = k.pte[target]
     new.wrote = pte.wrote
     if pte.flags & PTE_PRESENT:
         if not vma.vm_flags & VM_SHARED:

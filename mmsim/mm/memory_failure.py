@@ -13,11 +13,10 @@ from .vmscan import putback_lru_pages
 
 
 def soft_offline_page(k, pfns, owners, left_out):
-    """Empty the page frames `pfns` and take them out of use: how many are still in use, or -ENOMEM.
+    """Empty page frames and take them out of use: how many are still in use, or -ENOMEM.
 
     Each page is moved to where its own node's zonelist has room, as trigger D moves it.  All frames are marked before
-    the new ones are allocated, so that none of them takes in the page of another.  `owners`, `left_out`: as for
-    migrate_frames().
+    new ones are allocated, so that none takes in the page of another.  `owners`, `left_out`: as for migrate_frames().
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):

@@ -1,4 +1,7 @@
-"""Memory policies (mm/mempolicy.c): which node a page is asked from.  mbind.py has the other half of that file."""
+"""Memory policies (mm/mempolicy.c): which node a page is asked from.  mbind.py has the other half of that file.
+
+get_shared_policy() is shmem_get_policy() of mm/shmem.c; it is here, as that file rests on this one.
+"""
 
 from .nodemask import node_remap, nodes_remap, nodes_weight, nth_node
 from .page_alloc import alloc_pages
@@ -55,11 +58,9 @@ def mpol_shared_policy_lookup(k, m, index):
     return n if n and k.sp_node[n].start <= index else 0
 
 
-def mpol_set_shared_policy(k, m, start, end, mode, home, nodes, mpol_flags, asked):
-    """Give pages [start, end) of a tmpfs file a policy, whoever maps them.
-
-    What was set for some of them before is cut off; DEFAULT leaves nothing in its place.
-    """
+def mpol_set_shared_policy(k, m, start, size, mode, home, nodes, mpol_flags, asked):
+    """Give `size` pages of a tmpfs file a policy, whoever maps them, in place of what was set; DEFAULT: none."""
+    end = start + size
     split_shared_policy(k, m, start)
     split_shared_policy(k, m, end)
     before = 0
@@ -80,10 +81,7 @@ def mpol_set_shared_policy(k, m, start, end, mode, home, nodes, mpol_flags, aske
 
 
 def split_shared_policy(k, m, index):
-    """Make `index` a border between the ranges of a shared policy, if one of them lies across it.
-
-    In the kernel: a part of shared_policy_replace.
-    """
+    """Make `index` a border between the ranges of a shared policy (a part of shared_policy_replace)."""
     n = mpol_shared_policy_lookup(k, m, index)
     if n and k.sp_node[n].start < index:
         node = k.sp_node[n]
@@ -111,10 +109,7 @@ def sp_alloc(k, start, end, following, mode, home, nodes, mpol_flags, asked):
 
 
 def get_shared_policy(k, m, index):
-    """The policy that governs page `index` of a tmpfs file: (mode, home, nodes); its own, else the current task's.
-
-    shmem_get_policy() of mm/shmem.c; here, as that file rests on this one.
-    """
+    """The policy of page `index` of a tmpfs file, else that of the current task: (mode, home, nodes)."""
     n = mpol_shared_policy_lookup(k, m, index)
     if n:
         policy = k.sp_node[n]
@@ -124,11 +119,7 @@ def get_shared_policy(k, m, index):
 
 
 def get_vma_policy(k, v, address):
-    """The policy that governs an address: (mode, home, nodes).
-
-    That of the object for tmpfs and shared memory, else that of vma `v`; where there is none, or v is 0, that of the
-    current task.
-    """
+    """The policy of an address: (mode, home, nodes); of a tmpfs file, else of vma `v`, else (or v = 0) of the task."""
     if v:
         vma = k.vma[v]
         if vma.mapping and k.mapping[vma.mapping].fs == FS_TMPFS:
@@ -140,11 +131,7 @@ def get_vma_policy(k, v, address):
 
 
 def alloc_page_policy(k, mode, home, nodes, offset):
-    """Allocate a user page as a policy says, for page `offset` of an object; below 0: for no address in particular.
-
-    In the kernel: a part of alloc_page_vma.
-    BIND of whose nodes the cpuset allows none is treated as DEFAULT.  Returns the pfn, or 0 without memory.
-    """
+    """Allocate a page by a policy, for page `offset` of an object or (-1) none: pfn, or 0 (part of alloc_page_vma)."""
     task = k.task[k.sys.current]
     allowed = task.mems_allowed
     zonelist = task.node
@@ -152,7 +139,7 @@ def alloc_page_policy(k, mode, home, nodes, offset):
         zonelist = nth_node(nodes, offset % nodes_weight(nodes)) if offset >= 0 else interleave_nodes(task)
     elif mode == MPOL_WEIGHTED_INTERLEAVE:
         zonelist = weighted_node(k, nodes, offset) if offset >= 0 else weighted_interleave_nodes(k, task)
-    elif mode == MPOL_BIND and allowed & nodes:
+    elif mode == MPOL_BIND and allowed & nodes:  # else it is as DEFAULT
         zonelist = zonelist if k.change.bind_nearest else k.sys.nr_nodes
         allowed &= nodes
     elif mode == MPOL_PREFERRED_MANY and allowed & nodes:

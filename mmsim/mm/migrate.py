@@ -3,8 +3,6 @@
 A migration entry is a pte that is not present.  It holds the frame of the page that is moving, and whether it was
 writable; who meets one waits for the lock of that page.  No swap slot is used, nothing is evicted, and each page gets
 its new frame when its turn comes.  How pages moved before, through the swap cache, is in migrate_v1.py.
-
-Changes that act here: one-by-one, ten-passes, shmem-method, address-of-the-page, this-node-only, move-pages-reclaims.
 """
 
 from .aops import MIGRATE_PAGE, NO_METHOD, migrate_page_method
@@ -15,7 +13,7 @@ from .migrate_page import migrate_page
 from .migrate_v1 import lock_for_migration, migrate_by_method
 from .mmzone import list_del, list_empty
 from .page_alloc import alloc_pages
-from .rmap import first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, unmap_for_migration
+from .rmap import TTU_MIGRATION, first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, try_to_unmap
 from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
@@ -24,9 +22,8 @@ from .structs import (
 )
 from .swap import get_page, put_page
 from .trace import (
-    ENTRY_REMOVED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, WRITEOUT, trace, trace_list,
+    ENTRY_REMOVED, FAILED, FREED, MOVED, NEW_PAGE, NO_NEW_PAGES, PAGEOUT_NOWHERE, PASS, WRITEOUT, trace, trace_list,
 )
-from .trace import FAILED as EVENT_FAILED
 from .vmscan import move_to_lru, putback_lru_pages
 
 PASS_FORCE = 3  # the first pass that waits for a page's lock, and for its writeback
@@ -36,12 +33,11 @@ ASKED = -2  # as a destination: for each page the node that its record names
 
 
 def migrate_pages(k, pages, to, v, dest, how):
-    """Move the isolated pages of list `pages`; what stays is given back to the LRU.
+    """Move the isolated pages of list `pages`: the number of pages not moved, which are given back to the LRU.
 
     Each gets a new page when its turn comes: by the policy of vma `v` and those behind it, for its own address; or, if
-    v is 0, on node `dest` (-1: on its own; ASKED), as `how` says (THIS_NODE, RECLAIM).  `to`: a list to take them
-    from instead.
-    Returns the number of pages not moved, or -ENOMEM; what has moved by then has moved.  -EFAULT after a BUG().
+    v is 0, on node `dest` (-1: on its own; ASKED), as `how` says (THIS_NODE, RECLAIM); or from list `to`, if given.
+    -ENOMEM: what has moved by then has moved.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
     swapwrite = task.flags & PF_SWAPWRITE
@@ -87,17 +83,14 @@ def get_new_page(k, pfn, to, v, dest, how):
     if v:
         return new_vma_page(k, pfn, v)
     c = k.considered[k.mem_map[pfn].row]
-    node = dest if dest >= 0 else k.mem_map[pfn].node
-    if dest == ASKED:
-        node = c.asked
-    else:
-        c.asked = node
+    if dest != ASKED:
+        c.asked = dest if dest >= 0 else k.mem_map[pfn].node
     allowed = k.task[k.sys.current].mems_allowed
     gfp = GFP_HIGHUSER
     if how & THIS_NODE:
-        allowed &= 1 << node
+        allowed &= 1 << c.asked
         gfp = GFP_HIGHUSER if how & RECLAIM else GFP_THISNODE
-    return alloc_pages(k, gfp, node, allowed)
+    return alloc_pages(k, gfp, c.asked, allowed)
 
 
 def new_vma_page(k, pfn, v):
@@ -126,7 +119,7 @@ def unmap_and_move(k, pfn, new, force):
     result = -EAGAIN
     if lock_for_migration(k, pfn, force, force):
         trace(k, NEW_PAGE, pfn, new, k.mem_map[new].node)
-        unmap_for_migration(k, pfn)
+        try_to_unmap(k, pfn, TTU_MIGRATION)
         if page.mapcount == 0:
             result = move_to_new_page(k, new, pfn)
         if result:
@@ -136,7 +129,7 @@ def unmap_and_move(k, pfn, new, force):
         put_page(k, new)
         return result
     if result:
-        trace(k, EVENT_FAILED, pfn, 0, -result)
+        trace(k, FAILED, pfn, 0, -result)
         put_page(k, new)
     else:
         k.vmstat[VM_MIGRATED] += 1

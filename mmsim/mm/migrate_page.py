@@ -1,10 +1,7 @@
-"""What every migration does with one page (mm/vmscan.c of V1; mm/migrate.c later): references, then contents.
-
-It stands apart from the passes, as the file systems' own methods rest on it, and the passes on them.
-"""
+"""What every migration does with one page (mm/vmscan.c of V1; mm/migrate.c later): references, then contents."""
 
 from .radix_tree import file_page
-from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, try_to_unmap
+from .rmap import SWAP_FAIL, SWAP_SUCCESS, TTU_IGNORE_REFS, TTU_UNMAP, page_mapping, try_to_unmap
 from .sched import schedule
 from .structs import (
     BUG_NO_MAPPING, EAGAIN, EIO, EPERM, HANG_UNMAP, PG_active, PG_checked, PG_dirty, PG_error, PG_mappedtodisk,
@@ -46,10 +43,7 @@ def migrate_page_remove_references(k, new, pfn, nr_refs):
 
 
 def unexpected_references(k, pfn, nr_refs):
-    """How many references of a page belong neither to ptes nor to the `nr_refs` known holders.
-
-    The first half of migrate_page_remove_references().
-    """
+    """How many references of a page belong neither to ptes nor to the `nr_refs` known holders (a part of the above)."""
     page = k.mem_map[pfn]
     if not page_mapping(page):
         bug(k, BUG_NO_MAPPING, pfn)
@@ -60,15 +54,10 @@ def unexpected_references(k, pfn, nr_refs):
 
 
 def replace_page(k, new, pfn):
-    """Put the new page into the old one's slot of the radix tree; from there on there is no way back.
-
-    The second half of migrate_page_remove_references().
-    The old page is unmapped again and again until no pte is left.  While a locked vma of another process maps it the
-    loop goes on, for ever if that one stays.
-    """
+    """Put the new page into the old one's slot of the radix tree; there is no way back then (a part of the above)."""
     if not take_slot(k, new, pfn):
         return -EAGAIN
-    while not unmap_old_page(k, pfn):
+    while not unmap_old_page(k, pfn):  # for ever, if a locked vma of another process stays
         if not schedule(k):
             bug(k, HANG_UNMAP, pfn)
             return -EAGAIN
@@ -77,25 +66,19 @@ def replace_page(k, new, pfn):
 
 
 def unmap_old_page(k, pfn):
-    """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it.
-
-    A part of migrate_page_remove_references().
-    """
+    """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it."""
     page = k.mem_map[pfn]
     for _ in range(page.mapcount + 1):
-        if not page.mapcount or try_to_unmap(k, pfn, False) == SWAP_SUCCESS:
+        if not page.mapcount or try_to_unmap(k, pfn, TTU_UNMAP) == SWAP_SUCCESS:
             return 1
     return 0
 
 
 def unmap_and_replace(k, new, pfn, nr_refs):
-    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno.
-
-    -EPERM where a vma that maps the page is locked; ptes that are gone by then stay gone.
-    """
+    """replace_page() since locked-elsewhere: the ptes go first, so that there still is a way back: 0 or an errno."""
     page = k.mem_map[pfn]
-    if page.mapcount and try_to_unmap(k, pfn, True) == SWAP_FAIL:
-        return -EPERM
+    if page.mapcount and try_to_unmap(k, pfn, TTU_IGNORE_REFS) == SWAP_FAIL:
+        return -EPERM  # a vma is locked; ptes that are gone by then stay gone
     if page.mapcount or page.count != nr_refs or not take_slot(k, new, pfn):
         return -EAGAIN
     put_page(k, pfn)
@@ -110,11 +93,10 @@ def migrate_page_move_mapping(k, new, pfn, nr_refs):
     if extra:
         trace(k, REFERENCES, pfn, 0, extra)
         return -EAGAIN
-    if not mapping:
-        return 0
-    if not take_slot(k, new, pfn):
-        return -EAGAIN
-    put_page(k, pfn)
+    if mapping:
+        if not take_slot(k, new, pfn):
+            return -EAGAIN
+        put_page(k, pfn)
     return 0
 
 

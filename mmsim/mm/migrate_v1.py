@@ -8,7 +8,9 @@ that refers to it is carried over (migrate_page.py).
 
 from .buffer import buffer_migrate_page, try_to_release_page
 from .filemap import lock_page, trylock_page, unlock_page, wait_on_page_bit
-from .aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, migrate_page_method
+from .aops import (
+    BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, NO_METHOD, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, migrate_page_method,
+)
 from .migrate_page import fail_migrate_page, migrate_page
 from .mmzone import list_del, list_empty, list_move_tail, list_splice_tail, work_list
 from .rmap import page_mapping
@@ -23,9 +25,8 @@ from .trace import (
     FALL_BACK, FREED, LIST_EMPTY, LOCK_BUSY, LOCK_WAIT, LOCKED, NEW_PAGE, NO_MAPPING, PASS, WRITEBACK_BUSY,
     WRITEBACK_WAIT, bug, trace, trace_list,
 )
-from .trace import FAILED as EVENT_FAILED
-from .trace import MOVED as EVENT_MOVED
-from .vmscan import move_to_lru, putback_lru_pages, swap_page, write_first
+from .trace import FAILED as EVENT_FAILED, MOVED as EVENT_MOVED
+from .vmscan import move_to_lru, pageout, putback_lru_pages, swap_page
 
 PASSES = 11  # pass 0 to pass 10
 PASS_LOCK = 3  # the first pass that waits for a page's lock
@@ -118,10 +119,8 @@ def lock_for_migration(k, pfn, wait_lock, wait_io):
 def prepare_anonymous(k, pfn):
     """Put an anonymous page into the swap cache, so that its ptes can be swap ptes meanwhile: 1, or 0."""
     page = k.mem_map[pfn]
-    if page.mapping >= 0 or page.flags & PG_swapcache:
-        return 1
-    if not k.sys.has_swap:  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
-        return 1
+    if page.mapping >= 0 or page.flags & PG_swapcache or not k.sys.has_swap:
+        return 1  # without CONFIG_SWAP there is nothing to call; with a list of new pages BUG() follows
     return add_to_swap(k, pfn, GFP_KERNEL)
 
 
@@ -144,13 +143,15 @@ def move_locked_page(k, to, pfn, moved, pass_):
         return -EAGAIN
     method = migrate_page_method(k, k.mapping[mapping].fs)
     if method == NO_METHOD:
-        if not write_first(k, pfn, mapping):
-            return -EAGAIN
-        if page.flags & PG_private and not try_to_release_page(k, pfn):
+        answer = pageout(k, pfn, mapping)
+        if answer == PAGE_CLEAN and page.flags & PG_private and not try_to_release_page(k, pfn):
             if pass_ >= PASS_FALL_BACK:
                 trace(k, FALL_BACK, pfn, 0, 0)
                 return swap_page(k, pfn)
-            unlock_page(k, pfn)
+            answer = PAGE_KEEP
+        if answer != PAGE_CLEAN:
+            if answer != PAGE_SUCCESS:
+                unlock_page(k, pfn)
             return -EAGAIN
     lock_page(k, new)
     result = migrate_by_method(k, method, new, pfn)
@@ -165,10 +166,7 @@ def move_locked_page(k, to, pfn, moved, pass_):
 
 
 def migrate_by_method(k, method, new, pfn):
-    """Call the method of an address_space; one that has none gets the simplest: 0, -EAGAIN or another errno.
-
-    In the kernel: a part of migrate_pages and of move_to_new_page().
-    """
+    """Move a page by a method, the simplest if there is none: 0, -EAGAIN or another errno (a part of migrate_pages)."""
     if method == FAIL_MIGRATE_PAGE:
         return fail_migrate_page(k, new, pfn)
     if method == BUFFER_MIGRATE_PAGE and k.mem_map[pfn].flags & PG_private:
@@ -177,11 +175,8 @@ def migrate_by_method(k, method, new, pfn):
 
 
 def release_new_page(k, new, pfn):
-    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU.
-
-    V1 calls remove_from_swap() for a page that fails for good as well; none of those has a swap pte.
-    """
-    if k.patch[4]:
+    """Unlock the new page, once its swap ptes are real ptes again (patch 4), and give it to the LRU."""
+    if k.patch[4]:  # V1 does it for a page that fails for good as well; none of those has a swap pte
         remove_from_swap(k, new)
     unlock_page(k, new)
     k.vmstat[VM_MIGRATED] += 1

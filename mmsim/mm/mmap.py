@@ -108,10 +108,7 @@ def same_policy(vma, mode, home, nodes, mpol_flags, asked):
 
 
 def vma_merge(k, v):
-    """Make a vma that was changed one with its neighbours, where nothing tells them apart now: what has become of it.
-
-    They must have been one: those of two mmap() calls keep ptes of their own here, and stay two.
-    """
+    """Make a vma that was changed one with its neighbours, where nothing tells them apart now: what it has become."""
     after = k.vma[v].vm_next
     before = find_vma(k, k.vma[v].vm_mm, max(k.vma[v].vm_start - 1, 0))
     joins_before = before != v and alike(k, before, v) and anon_vma_fits(k, v, before)
@@ -131,6 +128,7 @@ def alike(k, v, other):
     """Whether a vma and the one behind it are neighbours with the same flags, object and policy."""
     vma = k.vma[v]
     after = k.vma[other]
+    # They must have been one: those of two mmap() calls keep ptes of their own here, and stay two.
     same = vma.vm_end == after.vm_start and vma.pte_base == after.pte_base and vma.mapping == after.mapping
     same = same and vma.vm_flags & ~VM_CLONED == after.vm_flags & ~VM_CLONED
     return same and same_policy(vma, after.mode, after.home, after.nodes, after.mpol_flags, after.asked)
@@ -158,19 +156,15 @@ def join(k, v, other):
     vma.vm_end = end
 
 
-def split_at(k, mm, address):
-    """What do_munmap() and its like do first: make `address` a border between vmas, if one of them lies across it."""
-    v = find_vma(k, mm, address)
-    if v and k.vma[v].vm_start < address:
-        split_vma(k, v, address)
-
-
 def do_munmap(k, mm, start, end):
     """Unmap [start, end): the pages lose their ptes, the swap entries a user, the vmas go."""
     lru_add_drain(k)  # a pagevec's reference would keep a page in the swap cache
-    split_at(k, mm, start)
-    split_at(k, mm, end)
     v = find_vma(k, mm, start)
+    if v and k.vma[v].vm_start < start:
+        v = split_vma(k, v, start)
+    last = find_vma(k, mm, end)
+    if last and k.vma[last].vm_start < end:
+        split_vma(k, last, end)
     while v and k.vma[v].vm_start < end:
         following = k.vma[v].vm_next
         unmap_page_range(k, v)

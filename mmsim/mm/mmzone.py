@@ -1,10 +1,4 @@
-"""Zones and their lists (include/linux/list.h, mmzone.h).
-
-The lists are linked through `next` and `prev` of struct page, with list heads that stand
-behind the last page frame of mem_map, so that taking a page out is O(1).
-"""
-
-
+"""Zones and their lists (include/linux/list.h, mmzone.h): linked through struct page, heads behind the last frame."""
 
 
 def zone_list(k, node, which):
@@ -60,10 +54,7 @@ def list_splice_tail(k, source, head):
 
 
 def walk_list(k, head, on):
-    """Write `head` into `on` for each page of a list: how many there are; below 0 if the links do not fit together.
-
-    No kernel function: for kernel.verify().
-    """
+    """How many pages a list has; below 0 if its links do not fit (for kernel.verify()).  Each gets `head` in `on`."""
     n = 0
     at = head
     following = k.mem_map[head].next

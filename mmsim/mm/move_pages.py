@@ -1,8 +1,4 @@
-"""move_pages(2), the call that moves single pages (mm/migrate.c, from 2.6.18 on): each has a status of its own.
-
-Changes that act here: move-pages-node-only, move-pages-reclaims, move-pages-zero, move-pages-efault, empty-pte-enoent,
-move-pages-in-order, present-has-status, never-tried-counted.
-"""
+"""move_pages(2), the call that moves single pages (mm/migrate.c, from 2.6.18 on): each has a status of its own."""
 
 from .check_range import collect
 from .migrate import ASKED, RECLAIM, THIS_NODE, migrate_pages
@@ -17,10 +13,7 @@ NOT_WRITTEN = 1 << 30  # the status of a page to which the call writes none
 
 
 def page_at(k, mm, address, moving):
-    """The frame behind an address, whose zero page is none; below 0: why there is no page that could be asked about.
-
-    `moving`: the vma must be migratable as well.
-    """
+    """The frame behind an address, or an errno (the zero page has one); `moving`: its vma must be migratable, too."""
     v = find_vma(k, mm, address)
     if not v or k.vma[v].vm_start > address or (moving and k.vma[v].vm_flags & STAYS):
         return -EFAULT
@@ -64,26 +57,21 @@ def how_to_allocate(k):
 
 
 def do_pages_move(k, mm, addresses, wanted, allowed, status, move_all):
-    """Move the page at each address to the node beside it: 0, the number of pages not moved, or an errno.
-
-    Page by page in the order given, in batches to one node; what fails ends the call, and the first part has moved.
-    """
+    """Move pages in the order given, in batches to one node, until one fails: 0, the number not moved, or an errno."""
     pages = work_list(k, PAGELIST)
     n = len(addresses)
     start = 0
-    batch = -1  # the node of the pages from `start` on
+    batch = -1  # the node of the pages from `start` on that are on the list
     error = 0
     for i in range(n):
         node = wanted[i]
         error = check_node(k, node, allowed)
         if error:
             break
-        if batch >= 0 and node != batch:
+        if node != batch:
             error = move_pages_and_store_status(k, pages, batch, status, start, i, n)
             if error:
                 return error
-            batch = -1
-        if batch < 0:
             batch = node
             start = i
         added, _ = add_page_for_migration(k, mm, addresses[i], node, pages, move_all)
@@ -93,11 +81,9 @@ def do_pages_move(k, mm, addresses, wanted, allowed, status, move_all):
             error = move_pages_and_store_status(k, pages, batch, status, start, i, n)
             if error:
                 return error - 1 if error > 0 and k.change.never_tried_counted else error
-            batch = -1
-    if batch >= 0:
-        late = move_pages_and_store_status(k, pages, batch, status, start, n if not error else i, n)
-        error = error if error else late
-    return error
+            start = i + 1
+    late = move_pages_and_store_status(k, pages, batch, status, start, n if not error else i, n)
+    return error if error else late
 
 
 def check_node(k, node, allowed):
@@ -146,10 +132,7 @@ def do_move_pages(k, mm, addresses, wanted, allowed, status, move_all):
 
 
 def sys_move_pages(k, mm, addresses, wanted, allowed, status, move_all, only_ask):
-    """move_pages(2), after its arguments were checked; `wanted`: the node for each, unless `only_ask`.
-
-    Writes the node or the errno of each page to `status`.  Returns 0, the number of pages not moved, or an errno.
-    """
+    """move_pages(2), its arguments checked; `status`: a node or errno each.  0, the number not moved, or an errno."""
     if only_ask:
         return do_pages_stat(k, mm, addresses, status)
     if k.change.move_pages_in_order:

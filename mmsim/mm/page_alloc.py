@@ -1,7 +1,4 @@
-"""Page allocation (mm/page_alloc.c): free lists, watermarks, the walk along a zonelist, and what happens when it fails.
-
-Which zonelist is walked is the memory policy's choice: alloc_page_vma() of mm/mempolicy.c.
-"""
+"""Page allocation (mm/page_alloc.c): free lists, watermarks, the walk along the zonelist that a policy has chosen."""
 
 from .mmzone import list_add, list_del, zone_list
 from .structs import (
@@ -26,10 +23,7 @@ def zone_mark(zone, gfp):
 
 
 def rmqueue(k, node):
-    """Take the first free page of a zone that has one: count 1, nothing else set.
-
-    In the kernel: buffered_rmqueue, without its per-CPU lists.
-    """
+    """Take the first free page of a zone that has one: count 1, nothing else set (buffered_rmqueue)."""
     zone = k.zone[node]
     pfn = k.mem_map[zone_list(k, node, FREE)].next
     list_del(k, pfn)
@@ -47,11 +41,7 @@ def rmqueue(k, node):
 
 
 def free_page(k, pfn):
-    """Give a page without references back to its zone, its contents poisoned so that stale use shows.
-
-    In the kernel: free_hot_page, without its per-CPU lists.
-    A frame that is marked as bad memory goes to no list: it is out of use now.
-    """
+    """Give a page without references back to its zone, poisoned so that stale use shows (free_hot_page)."""
     page = k.mem_map[pfn]
     if page.count != 0 or page.mapcount != 0 or page.flags & PG_free:
         bug(k, BUG_PAGE_STATE, pfn)
@@ -62,7 +52,7 @@ def free_page(k, pfn):
     page.index = 0
     page.private = 0
     page.data = POISON
-    if bad:
+    if bad:  # it goes to no list: it is out of use now
         return
     list_add(k, pfn, zone_list(k, page.node, FREE))
     k.zone[page.node].free += 1
@@ -70,10 +60,7 @@ def free_page(k, pfn):
 
 
 def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
-    """Walk a zonelist once: a page of the first allowed node with enough free pages, or 0 (of 2.6.14-mm).
-
-    `use_low`: more than pages_low must be free; else the mark that `gfp` may go down to.
-    """
+    """A page of the first allowed node with more free than the mark of `gfp` or, `use_low`, than pages_low; else 0."""
     for i in range(k.sys.nr_nodes):
         node = k.zonelist[zonelist][i]
         if allowed >> node & 1:
@@ -85,11 +72,7 @@ def get_page_from_freelist(k, zonelist, allowed, gfp, use_low):
 
 
 def alloc_pages(k, gfp, zonelist, allowed):
-    """Allocate one page (__alloc_pages): its pfn with count 1, or 0.
-
-    `zonelist` is the node asked, or nr_nodes for the ascending list that BIND uses; `allowed`
-    is the set of nodes that policy and cpuset leave.
-    """
+    """One page of the `allowed` nodes, along a zonelist (nr_nodes: that of BIND): its pfn, or 0 (__alloc_pages)."""
     k.sys.clock += k.costs.alloc
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, True)
     if not pfn:
@@ -107,10 +90,7 @@ def alloc_pages(k, gfp, zonelist, allowed):
 
 
 def alloc_pages_slow(k, gfp, zonelist, allowed):
-    """No node has more than pages_low free: go down to the caller's mark, then reclaim if it may wait.
-
-    In the kernel: a part of __alloc_pages.
-    """
+    """No node has pages_low free: go down to the caller's mark, then reclaim if it may wait (part of __alloc_pages)."""
     pfn = get_page_from_freelist(k, zonelist, allowed, gfp, False)
     if pfn:
         return pfn

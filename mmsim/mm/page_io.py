@@ -11,8 +11,7 @@ def swap_writepage(k, pfn):
     page = k.mem_map[pfn]
     page.flags &= ~PG_dirty
     k.swap_data[page.private] = page.data
-    done = max(k.sys.clock, k.sys.swap_free_at) + k.costs.swap_write
-    k.sys.swap_free_at = done
+    done = k.sys.swap_free_at = max(k.sys.clock, k.sys.swap_free_at) + k.costs.swap_write
     k.vmstat[VM_SWAP_WRITE] += 1
     submit_bio(k, pfn, done)
     trace(k, PAGEOUT_START, pfn, 0, page.private)
@@ -21,8 +20,7 @@ def swap_writepage(k, pfn):
 def swap_readpage(k, pfn):
     """Read a page from its slot, and sleep until it is there."""
     page = k.mem_map[pfn]
-    done = max(k.sys.clock, k.sys.swap_free_at) + k.costs.swap_read
-    k.sys.swap_free_at = done
+    done = k.sys.swap_free_at = max(k.sys.clock, k.sys.swap_free_at) + k.costs.swap_read
     k.vmstat[VM_SWAP_READ] += 1
     wait_until(k, done)
     page.data = k.swap_data[page.private]

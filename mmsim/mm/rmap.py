@@ -13,6 +13,7 @@ from .swap_map import swap_duplicate
 from .trace import MIGRATION_ENTRY, SWAP_PTE, UNMAPPED, VMA_LOCKED, VMA_RESERVED, YOUNG, bug, trace
 
 SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL = range(3)
+TTU_UNMAP, TTU_IGNORE_REFS, TTU_MIGRATION = range(3)  # in its way: locked vmas, young ptes; locked vmas; nothing
 
 
 def anon_vma_prepare(k, v):
@@ -91,10 +92,8 @@ def page_remove_rmap(k, pfn):
 def page_referenced(k, pfn):
     """How many ptes used the page lately, its own flag included; all of them are cleared by the question."""
     page = k.mem_map[pfn]
-    referenced = 0
-    if page.flags & PG_referenced:
-        page.flags &= ~PG_referenced
-        referenced = 1
+    referenced = 1 if page.flags & PG_referenced else 0
+    page.flags &= ~PG_referenced
     v = first_vma(k, page) if page.mapcount else 0
     while v:
         vma = k.vma[v]
@@ -108,14 +107,14 @@ def page_referenced(k, pfn):
     return referenced
 
 
-def try_to_unmap(k, pfn, ignore_refs):
-    """Take a locked page out of all page tables; `ignore_refs`: young ptes are no obstacle.
+def try_to_unmap(k, pfn, how):
+    """Take a locked page out of all page tables; `how`: one of the TTU_* above.
 
-    SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young;
-    the walk ended there, and the young bit is gone, so that the next attempt finds it old.
+    SWAP_SUCCESS: no pte is left.  SWAP_FAIL: a vma is locked or reserved, or a pte was young; the walk ended there, and
+    the young bit is gone, so that the next attempt finds it old.  TTU_MIGRATION (2.6.18) leaves migration entries.
     """
     page = k.mem_map[pfn]
-    if page.mapping < 0 and not page.flags & PG_swapcache:
+    if page.mapping < 0 and not page.flags & PG_swapcache and how != TTU_MIGRATION:
         bug(k, BUG_NO_SWAP, pfn)
         return SWAP_FAIL
     v = first_vma(k, page)
@@ -125,31 +124,23 @@ def try_to_unmap(k, pfn, ignore_refs):
         if at >= 0:
             pte = k.pte[at]
             if pte.flags & PTE_PRESENT and pte.value == pfn:
-                if try_to_unmap_one(k, pfn, vma, pte, ignore_refs) == SWAP_FAIL:
+                if try_to_unmap_one(k, pfn, vma, pte, how) == SWAP_FAIL:
                     return SWAP_FAIL
         v = next_vma(page, vma)
     return SWAP_AGAIN if page.mapcount else SWAP_SUCCESS
 
 
-def try_to_unmap_one(k, pfn, vma, pte, ignore_refs):
-    """Replace one pte: by a swap pte for a swap cache page, by nothing for a file page."""
-    if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
-        trace(k, VMA_LOCKED if vma.vm_flags & VM_LOCKED else VMA_RESERVED, pfn, 0, vma.vm_mm)
-        return SWAP_FAIL
-    if pte.flags & PTE_YOUNG and not ignore_refs:
-        pte.flags &= ~PTE_YOUNG
-        trace(k, YOUNG, pfn, 0, vma.vm_mm)
-        return SWAP_FAIL
-    unmap_pte(k, pfn, vma, pte, False)
-    return SWAP_AGAIN
-
-
-def unmap_pte(k, pfn, vma, pte, migration):
-    """Take a pte from a page; a page of the swap cache leaves a swap pte in its place, others nothing.
-
-    With `migration` other anonymous pages leave a migration entry, and since file-ptes those of files, too.
-    """
+def try_to_unmap_one(k, pfn, vma, pte, how):
+    """Take a pte from a page, if nothing is in the way: it becomes a swap pte, a migration entry, or an empty pte."""
     page = k.mem_map[pfn]
+    if how != TTU_MIGRATION:
+        if vma.vm_flags & (VM_LOCKED | VM_RESERVED):
+            trace(k, VMA_LOCKED if vma.vm_flags & VM_LOCKED else VMA_RESERVED, pfn, 0, vma.vm_mm)
+            return SWAP_FAIL
+        if pte.flags & PTE_YOUNG and how == TTU_UNMAP:
+            pte.flags &= ~PTE_YOUNG
+            trace(k, YOUNG, pfn, 0, vma.vm_mm)
+            return SWAP_FAIL
     k.sys.clock += k.costs.unmap
     if pte.flags & PTE_DIRTY:
         page.flags |= PG_dirty
@@ -158,9 +149,8 @@ def unmap_pte(k, pfn, vma, pte, migration):
         pte.value = page.private
         pte.flags = PTE_SWAP
         trace(k, SWAP_PTE, pfn, 0, page.private)
-    elif migration and (page.mapping < 0 or k.change.file_ptes):
-        remembered = PTE_RW | PTE_YOUNG if k.change.young_remembered else PTE_RW
-        pte.flags = PTE_MIGRATION | (pte.flags & remembered)
+    elif how == TTU_MIGRATION and (page.mapping < 0 or k.change.file_ptes):
+        pte.flags = PTE_MIGRATION | (pte.flags & (PTE_RW | PTE_YOUNG if k.change.young_remembered else PTE_RW))
         trace(k, MIGRATION_ENTRY, pfn, 0, vma.vm_mm)
     else:
         pte.value = 0
@@ -169,13 +159,11 @@ def unmap_pte(k, pfn, vma, pte, migration):
     k.vmstat[VM_UNMAPPED] += 1
     page_remove_rmap(k, pfn)
     put_page(k, pfn)
+    return SWAP_AGAIN
 
 
 def page_address_in_vma(k, pfn, v):
-    """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere.
-
-    BUG() where `v` maps another part of the page's file: the kernel expects only vmas that map the page itself.
-    """
+    """The address at which vma `v` maps a page, if it is one of its object's; below 0: nowhere."""
     page = k.mem_map[pfn]
     vma = k.vma[v]
     if page.mapping != (-vma.anon_vma if page.mapping < 0 else vma.mapping) or not page.mapping:
@@ -183,25 +171,6 @@ def page_address_in_vma(k, pfn, v):
     at = rmap_pte(page, vma)
     if at < 0:
         if page.mapping > 0 and not k.change.address_of_the_page:
-            bug(k, BUG_OTHER_VMA, pfn)
+            bug(k, BUG_OTHER_VMA, pfn)  # the kernel expects only vmas that map the page itself
         return -EFAULT
     return at - vma.pte_base
-
-
-def unmap_for_migration(k, pfn):
-    """try_to_unmap() for a migration, from 2.6.18 on: each pte of a locked page becomes a migration entry.
-
-    It holds the frame, and remembers whether it was writable, and since 6.1 young.  Locked vmas and young ptes are no
-    obstacle.  A page of the swap cache gets swap ptes, and one of a file nothing at all without file-ptes: both are
-    mapped again by a fault.
-    """
-    page = k.mem_map[pfn]
-    v = first_vma(k, page) if page.mapcount else 0
-    while v and page.mapcount:
-        vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
-            if pte.flags & PTE_PRESENT and pte.value == pfn:
-                unmap_pte(k, pfn, vma, pte, True)
-        v = next_vma(page, vma)

@@ -1,8 +1,7 @@
 """tmpfs and shared anonymous memory (mm/shmem.c): file pages that live in the page cache or in swap."""
 
 from .filemap import (
-    add_to_page_cache, find_get_page, lock_page, remove_from_page_cache, unlock_page, wait_on_page_bit,
-    write_file_page,
+    add_to_page_cache, find_get_page, lock_page, remove_from_page_cache, unlock_page, wait_on_page_bit, write_file_page,
 )
 from .mempolicy import alloc_page_policy, get_shared_policy, mpol_set_shared_policy
 from .radix_tree import file_page
@@ -24,10 +23,7 @@ def shmem_alloc_page(k, m, index):
 
 
 def shmem_writepage(k, pfn):
-    """Move an unmapped, locked page from the page cache to the swap cache, and note its entry in the file.
-
-    No I/O is started and the page stays dirty: 1; or 0 if there is no free slot, the page is kept then.
-    """
+    """Move an unmapped, locked page to the swap cache, dirty, and note its entry: 1; or 0 without a slot."""
     page = k.mem_map[pfn]
     entry = get_swap_page(k)
     if not entry:
@@ -45,10 +41,7 @@ def shmem_writepage(k, pfn):
 
 
 def shmem_getpage(k, m, index):
-    """The page at `index` of a tmpfs file, with a reference: (pfn, 1 if it was read from swap), or (-ENOMEM, 0).
-
-    Looks in the page cache, then at the noted swap entry, and fills a hole with a new page.
-    """
+    """The page at `index` of a tmpfs file, a new one for a hole: (pfn, 1 if it was read from swap), or (-ENOMEM, 0)."""
     read = 0
     while True:
         pfn = find_get_page(k, m, index)
@@ -56,8 +49,15 @@ def shmem_getpage(k, m, index):
             trace(k, FAULT_SHMEM, pfn, 0, 0)
             return pfn, read
         entry = k.file_page[file_page(k, m, index)].entry
-        if not entry:
-            return shmem_fill_hole(k, m, index), 0
+        if not entry:  # nobody wrote it yet
+            pfn = shmem_alloc_page(k, m, index)
+            if not pfn:
+                return -ENOMEM, 0
+            k.mem_map[pfn].flags |= PG_uptodate
+            add_to_page_cache(k, pfn, m, index)
+            lru_cache_add(k, pfn)
+            trace(k, FAULT_SHMEM, pfn, 0, 0)
+            return pfn, 0
         pfn = lookup_swap_cache(k, entry)
         if pfn:
             lock_page(k, pfn)
@@ -74,9 +74,8 @@ def shmem_getpage(k, m, index):
 
 
 def shmem_take_back(k, m, index, pfn, entry):
-    """Move a page that a look-up of `entry` gave, locked, back to the page cache; the entry is free then: 0, unlocked.
+    """Move a locked page that a look-up of `entry` gave back to the page cache: 0, unlocked (a part of shmem_getpage).
 
-    In the kernel: a part of shmem_getpage.
     -EAGAIN, unlocked and given back: the page (patch 2) or the note has changed meanwhile, look again.
     """
     page = k.mem_map[pfn]
@@ -91,18 +90,6 @@ def shmem_take_back(k, m, index, pfn, entry):
     unlock_page(k, pfn)
     put_page(k, pfn)
     return -EAGAIN
-
-
-def shmem_fill_hole(k, m, index):
-    """A new page of zeroes for a page that nobody wrote yet, or -ENOMEM (a part of shmem_getpage)."""
-    pfn = shmem_alloc_page(k, m, index)
-    if not pfn:
-        return -ENOMEM
-    k.mem_map[pfn].flags |= PG_uptodate
-    add_to_page_cache(k, pfn, m, index)
-    lru_cache_add(k, pfn)
-    trace(k, FAULT_SHMEM, pfn, 0, 0)
-    return pfn
 
 
 def shmem_file_write(k, m, first, pages):
@@ -126,7 +113,6 @@ def shmem_delete_inode(k, m):
         if note.pfn:
             remove_from_page_cache(k, note.pfn)
         if note.entry:
-            entry = note.entry
+            free_swap_and_cache(k, note.entry)
             note.entry = 0
-            free_swap_and_cache(k, entry)
         note.wrote = 0

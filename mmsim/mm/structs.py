@@ -1,12 +1,11 @@
 """The tables of the machine (include/linux/mm.h, mmzone.h, sched.h, fs.h).
 
-The whole state of a machine is the handful of numpy arrays below; the kernel is plain
-functions over them.  `Tables` holds one view of each.  As the source stands, the views are ctypes
-arrays over the same memory; interpreted it becomes reads of columns (mmsim.machine.interpreted);
-compiled, the views are bare pointers (mmsim.machine.columns).  The same source serves all.
+The whole state of a machine is the handful of numpy arrays below; the kernel is plain functions over them.  `Tables`
+holds one view of each: ctypes arrays over the same memory, as the source stands; columns, when it is interpreted
+(mmsim.machine.interpreted); bare pointers, compiled (mmsim.machine.columns).
 
-Every number that names a row keeps 0 for "none", as NULL does in C: page frame 0 is the
-zero page, swap entry 0 the header of the swap device, task 0 the kernel itself.
+Every number that names a row keeps 0 for "none", as NULL does in C: page frame 0 is the zero page, swap entry 0 the
+header of the swap device, task 0 the kernel itself.
 """
 
 from typing import Any, NamedTuple
@@ -14,19 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # page.flags (include/linux/page-flags.h)
-PG_locked = 1 << 0
-PG_referenced = 1 << 1
-PG_uptodate = 1 << 2
-PG_dirty = 1 << 3
-PG_lru = 1 << 4
-PG_active = 1 << 5
-PG_reserved = 1 << 6
-PG_private = 1 << 7
-PG_writeback = 1 << 8
-PG_swapcache = 1 << 9
-PG_mappedtodisk = 1 << 10
-PG_error = 1 << 11
-PG_checked = 1 << 12
+(PG_locked, PG_referenced, PG_uptodate, PG_dirty, PG_lru, PG_active, PG_reserved, PG_private, PG_writeback,
+ PG_swapcache, PG_mappedtodisk, PG_error, PG_checked) = (1 << bit for bit in range(13))  # fmt: skip
 PG_slab = 1 << 13  # a kernel page: radix tree nodes, or a packet buffer
 PG_free = 1 << 14  # on the free list of its zone
 PG_hwpoison = -1 << 15  # bad memory, the sign of page.flags: taken out of use, as soon as nobody refers to it
@@ -36,21 +24,12 @@ BH_Dirty = 1 << 0
 BH_JBD = 1 << 2  # in a journal: must not be released
 
 # pte.flags
-PTE_PRESENT = 1 << 0
-PTE_RW = 1 << 1
-PTE_YOUNG = 1 << 2
-PTE_DIRTY = 1 << 3
+PTE_PRESENT, PTE_RW, PTE_YOUNG, PTE_DIRTY = (1 << bit for bit in range(4))
 PTE_SWAP = 1 << 4  # not present: value is a swap entry
 PTE_MIGRATION = 1 << 5  # not present: value is a page that is moving; PTE_RW: it was writable
 
 # vma.vm_flags
-VM_WRITE = 1 << 0
-VM_SHARED = 1 << 1
-VM_LOCKED = 1 << 2
-VM_IO = 1 << 3
-VM_RESERVED = 1 << 4
-VM_DENYWRITE = 1 << 5
-VM_SHM = 1 << 6
+VM_WRITE, VM_SHARED, VM_LOCKED, VM_IO, VM_RESERVED, VM_DENYWRITE, VM_SHM = (1 << bit for bit in range(7))
 VM_CLONED = 1 << 7  # of our own: its anon_vma came with fork() from a parent
 VM_NOT_MIGRATABLE = VM_LOCKED | VM_IO | VM_RESERVED | VM_DENYWRITE | VM_SHM
 
@@ -72,8 +51,7 @@ GFP_HIGH = 1 << 1  # __GFP_HIGH: may use the reserve
 GFP_NOMEMALLOC = 1 << 2  # __GFP_NOMEMALLOC: never the last reserve
 GFP_NO_MARK = 1 << 3  # ALLOC_NO_WATERMARKS: for those who free memory
 GFP_ATOMIC = GFP_HIGH
-GFP_KERNEL = GFP_WAIT
-GFP_HIGHUSER = GFP_WAIT
+GFP_KERNEL = GFP_HIGHUSER = GFP_WAIT
 GFP_THISNODE = 0  # of the node that is asked for, without reclaim
 
 # the address_space of a file system decides what its pages may do
@@ -91,15 +69,14 @@ BROKEN_OFF = 8  # not the kernel: somebody ended a call half-way
 
 # vmstat counters, in the order of k.vmstat
 VMSTAT = (
-    "alloc", "free", "alloc_fallback", "minor", "major", "protection", "copied",
-    "migrated", "evicted", "swap_write", "swap_read", "file_write", "file_read",
-    "unmapped", "restored", "reclaimed", "direct_reclaim", "kswapd", "oom",
+    "alloc", "free", "alloc_fallback", "minor", "major", "protection", "copied", "migrated", "evicted", "swap_write",
+    "swap_read", "file_write", "file_read", "unmapped", "restored", "reclaimed", "direct_reclaim", "kswapd", "oom",
     "interrupts", "atomic_failures", "stale_reads", "swap_peak", "slab_pages",
 )  # fmt: skip
-(VM_ALLOC, VM_FREE, VM_FALLBACK, VM_MINOR, VM_MAJOR, VM_PROTECTION, VM_COPIED,
- VM_MIGRATED, VM_EVICTED, VM_SWAP_WRITE, VM_SWAP_READ, VM_FILE_WRITE, VM_FILE_READ,
- VM_UNMAPPED, VM_RESTORED, VM_RECLAIMED, VM_DIRECT_RECLAIM, VM_KSWAPD, VM_OOM,
- VM_INTERRUPTS, VM_ATOMIC_FAILURES, VM_STALE_READS, VM_SWAP_PEAK, VM_SLAB_PAGES) = range(len(VMSTAT))  # fmt: skip
+(VM_ALLOC, VM_FREE, VM_FALLBACK, VM_MINOR, VM_MAJOR, VM_PROTECTION, VM_COPIED, VM_MIGRATED, VM_EVICTED, VM_SWAP_WRITE,
+ VM_SWAP_READ, VM_FILE_WRITE, VM_FILE_READ, VM_UNMAPPED, VM_RESTORED, VM_RECLAIMED, VM_DIRECT_RECLAIM, VM_KSWAPD,
+ VM_OOM, VM_INTERRUPTS, VM_ATOMIC_FAILURES, VM_STALE_READS, VM_SWAP_PEAK,
+ VM_SLAB_PAGES) = range(len(VMSTAT))  # fmt: skip
 
 PAGEVEC_SIZE = 14
 RADIX_KEYS = 64  # keys of one radix tree node
@@ -114,18 +91,16 @@ def _dtype(**columns):
 
 
 PAGE = _dtype(
-    flags="i2",
-    node="i2",
+    flags="i2", node="i2",
     count="i4",  # page_count(): references
     mapcount="i4",  # page_mapcount(): ptes that map it
     mapping="i4",  # > 0 address_space, < 0 minus the anon_vma, 0 none
     index="i4",  # offset in the object, in pages
     private="i4",  # swap entry, or state of the buffers
-    next="i4",  # page->lru: the one list that the page is on
-    prev="i4",
+    next="i4", prev="i4",  # page->lru: the one list that the page is on
     data="i4",  # its contents: number of the write that made them
     row="i4",  # the running migration's record of it (k.considered), or 0
-)
+)  # fmt: skip
 PTE = _dtype(value="i4", flags="i4", wrote="i4")  # pfn or entry; bits; what its owner last wrote privately
 ZONE = _dtype(
     start="i4", end="i4", free="i4", lowest_free="i4", pages_min="i4", pages_low="i4", pages_high="i4",
@@ -150,8 +125,7 @@ TASK = _dtype(
     nodes="i8", asked="i8", mems_allowed="i8",
 )  # fmt: skip
 MAPPING = _dtype(  # address_space, host inode included
-    fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4",
-    policy="i4",  # tmpfs: the first row of its shared policy in k.sp_node, or 0
+    fs="i4", pages="i4", base="i4", i_mmap="i4", nameless="i4", policy="i4",  # policy: its first row in k.sp_node, or 0
 )  # fmt: skip
 SP_NODE = _dtype(
     start="i4", end="i4", next="i4",  # pages of the object; next range of the same object, by offset
@@ -188,10 +162,8 @@ CHANGE_NAMES = (
 )  # fmt: skip
 CHANGE = _dtype(**dict.fromkeys(CHANGE_NAMES, "i4"))
 SYSTEM = _dtype(
-    clock="i8", swap_free_at="i8", disk_free_at="i8",  # ns; when the device has done what it has queued
-    timers_added="i8",
-    nr_nodes="i4", nr_frames="i4",
-    lists="i4", work="i4",  # first of the list heads behind mem_map, and of those of work_list()
+    clock="i8", swap_free_at="i8", disk_free_at="i8", timers_added="i8",  # ns; when the device has done what is queued
+    nr_nodes="i4", nr_frames="i4", lists="i4", work="i4",  # first of the list heads behind mem_map, and of work_list()
     current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
     passes="i4",  # how many there were since a page was collected
     nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",

@@ -1,7 +1,6 @@
 """References and LRU lists (mm/swap.c).
 
-A new page waits in a small per-CPU pagevec, which holds a reference, until fourteen have
-gathered or somebody drains it; only then is it on an LRU list.
+A new page waits in a per-CPU pagevec, with a reference, until fourteen have gathered or somebody drains it.
 """
 
 from .mmzone import list_add, list_del, zone_list

@@ -1,7 +1,6 @@
 """Swap slots (mm/swapfile.c, the half that everything rests on): who uses which.
 
-swap_map[entry] counts the swap ptes with that entry, plus one for the swap cache, plus one
-for a note in a tmpfs file.  Entry 0 is the header of the device.
+swap_map[entry] counts the swap ptes with that entry, plus one for the swap cache, plus one for a note in a tmpfs file.
 """
 
 from .structs import BUG_COUNT, POISON, VM_SWAP_PEAK

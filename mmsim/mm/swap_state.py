@@ -10,10 +10,7 @@ from .trace import ADD_TO_SWAP, NO_RADIX_NODE, NO_SWAP_ENTRY, SHMEM_MOVED_BACK, 
 
 
 def enter_swap_cache(k, pfn, entry, gfp):
-    """Put a page into the slot of an entry, with a reference for the cache: 1, or 0 without memory for the tree.
-
-    In the kernel: __add_to_swap_cache.
-    """
+    """Put a page into an entry's slot, with a reference for the cache (__add_to_swap_cache): 1; 0 without memory."""
     if not radix_tree_insert(k, entry, pfn, gfp):
         return 0
     page = k.mem_map[pfn]
@@ -24,12 +21,8 @@ def enter_swap_cache(k, pfn, entry, gfp):
 
 
 def add_to_swap(k, pfn, gfp):
-    """Give a locked anonymous page a swap entry and put it into the swap cache: 1, or 0 if it fails.
-
-    Patch 7 added `gfp`: with GFP_KERNEL the radix tree node may be waited for; before, it never was.  A page that
-    entered needs writing, so it is dirty.
-    """
-    gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC
+    """Give a locked anonymous page a swap entry and put it into the swap cache, dirty: 1, or 0 if it fails."""
+    gfp = (gfp if k.patch[7] else GFP_ATOMIC) | GFP_NOMEMALLOC  # with GFP_KERNEL a radix tree node may be waited for
     entry = get_swap_page(k)
     if not entry:
         trace(k, NO_SWAP_ENTRY, pfn, 0, 0)
@@ -77,26 +70,16 @@ def lookup_swap_cache(k, entry):
 
 
 def read_swap_cache(k, pfn, entry, gfp):
-    """Read an entry into a new page, which is in the swap cache then, and locked (read_swap_cache_async): 0.
-
-    Or the page is given back: -EAGAIN: nobody uses the entry any more, or somebody else has read it meanwhile; -ENOMEM.
-    """
-    result = add_to_swap_cache(k, pfn, entry, gfp)
-    if result:
-        put_page(k, pfn)
-    else:
-        lru_cache_add_active(k, pfn)
-        swap_readpage(k, pfn)
+    """Read an entry into a new page: 0, it is locked and in the swap cache; or it is given back: -EAGAIN, -ENOMEM."""
+    result = -EAGAIN  # nobody uses the entry any more, or somebody else has read it meanwhile
+    if not k.swap_cache[entry] and swap_duplicate(k, entry):
+        lock_page(k, pfn)  # who looks the entry up waits until it is read
+        if enter_swap_cache(k, pfn, entry, gfp):
+            lru_cache_add_active(k, pfn)
+            swap_readpage(k, pfn)
+            return 0
+        swap_free(k, entry)
+        unlock_page(k, pfn)
+        result = -ENOMEM
+    put_page(k, pfn)
     return result
-
-
-def add_to_swap_cache(k, pfn, entry, gfp):
-    """Put a new page, locked, where an entry is to be read to: who looks that up waits.  0, -EAGAIN or -ENOMEM."""
-    if k.swap_cache[entry] or not swap_duplicate(k, entry):
-        return -EAGAIN
-    lock_page(k, pfn)
-    if enter_swap_cache(k, pfn, entry, gfp):
-        return 0
-    swap_free(k, entry)
-    unlock_page(k, pfn)
-    return -ENOMEM

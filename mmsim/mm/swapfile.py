@@ -1,12 +1,15 @@
-"""Giving swap slots back (mm/swapfile.c, the half that knows pages and ptes): one by one, or all of them (swapoff)."""
+"""Giving swap slots back (mm/swapfile.c, the half that knows pages and ptes): one by one, or all of them (swapoff).
+
+Of other files, and here, as they rest on what is here: free_swap_cache (mm/swap_state.c), remove_from_swap (mm/rmap.c),
+shmem_unuse (mm/shmem.c).
+"""
 
 from .filemap import lock_page, unlock_page, wait_on_page_bit
 from .mempolicy import alloc_page_vma
 from .rmap import first_vma, next_vma, page_add_anon_rmap, rmap_pte
 from .sched import cond_resched
 from .structs import (
-    EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP,
-    VM_RESTORED,
+    EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP, VM_RESTORED,
 )
 from .swap import get_page, put_page
 from .swap_map import exclusive_swap_page, swap_free, vm_swap_full
@@ -17,19 +20,14 @@ from .trace import LEFT_SWAP, RESTORED, UNUSE_RECHECK, trace
 def remove_exclusive_swap_page(k, pfn):
     """Take a locked page out of the swap cache if only that and one other hold it and no pte has its entry: 1, or 0."""
     page = k.mem_map[pfn]
-    if not page.flags & PG_swapcache or page.flags & PG_writeback:
-        return 0
-    if page.count != 2 or not exclusive_swap_page(k, pfn):
+    if not page.flags & PG_swapcache or page.flags & PG_writeback or page.count != 2 or not exclusive_swap_page(k, pfn):
         return 0
     delete_from_swap_cache(k, pfn)
     return 1
 
 
 def free_swap_cache(k, pfn):
-    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller.
-
-    In mm/swap_state.c; here, as this file rests on that one.
-    """
+    """A page has lost a pte: take it out of the swap cache if that holds it alone with the caller."""
     if not k.mem_map[pfn].flags & PG_locked:
         remove_exclusive_swap_page(k, pfn)
 
@@ -63,7 +61,6 @@ def unuse_pte(k, vma, address, pte, pfn):
 def remove_from_swap(k, pfn):
     """Make real ptes of all swap ptes that name this locked page (patch 4), and free the swap entry.
 
-    In mm/rmap.c; here, as it rests on unuse_pte(), and that on the reverse map.
     The new ptes are old and write-protected: the next write is one cheap protection fault.
     """
     page = k.mem_map[pfn]
@@ -114,10 +111,7 @@ def try_to_unuse(k, entry):
 
 
 def unuse_locked(k, pfn, entry):
-    """The rest of try_to_unuse(), with the lock of the page that a look-up of `entry` gave: replace all its users.
-
-    Patch 2: -EAGAIN if the page has left the swap cache while we slept in lock_page().
-    """
+    """The rest of try_to_unuse(), for the locked page that a look-up gave: 0, or -EAGAIN if it has left (patch 2)."""
     page = k.mem_map[pfn]
     if k.patch[2] and not page.flags & PG_swapcache:
         trace(k, UNUSE_RECHECK, pfn, 0, entry)
@@ -147,12 +141,8 @@ def unuse_ptes(k, pfn, entry):
 
 
 def shmem_unuse(k, pfn, entry):
-    """Look through the notes of all tmpfs files for this entry, and give the page back to its file.
-
-    In mm/shmem.c; here, as that file rests on this one.
-    """
+    """Look through the notes of all tmpfs files for this entry, and give the page back to its file."""
     for m in range(2, len(k.mapping)):
         for index in range(k.mapping[m].pages):
-            note = k.file_page[k.mapping[m].base + index]
-            if note.entry == entry:
+            if k.file_page[k.mapping[m].base + index].entry == entry:
                 move_from_swap_cache(k, m, index, pfn, entry)

@@ -59,8 +59,7 @@ def run_timer(k):
     t = k.timer[0]
     time, kind, a, b, c = t.time, t.kind, t.a, t.b, t.c
     pop_timer(k)
-    if time > k.sys.clock:
-        k.sys.clock = time
+    k.sys.clock = max(k.sys.clock, time)
     if kind == IO_DONE:
         k.mem_map[a].flags &= ~PG_writeback
         k.sys.in_flight -= 1
@@ -72,21 +71,16 @@ def run_timer(k):
     elif kind == PACKET_DONE:
         k.mem_map[a].flags &= ~PG_slab
         put_page(k, a)
-    elif kind == COMMIT:
-        if k.mem_map[a].flags & PG_private:
-            k.mem_map[a].private &= ~BH_JBD
+    elif kind == COMMIT and k.mem_map[a].flags & PG_private:
+        k.mem_map[a].private &= ~BH_JBD
+    elif kind == MUNMAP and k.task[a].flags & PF_MMAP_SEM:
+        add_timer(k, k.sys.clock + MMAP_SEM_WAIT, MUNMAP, a, b, c)
     elif kind == MUNMAP:
-        if k.task[a].flags & PF_MMAP_SEM:
-            add_timer(k, k.sys.clock + MMAP_SEM_WAIT, MUNMAP, a, b, c)
-        else:
-            do_munmap(k, a, b, c)
+        do_munmap(k, a, b, c)
 
 
 def interrupt(k, node, time):
-    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost.
-
-    No kernel function: a network driver.
-    """
+    """A packet arrives on a node: one page, atomically, given back after a while; without one the packet is lost."""
     zone = k.zone[node]
     if not zone.irq_period:
         return
@@ -108,8 +102,7 @@ def wait_until(k, time):
     """Sleep until `time` (schedule_timeout, to a point in time)."""
     while k.sys.nr_timers and k.timer[0].time <= time:
         run_timer(k)
-    if time > k.sys.clock:
-        k.sys.clock = time
+    k.sys.clock = max(k.sys.clock, time)
 
 
 # The other knot of the kernel: what happens while somebody sleeps may itself unlock, unmap, allocate and sleep.

@@ -12,8 +12,8 @@ PATHS = (
     "pending", "direct", "direct after writeout", "direct with buffers", "swapped out", "freed from under us",
     "failed for good", "retries exhausted", "not collected",
 )  # fmt: skip
-(PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED,
- PATH_FAILED, PATH_RETRIED, PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
+(PATH_PENDING, PATH_DIRECT, PATH_WRITEOUT, PATH_BUFFERS, PATH_SWAPPED, PATH_FREED, PATH_FAILED, PATH_RETRIED,
+ PATH_SKIPPED) = range(len(PATHS))  # fmt: skip
 
 _VM_NAMES = {VM_LOCKED: "VM_LOCKED", VM_IO: "VM_IO", VM_RESERVED: "VM_RESERVED", VM_DENYWRITE: "VM_DENYWRITE",
              VM_SHM: "VM_SHM"}  # fmt: skip
@@ -28,16 +28,14 @@ REASONS = (
     "", "locked by someone else", "under writeback", "pinned: more references than anyone accounts for",
     "no free swap slot", "no memory for a radix tree node", "used lately: a young pte", "mapped by a locked vma",
     "its buffers are dirty, locked or in a journal", "its writeout was started", "the swap device is congested",
-    "the file system refuses to move it", "no memory for the new pages",
-    "no new page was left on the list", "on no LRU list", "its file is mapped by others too",
-    "freed meanwhile", "it has lost its mapping", "mapped by a reserved vma",
-    "it is dirty, and its file system has nowhere to write it", "the call failed before it moved anything",
-    *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
+    "the file system refuses to move it", "no memory for the new pages", "no new page was left on the list",
+    "on no LRU list", "its file is mapped by others too", "freed meanwhile", "it has lost its mapping",
+    "mapped by a reserved vma", "it is dirty, and its file system has nowhere to write it",
+    "the call failed before it moved anything", *(f"its vma is not migratable ({names})" for names in VM_FLAGS),
 )  # fmt: skip
-(R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED,
- R_BUFFERS, R_WRITTEN, R_CONGESTED, R_REFUSED, R_NO_MEMORY,
- R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED, R_NOWHERE,
- R_CALL_FAILED, R_VMA) = range(22)  # fmt: skip
+(R_NONE, R_LOCKED, R_WRITEBACK, R_PINNED, R_NO_SLOT, R_NO_NODE, R_YOUNG, R_VMA_LOCKED, R_BUFFERS, R_WRITTEN,
+ R_CONGESTED, R_REFUSED, R_NO_MEMORY, R_LIST_EMPTY, R_NOT_LRU, R_SHARED, R_FREED, R_NO_MAPPING, R_VMA_RESERVED,
+ R_NOWHERE, R_CALL_FAILED, R_VMA) = range(22)  # fmt: skip
 
 NOTED = 1 << 20
 
@@ -47,12 +45,8 @@ EVENTS = {0: ("", 0, "")}
 
 
 def event(function, patch, text, reason=0, path=0):
-    """Register an event and return its number, which says also what it means for the record of its page.
-
-    `reason`: why the page does not move now, `path`: where it has ended or is on its way to.
-    """
-    meaning = path << 8 | reason << 12 | NOTED if path or reason else 0
-    number = len(EVENTS) | meaning
+    """Register an event: its number, which also says why its page stays (`reason`) or where it ends (`path`)."""
+    number = len(EVENTS) | (path << 8 | reason << 12 | NOTED if path or reason else 0)
     EVENTS[number] = function, patch, text
     return number
 
@@ -220,10 +214,8 @@ def consider(k, mm, address, pfn):
 
 
 def note(sys, page, c, event, new, arg):
-    """What an event means for a page that the running migration has in hand, in its record `c`; the last reason counts.
-
-    It takes no tables but the rows that it needs: a page that moves pays for this call.
-    """
+    """What an event means for a page in the hands of the running migration, in its record `c`; the last reason wins."""
+    # It takes no tables but the rows that it needs: a page that moves pays for this call.
     path = event >> 8 & 15
     reason = event >> 12 & 255
     if path == PATH_DIRECT:

@@ -5,7 +5,7 @@ from .filemap import remove_from_page_cache, trylock_page, unlock_page, wait_on_
 from .aops import PAGE_ACTIVATE, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, writepage
 from .ll_rw_blk import bdi_write_congested, blk_congestion_wait
 from .mmzone import list_add_tail, list_del, list_empty, work_list, zone_list
-from .rmap import SWAP_FAIL, SWAP_SUCCESS, page_mapping, page_referenced, try_to_unmap
+from .rmap import SWAP_FAIL, SWAP_SUCCESS, TTU_UNMAP, page_mapping, page_referenced, try_to_unmap
 from .sched import cond_resched
 from .structs import (
     ACTIVE, EAGAIN, GFP_ATOMIC, INACTIVE, PF_MEMALLOC, PF_SWAPWRITE, PG_active, PG_dirty, PG_lru, PG_private,
@@ -70,10 +70,11 @@ def pageout(k, pfn, mapping):
     """Write a locked page out if it is dirty.
 
     PAGE_CLEAN: nothing to write.  PAGE_SUCCESS: the write was started and the page unlocked.
-    PAGE_KEEP: someone else refers to the page, or the device is congested.  PAGE_ACTIVATE: the
-    file system declines.
+    PAGE_KEEP: someone else refers to the page, or the device is congested.  PAGE_ACTIVATE: the file system declines.
     """
     page = k.mem_map[pfn]
+    if not page.flags & PG_dirty:
+        return PAGE_CLEAN
     expected = 2 + page.mapcount + (1 if page.flags & PG_private else 0)  # cache, caller, ptes, buffers
     if k.change.pageout_keeps_mapped:
         expected -= page.mapcount
@@ -83,27 +84,10 @@ def pageout(k, pfn, mapping):
     if page.count > expected:
         trace(k, PAGEOUT_BUSY, pfn, 0, 0)
         return PAGE_KEEP
-    if not page.flags & PG_dirty:
-        return PAGE_CLEAN
     if bdi_write_congested(k) and not k.task[k.sys.current].flags & PF_SWAPWRITE:
         trace(k, PAGEOUT_CONGESTED, pfn, 0, 0)
         return PAGE_KEEP
     return writepage(k, pfn, mapping)
-
-
-def write_first(k, pfn, mapping):
-    """1 if a locked page is clean; else 0: its write was started, or cannot be now, and it is unlocked.
-
-    In the kernel: a part of swap_page and of migrate_pages.
-    """
-    if not k.mem_map[pfn].flags & PG_dirty:
-        return 1
-    answer = pageout(k, pfn, mapping)
-    if answer == PAGE_CLEAN:
-        return 1
-    if answer != PAGE_SUCCESS:
-        unlock_page(k, pfn)
-    return 0
 
 
 def remove_mapping(k, mapping, pfn):
@@ -119,22 +103,31 @@ def remove_mapping(k, mapping, pfn):
     return 1
 
 
+def take_out(k, pfn, mapping):
+    """Write a locked page if it is dirty, drop its buffers, take it out of its cache; it is unlocked then.
+
+    PAGE_CLEAN: it can be freed now; else where it belongs.  In the kernel: the end of shrink_list and of swap_page.
+    """
+    answer = pageout(k, pfn, mapping)
+    if answer == PAGE_SUCCESS:
+        return PAGE_KEEP
+    if answer == PAGE_CLEAN and k.mem_map[pfn].flags & PG_private and not try_to_release_page(k, pfn):
+        answer = PAGE_ACTIVATE
+    if answer == PAGE_CLEAN and not remove_mapping(k, mapping, pfn):
+        answer = PAGE_KEEP
+    unlock_page(k, pfn)
+    return answer
+
+
 def swap_page(k, pfn):
     """Evict an isolated, locked page: 0 and its frame is free, or -EAGAIN.  It is unlocked either way (patch 0)."""
     page = k.mem_map[pfn]
     mapping = page_mapping(page)
-    if page.mapcount and mapping and try_to_unmap(k, pfn, False) != SWAP_SUCCESS:
+    if page.mapcount and mapping and try_to_unmap(k, pfn, TTU_UNMAP) != SWAP_SUCCESS:
         unlock_page(k, pfn)
         return -EAGAIN
     cond_resched(k)  # unmapping from many processes takes its time: a journal may have been committed meanwhile
-    if not write_first(k, pfn, mapping):
-        return -EAGAIN
-    if page.flags & PG_private and not try_to_release_page(k, pfn):
-        unlock_page(k, pfn)
-        return -EAGAIN
-    removed = remove_mapping(k, mapping, pfn)
-    unlock_page(k, pfn)
-    if not removed:
+    if take_out(k, pfn, mapping) != PAGE_CLEAN:
         return -EAGAIN
     trace(k, EVICTED, pfn, 0, 0)
     k.vmstat[VM_EVICTED] += 1
@@ -149,8 +142,7 @@ def shrink_list(k, head, target):
     while not list_empty(k, head):
         pfn = k.mem_map[head].next
         list_del(k, pfn)
-        answer = PAGE_KEEP if freed >= target else shrink_page(k, pfn)
-        freed += settle_page(k, pfn, answer)
+        freed += settle_page(k, pfn, shrink_page(k, pfn) if freed < target else PAGE_KEEP)
     return freed
 
 
@@ -167,31 +159,15 @@ def shrink_page(k, pfn):
             unlock_page(k, pfn)
             return PAGE_ACTIVATE
     if page.mapcount:
-        answer = try_to_unmap(k, pfn, False)
+        answer = try_to_unmap(k, pfn, TTU_UNMAP)
         if answer != SWAP_SUCCESS:
             unlock_page(k, pfn)
             return PAGE_ACTIVATE if answer == SWAP_FAIL else PAGE_KEEP
-    mapping = page_mapping(page)
-    if page.flags & PG_dirty:
-        answer = pageout(k, pfn, mapping)
-        if answer == PAGE_SUCCESS:
-            return PAGE_KEEP
-        if answer != PAGE_CLEAN:
-            unlock_page(k, pfn)
-            return answer
-    if page.flags & PG_private and not try_to_release_page(k, pfn):
-        unlock_page(k, pfn)
-        return PAGE_ACTIVATE
-    removed = remove_mapping(k, mapping, pfn)
-    unlock_page(k, pfn)
-    return PAGE_CLEAN if removed else PAGE_KEEP
+    return take_out(k, pfn, page_mapping(page))
 
 
 def settle_page(k, pfn, answer):
-    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now.
-
-    In the kernel: a part of shrink_cache.
-    """
+    """Free an isolated page, or give it back to its LRU list, as shrink_page() has answered: 1 if it is free now."""
     if answer == PAGE_CLEAN:
         put_page(k, pfn)
         return 1
@@ -227,8 +203,7 @@ def refill_inactive_zone(k, node, scan, priority):
         page = k.mem_map[pfn]
         get_page(k, pfn)
         del_page_from_lru(k, pfn)
-        keep = page.mapcount and (priority > RECLAIM_MAPPED or page_referenced(k, pfn))
-        if keep:
+        if page.mapcount and (priority > RECLAIM_MAPPED or page_referenced(k, pfn)):
             page.flags |= PG_active
         else:
             page.flags &= ~(PG_active | PG_referenced)
@@ -278,11 +253,46 @@ def try_to_free_pages(k, zonelist, allowed):
     return freed
 
 
-def shrink_node(k, node, target):
-    """Free `target` pages of a node, oldest first, waiting for the writes this takes; how many were freed.
+def evict_oldest(k, node, target):
+    """Free exactly `target` pages of a node, oldest first, if so many can be freed; how many were (kernel.reclaim)."""
+    before = reclaim_begin(k)
+    inactive = zone_list(k, node, INACTIVE)
+    lru_add_drain_all(k)
+    freed = 0
+    idle = 0
+    while freed < target and idle < 3:  # young ptes are cleared in one round and found old in the next
+        idle += 1
+        for _ in range(k.zone[node].inactive):
+            if freed < target and not list_empty(k, inactive) and evict_page(k, k.mem_map[inactive].prev):
+                freed += 1
+                idle = 0
+        if freed < target:
+            refill_inactive_zone(k, node, k.zone[node].active, 0)
+    lru_add_drain_all(k)
+    k.task[k.sys.current].flags = before
+    k.vmstat[VM_RECLAIMED] += freed
+    return freed
 
-    In the kernel: a part of balance_pgdat.
-    """
+
+def evict_page(k, pfn):
+    """Free a page of the inactive list, and wait for what that takes: 1, or 0 if it cannot be (for kernel.reclaim)."""
+    get_page(k, pfn)
+    del_page_from_lru(k, pfn)
+    answer = PAGE_KEEP
+    for _ in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
+        if answer == PAGE_KEEP:
+            wait_on_page_bit(k, pfn, PG_writeback)
+            answer = shrink_page(k, pfn)
+    return settle_page(k, pfn, answer)
+
+
+def balance_pgdat(k, node):
+    """kswapd: free pages of a node, oldest first, until pages_high are; it waits for the writes that this takes."""
+    zone = k.zone[node]
+    zone.wake_kswapd = 0
+    target = zone.pages_high - zone.free
+    if target <= 0:
+        return
     before = reclaim_begin(k)
     freed = 0
     idle = 0
@@ -294,60 +304,8 @@ def shrink_node(k, node, target):
         waited = blk_congestion_wait(k) if not got else 1
         idle = 0 if got or (waited and priority) else idle + (priority == 0)
     k.task[k.sys.current].flags = before
-    return freed
-
-
-def evict_oldest(k, node, target):
-    """Free exactly `target` pages of a node, oldest first, if so many can be freed; how many were (kernel.reclaim)."""
-    before = reclaim_begin(k)
-    zone = k.zone[node]
-    lru_add_drain_all(k)
-    freed = 0
-    idle = 0
-    while freed < target and idle < 3:  # young ptes are cleared in one round and found old in the next
-        got = evict_inactive(k, node, target - freed)
-        freed += got
-        idle = 0 if got else idle + 1
-        if freed < target:
-            refill_inactive_zone(k, node, zone.active, 0)
-    lru_add_drain_all(k)
-    k.task[k.sys.current].flags = before
-    k.vmstat[VM_RECLAIMED] += freed
-    return freed
-
-
-def evict_inactive(k, node, target):
-    """Free up to `target` pages of the inactive list, one after the other; how many were freed.
-
-    No kernel function: kernel.reclaim.
-    """
-    inactive = zone_list(k, node, INACTIVE)
-    freed = 0
-    for _ in range(k.zone[node].inactive):
-        if freed == target or list_empty(k, inactive):
-            break
-        pfn = k.mem_map[inactive].prev
-        get_page(k, pfn)
-        del_page_from_lru(k, pfn)
-        answer = PAGE_KEEP
-        for _attempt in range(4):  # an older write ends; tmpfs to the swap cache; written out; freed
-            if answer == PAGE_KEEP:
-                wait_on_page_bit(k, pfn, PG_writeback)
-                answer = shrink_page(k, pfn)
-        freed += settle_page(k, pfn, answer)
-    return freed
-
-
-def balance_pgdat(k, node):
-    """kswapd: free pages of a node until more than pages_high are; how many were freed."""
-    zone = k.zone[node]
-    zone.wake_kswapd = 0
-    if zone.free >= zone.pages_high:
-        return 0
-    freed = shrink_node(k, node, zone.pages_high - zone.free)
     k.vmstat[VM_KSWAPD] += freed
     trace(k, KSWAPD, 0, 0, freed)
-    return freed
 
 
 def run_kswapd(k, pid):

@@ -133,7 +133,7 @@ def unmap_into_swap_cache(k, pfn):
     page = k.mem_map[pfn]
     if page.mapping < 0:
         if page.flags & structs.PG_swapcache or add_to_swap(k, pfn, structs.GFP_KERNEL):
-            while rmap.try_to_unmap(k, pfn, False) == rmap.SWAP_FAIL:
+            while rmap.try_to_unmap(k, pfn, rmap.TTU_UNMAP) == rmap.SWAP_FAIL:
                 pass
         unlock_page(k, pfn)
     else:
