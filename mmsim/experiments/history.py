@@ -139,10 +139,7 @@ def history(experiment, releases=None, **given):
     names = list(dict.fromkeys(fact for outcome in outcomes for fact in outcome))
     columns = [label(each) for each in made_of]
     cells = [[outcome.get(fact) for outcome in outcomes] for fact in names]
-    facts = pd.DataFrame(index=pd.Index(names, name="fact"), columns=columns, dtype=object)
-    for row, values in enumerate(cells):
-        for column, value in enumerate(values):
-            facts.iat[row, column] = value
+    facts = pd.DataFrame(cells, pd.Index(names, name="fact"), columns, dtype=object)
     changed = [
         {"fact": fact, "release": column, "change": " + ".join(switch.name for switch in runs.causes(a, b, fact)),
          "before": before.get(fact), "after": after.get(fact)}

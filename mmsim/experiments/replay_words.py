@@ -4,7 +4,8 @@ import re
 
 from ..machine.policy import Policy
 from .replay_early import fill_node, touch
-from .replay_later import FILLED, GROUPS, STATES, cpuset_change
+from .replay_later import GROUPS, cpuset_change
+from .words import STATES
 
 SETS = r"\{([\d,]+)\}"
 
@@ -63,7 +64,7 @@ def nodes_used(scene):
 
 def fill(scene):
     """The task's pages want to go to a full node."""
-    fill_node(scene.kernel, FILLED, scene.setup["node3"])
+    fill_node(scene.kernel, scene.setup["node3"])
     scene.ready()
     name, call = scene.call["name"], scene.call
     if name.startswith("mbind"):
@@ -82,7 +83,7 @@ def fill(scene):
 
 def spill(scene):
     """As `fill`, few pages, the call in words."""
-    fill_node(scene.kernel, FILLED, scene.setup["node3"])
+    fill_node(scene.kernel, scene.setup["node3"])
     scene.ready()
     step(scene, scene.case.variant)
     nodes_used(scene)
