@@ -95,6 +95,7 @@ answers = list_of('nodes (0 to {}) and errnos (as "-EFAULT")',
                   lambda v, nodes: is_node(of_run(v), nodes) or is_errno(of_run(v)))  # fmt: skip
 statuses = list_of('numbers and errnos (as "-EFAULT")', lambda v, _: is_number(of_run(v), _) or is_errno(of_run(v)))
 numbers = list_of("whole numbers", is_number)
+numbers_or_one = reader("a list of whole numbers", lambda v, _: v == "all 1" or not numbers(v, _))  # all to node 1
 maps = list_of("lines of numa_maps", lambda v, _: isinstance(v, str) and len(v.split()) > 1)
 node_or_places = reader("a node or a list of nodes, 0 to {}",
                         lambda v, nodes: is_node(v, nodes) or not places(v, nodes))  # fmt: skip
@@ -105,10 +106,6 @@ counts = reader(
     lambda v, nodes: isinstance(v, dict) and set(v) <= {"other", *map(str, range(nodes))}
     and all(type(n) is int for n in v.values()),
 )  # fmt: skip
-
-
-def numbers_or_one(value, nodes):
-    return None if value == "all 1" else numbers(value, nodes)  # a node for each page; so it says that all go to node 1
 
 
 def some_nodes(value, nodes):

@@ -246,15 +246,12 @@ def own_experiment(rng):  # noqa: ARG001
         "this lesson.",
         "for example how the policy LOCAL is shown",
         "Rule: whatever both machines have names for can be asked of both; which_change says what made the difference.",
-        wrong={_nothing: "the same", forked: "known already", _clock: "the model alone", 5: "a function"},
+        wrong={(lambda kernel: {"tasks": len(kernel.tasks)}): "the same", forked: "known already",
+               _clock: "the model alone", 5: "a function"},
         hints=("Lock memory with `task.mlock(heap)`, and then move it: where is it afterwards?",
                "With one node: what is `str(task.get_mempolicy())` after `task.set_mempolicy(Policy.local())`?"),
         judge=judge,
     )  # fmt: skip
-
-
-def _nothing(kernel):
-    return {"tasks": len(kernel.tasks)}
 
 
 def _clock(kernel):

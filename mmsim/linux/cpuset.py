@@ -12,12 +12,7 @@ from .errors import error_of
 from .topology import numbers
 
 
-FOLLOWS = [5, 15]  # since then memory follows in the unified hierarchy
-
-
-def numbers_of(release):
-    """The first two numbers of what `uname -r` says."""
-    return [int(number) for number in re.findall(r"\d+", release)[:2]]
+FOLLOWS = [5, 15]  # since Linux 5.15 memory follows in the unified hierarchy
 
 
 def hierarchy():
@@ -39,7 +34,7 @@ class CpuSet:
 
     def __init__(self, kernel, name, mems, memory_migrate, parent):
         root, unified = hierarchy()
-        follows = unified and numbers_of(kernel.release) >= FOLLOWS
+        follows = unified and [int(number) for number in re.findall(r"\d+", kernel.release)[:2]] >= FOLLOWS
         self.__dict__.update(_kernel=kernel, name=name, unified=unified, _follows=follows)
         with self._in_words("cpuset"):
             ours = base(root, unified, kernel._folder_of_cpusets)

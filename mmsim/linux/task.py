@@ -251,17 +251,15 @@ class Task:
 
     # -- policies and migration
 
-    @property
-    def _allowed(self):
-        """The nodes that its cpuset allows, as a mask."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return sum(1 << node for node in numbers(re.search(r"Mems_allowed_list:\s*(\S+)", status)[1]))
-
     def _nodes(self, spec, name):
         """The numbers of the nodes that a node set names."""
         named = node_set(spec, name)
         every = (1 << self._kernel.topology.nodes) - 1
-        nodes = named_nodes(named, every, self._allowed if isinstance(named, str) else 0, name)
+        allowed = 0  # by its cpuset
+        if isinstance(named, str):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            allowed = sum(1 << node for node in numbers(re.search(r"Mems_allowed_list:\s*(\S+)", status)[1]))
+        nodes = named_nodes(named, every, allowed, name)
         if any(not 0 <= node <= MOST_NODE for node in nodes):
             raise OSError(EINVAL, f"{name}: {list(nodes)} are no nodes; they go from 0 to {MOST_NODE}")
         return list(nodes)

@@ -72,7 +72,7 @@ class TakenAway:
 
     def _show_link(self):
         """The address and the line, made where they are seen."""
-        if self._link.layout.display is not None:
+        if not self._is_open("Link"):
             return
         if self._machine is None:
             fields = {"address": self.link()}
