@@ -54,13 +54,13 @@ def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames
     return kernel, job
 
 
-def journal_commit(patches=(1, 3), trace=True):
+def journal_commit(patches=(1, 3)):
     """One page in a journal, mapped by four tasks, whose commit comes while migration unmaps it: (kernel, frames).
 
     `kernel.migrate(frames, 1)` finds its buffers held in each pass.  From pass 3 on it falls back to swapping the page
     out, and the first time that this gets as far as unmapping, the journal lets go: the page leaves memory.
     """
-    kernel = Kernel(Topology.uniform(nodes=2, frames=256), patches=patches, trace=trace)
+    kernel = Kernel(Topology.uniform(nodes=2, frames=256), patches=patches)
     file, tasks = kernel.file("log", 1, "ext3-journalled"), [kernel.spawn(name) for name in "abcd"]
     tasks[0].write(file)
     for task in tasks:

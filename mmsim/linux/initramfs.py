@@ -124,10 +124,11 @@ def write(target, script, arguments=()):
         for path in libraries([python, *(path for path in there if path.suffix == ".so")]):
             archive.copy(path)
         for room in ROOMS:
-            for path in sorted((PACKAGE / room).glob("*.py")) if "." not in room else [PACKAGE / room]:
+            for path in sorted((PACKAGE / room).glob("*.*")) if "." not in room else [PACKAGE / room]:
                 name = f"mmsim/mmsim/{path.relative_to(PACKAGE)}"
                 archive.copy(path, name)
-                archive.add(importlib.util.cache_from_source(name), stat.S_IFREG | 0o644, compiled(path))
+                if path.suffix == ".py":
+                    archive.add(importlib.util.cache_from_source(name), stat.S_IFREG | 0o644, compiled(path))
         for name, content in arguments:
             archive.add(name, stat.S_IFREG | 0o644, content)
         archive.add("init", stat.S_IFREG | 0o755, f"#!{python} -ISu\n{script}".encode())
