@@ -189,14 +189,9 @@ def first_difference(one, other):
 
 
 def shrink(steps, differs):
-    """The fewest steps that still differ: steps are left out as long as the rest does.
+    """The fewest steps of a history that still differ: steps are left out as long as the rest does.
 
-    Parameters
-    ----------
-    steps : list
-        A history that differs.
-    differs : callable
-        Of a history: the number of its first step after which the machines differ, or None.
+    `differs` gives of a history the number of its first step after which the machines differ, or None.
     """
     steps = steps[: differs(steps) + 1]
     size = max(1, len(steps) // 2)

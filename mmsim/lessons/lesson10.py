@@ -51,14 +51,8 @@ def model(release=None):
 def real(experiment, name, nodes=2):
     """What an experiment gives on the reader's own kernel, or else what Linux 6.1 gave when the catalogue was recorded.
 
-    Parameters
-    ----------
-    experiment : callable
-        A function of a machine that gives facts.
-    name : str
-        Of the experiment of the catalogue that does the same.
-    nodes : int
-        So many of the first nodes must be there: with memory, the first with a CPU.
+    `experiment`: a function of a machine that gives facts; `name`: that of the one in the catalogue that does the same.
+    `nodes`: so many of the first nodes must be there: with memory, the first with a CPU.
     """
     try:
         with machine() as kernel:

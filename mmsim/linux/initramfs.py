@@ -93,16 +93,9 @@ def needed():
 
 
 def write(target, script, arguments=()):
-    """Write the archive: Python, mmsim, and what is to be run.
+    """Write the archive, a file: Python, mmsim, and what is to be run.
 
-    Parameters
-    ----------
-    target : str
-        The file to write.
-    script : str
-        The source of /init, which the kernel starts.
-    arguments : iterable of (str, bytes)
-        More files: name and content.
+    `script`: the source of /init, which the kernel starts.  `arguments`: more files, (name, content) of each.
     """
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     if shutil.which("ldd") is None:

@@ -46,10 +46,6 @@ def describe(ax):
     ----------
     ax : Axes or Figure
         What a plot function returned; or a figure that holds several.
-
-    Returns
-    -------
-    str
     """
     if isinstance(ax, Figure):
         return " ".join(_descriptions[a] for a in ax.axes if a in _descriptions)

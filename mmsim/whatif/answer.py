@@ -22,16 +22,8 @@ def answer(scenario, parameters, run, others=True):
     """What a run of a scenario answers, as what JSON knows.
 
     The figures come first, as `mmsim.sweep` has them: those of the machine that ran.  Of one that is made smaller by
-    `scale`, "full_size" has what follows for the real one.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    parameters : dict
-        With which it was run.
-    run : Run
-    others : bool
-        Ask other kernels, too, on a small machine.
+    `scale`, "full_size" has what follows for the real one.  `parameters`: with which it was run.  `others`: ask other
+    kernels, too, on a small machine.
     """
     figures = {name: run.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     plan = scenario.plan(parameters) if scenario.plan else None

@@ -97,12 +97,7 @@ def still_there(kernel, leaving, before=()):
 def left_behind(kernel, leaving, answers, frames):
     """What is left where nothing was to be: rows of node, whose, pages, asked, why, help; the most first.
 
-    Parameters
-    ----------
-    answers : list of Answer
-        Of the calls that were to move it.
-    frames : array
-        What `still_there` gives.
+    `answers`: those of the calls that were to move it.  `frames`: what `still_there` gives.
     """
     if not len(frames) and not leaving.emptied:
         return []
