@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from .parts import command, once, save, setting
+from .parts import command, once, plot, setting
 
 
 def add_history(commands):
@@ -55,10 +55,7 @@ def history(args):
             print(told.summary())
         else:
             answer_which(experiment, told)
-    if args.plot:
-        from .. import plots
-
-        save(plots.history(told), args)
+    plot(args, "history", told)
     return 0
 
 

@@ -43,8 +43,13 @@ def print_table(rows, args):
     print(table.to_csv(index=False) if args.csv else table.to_json(orient="records", lines=True), end="")
 
 
-def save(ax, args):
-    """Write a figure to a file."""
+def plot(args, name, what):
+    """Write a figure of mmsim.plots, by its name, to the file of --plot, if one was asked for."""
+    if not args.plot:
+        return
+    from .. import plots
+
+    ax = getattr(plots, name)(what)
     try:
         with replacing(args.plot) as file:
             ax.figure.savefig(file, format=args.plot.suffix[1:] or None, bbox_inches="tight")

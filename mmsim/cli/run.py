@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from .parts import command, once, print_table, save, setting
+from .parts import command, once, plot, print_table, setting
 
 
 def add_run(commands):
@@ -48,10 +48,7 @@ def run(args):
     else:
         print(answer.text(said))
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
-    if args.plot:
-        from .. import plots
-
-        save(plots.paths(result.migrations), args)
+    plot(args, "paths", result.migrations)
     return int(bool(result.figures["error"] or result.figures["still_there"]))
 
 
@@ -107,10 +104,7 @@ def sweep(args):
         print_table(table, args)
     else:
         print(whatif.answer.rows_text(table))
-    if args.plot:
-        from .. import plots
-
-        save(plots.sweep(table), args)
+    plot(args, "sweep", table)
     return int(table["error"].astype(bool).any())
 
 
