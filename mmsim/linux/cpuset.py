@@ -11,7 +11,6 @@ from ..terms.policy import format_nodes, named_nodes, node_set
 from .errors import error_of
 from .topology import numbers
 
-
 FOLLOWS = [5, 15]  # since Linux 5.15 memory follows in the unified hierarchy
 
 

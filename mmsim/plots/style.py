@@ -75,10 +75,8 @@ def zoom(ax, width):
 
 def bare(ax):
     """No frame, no ticks: for graphs."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
 
 
 def box(look, **options):

@@ -9,9 +9,7 @@ from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel
 from ..machine.changes import PATCHES, parse_patches
 from .address import V1
-from .controls import (
-    EXPORTS, PLAYER, SETTINGS, SPEEDS, kernel_name, make_controls, numbers, row, settings_text,
-)
+from .controls import EXPORTS, PLAYER, SETTINGS, SPEEDS, kernel_name, make_controls, numbers, row, settings_text
 from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
