@@ -197,7 +197,7 @@ MEMORY = Table({
     "size": Key(size, REQUIRED, "how much, all of it touched", "8 GB"),
     "file": Key(one_of(FS_NAMES), None, "mapped from a file of this file system; left out: anonymous memory", "ext3"),
     "on": Key(node, None, "the node where its pages are, whatever the policy says; left out: as the policy says", 1),
-    "shared": Key(flag, False, "MAP_share_of_allD; without a file: shared anonymous memory", True),
+    "shared": Key(flag, False, "MAP_SHARED; without a file: shared anonymous memory", True),
     "locked": Key(flag, False, "mlock()", True),
     "policy": Key(policy, None, "by mbind(), before it is touched", "interleave:0-3"),
     "dirty": Key(share_of_all, 0, "the share of a file that was just written", 0.2),
