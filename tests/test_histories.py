@@ -309,7 +309,8 @@ def test_the_machine_starts_with_python_and_mmsim(tmp_path):
     assert there["init"][0] & 0o111
     assert there["root/task.json"][1] == b"{}"
     assert there["init"][1].split()[0][3:].decode() in there
-    for name in ("__init__.py", "experiments/guest.py", "experiments/recording.py", "terms/policy.py"):
+    for name in ("__init__.py", "experiments/guest.py", "experiments/recording.py", "terms/policy.py",
+                 "linux/errors.toml"):  # fmt: skip
         assert f"mmsim/mmsim/{name}" in there
     assert not any("numpy" in name or "/machine/kernel.py" in name for name in there)
 

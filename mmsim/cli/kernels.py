@@ -6,18 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-from .parts import command, once, save, setting
+from .parts import command, once, plot, setting
 
 
 def add_history(commands):
     """``mmsim history SCENARIO``: one scenario, or experiment, on every kernel."""
-    parser = command(
-        commands, "history", history, "one scenario on every kernel, and which change made each difference",
-        "Run one scenario, or one experiment that ships with mmsim (`mmsim history` alone lists them), as V1 and as\n"
-        "each release in which something changed; then find, by leaving them out, which changes made the difference.",
-        "", "'a machine without swap'", "low-swap --set scale=1/1024 --releases 2.6.16,2.6.18,6.1",
-        "mine.toml --csv > facts.csv", "'a heap that was only read' --plot history.svg",
-    )  # fmt: skip
+    parser = command(commands, "history", history)
     parser.add_argument("what", nargs="?", metavar="SCENARIO|EXPERIMENT",
                         help="a TOML file, a name of `mmsim scenarios`, or an experiment")  # fmt: skip
     parser.add_argument("--releases", type=lambda text: text.split(","), metavar="A,B,C",
@@ -55,10 +49,7 @@ def history(args):
             print(told.summary())
         else:
             answer_which(experiment, told)
-    if args.plot:
-        from .. import plots
-
-        save(plots.history(told), args)
+    plot(args, "history", told)
     return 0
 
 
@@ -75,13 +66,7 @@ def answer_which(scenario, told):
 
 def add_verify(commands):
     """``mmsim verify [FILE]``: replay what real kernels did."""
-    parser = command(
-        commands, "verify", verify, "replay what real Linux kernels did, and compare",
-        "Replay recorded experiments on the model as the release that was recorded. The exit code is 0 if each case\n"
-        "is equal, or differs by something that the model is known to lack; 1 if anything is unexplained.",
-        "", "2.6.16", "6.1 --case mp_s0_s2     (with what V1 does, and the changes since)",
-        "mine.jsonl --cases | less",
-    )  # fmt: skip
+    parser = command(commands, "verify", verify)
     parser.add_argument("file", nargs="?", metavar="FILE|RELEASE", help="a recording; default: each that ships")
     parser.add_argument("--cases", action="store_true", help="list every case, and what differs")
     parser.add_argument("--case", metavar="ID", help="show what Linux, the model and V1 gave in one case")
@@ -126,13 +111,7 @@ def print_case(it):
 
 def add_record(commands):
     """``mmsim record [FILE]``: what the kernel of this machine does."""
-    parser = command(
-        commands, "record", record, "run the experiments on the Linux of this machine",
-        "Run some hundred experiments on this machine, each with processes of its own, and write down what the kernel\n"
-        "answers and where the pages are: a line of JSON each. Nothing but these processes is moved. What ctrl-C\n"
-        "leaves is a record, too.",
-        "", "mine.jsonl && mmsim verify mine.jsonl",
-    )  # fmt: skip
+    parser = command(commands, "record", record)
     parser.add_argument("file", nargs="?", metavar="FILE", default="mine.jsonl", help="default: mine.jsonl")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -163,14 +142,7 @@ def record(args):
 
 def add_vm(commands):
     """``mmsim vm``: a real kernel with four nodes."""
-    parser = command(
-        commands, "vm", vm, "a real Linux with four NUMA nodes, in QEMU",
-        "Start the kernel image of a distribution with four NUMA nodes, in QEMU: with a Python prompt; or run a file\n"
-        "there (it has Linux, and out to write results to), `record`, or random histories, which are compared with\n"
-        "the model of that release. It takes a minute or two.",
-        "", "experiment.py", "record mine.jsonl", "--histories 100 --seed 1", "--histories 100 record histories.jsonl",
-        "--kernel boot/vmlinuz-6.1.0-56-amd64 record",
-    )  # fmt: skip
+    parser = command(commands, "vm", vm)
     parser.add_argument("what", nargs="?", metavar="FILE|record", help="a file of Python, or the word record")
     parser.add_argument("into", nargs="?", metavar="RECORD", default="mine.jsonl", help="default: mine.jsonl")
     parser.add_argument("--kernel", metavar="IMAGE", help="the kernel image; default: the newest in /boot")

@@ -10,12 +10,7 @@ from .parts import command
 
 def add_lab(commands):
     """``mmsim lab``: the lessons in JupyterLab."""
-    parser = command(
-        commands, "lab", lab, "open the lessons in JupyterLab",
-        "Open JupyterLab on copies of the lessons, in my-lessons/ of the checkout; where mmsim was installed without\n"
-        "them, on this folder. Copies that you have not changed follow the originals.",
-        "", "-- --no-browser --port=8890",
-    )  # fmt: skip
+    parser = command(commands, "lab", lab)
     parser.add_argument("options", nargs="*", metavar="OPTION", help="behind --: options of jupyter lab")
 
 

@@ -1,17 +1,22 @@
 """What the commands share: how their help looks, KEY=VALUE, tables and figures as output."""
 
 import argparse
+import tomllib
+from pathlib import Path
 
 from ..machine.writing import replacing
 
+TEXTS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text(encoding="utf-8"))
 CODES = "Exit codes: 0 all went well, 1 it did not, 2 wrong usage or a wrong file, 130 interrupted."
 
 
-def command(commands, name, act, help, description, *examples):
-    """A parser for one command, whose help ends with examples."""
+def command(commands, name, act):
+    """A parser for one command, whose help is that of commands.toml and ends with examples."""
+    said = TEXTS[name]
     parser = commands.add_parser(
-        name, help=help, description=f"{description}\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n" + "\n".join(f"  mmsim {name} {example}" for example in examples) if examples else None,
+        name, help=said["help"], description=f"{said['description']}\n{CODES}",
+        epilog="\n".join(["examples:", *(f"  mmsim {name} {example}" for example in said["examples"])]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.set_defaults(run=act, parser=parser, again=lambda _: [])
     return parser
@@ -43,8 +48,13 @@ def print_table(rows, args):
     print(table.to_csv(index=False) if args.csv else table.to_json(orient="records", lines=True), end="")
 
 
-def save(ax, args):
-    """Write a figure to a file."""
+def plot(args, name, what):
+    """Write a figure of mmsim.plots, by its name, to the file of --plot, if one was asked for."""
+    if not args.plot:
+        return
+    from .. import plots
+
+    ax = getattr(plots, name)(what)
     try:
         with replacing(args.plot) as file:
             ax.figure.savefig(file, format=args.plot.suffix[1:] or None, bbox_inches="tight")

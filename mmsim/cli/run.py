@@ -5,19 +5,12 @@ import json
 import sys
 from pathlib import Path
 
-from .parts import command, once, print_table, save, setting
+from .parts import command, once, plot, print_table, setting
 
 
 def add_run(commands):
     """``mmsim run FILE``: what one move would do."""
-    parser = command(
-        commands, "run", run, "what one move would do",
-        "Run one scenario: a TOML file, or the name of one that ships with mmsim.\n"
-        "The exit code is 1 if the run failed, or if a page that was to move did not.",
-        "scheduler-moved-my-job --set scale=1/64", "mine.toml --set kernel.patches=3 --set 'machine.memory=8 GB'",
-        "low-swap --set kernel.release=6.1 --set scale=1/64",
-        "low-swap --json --plot paths.svg | jq .break_even",
-    )  # fmt: skip
+    parser = command(commands, "run", run)
     add_scenario(parser, "draw which way the pages took, in all calls together (SVG, PNG or PDF)")
     parser.add_argument("--alone", action="store_true", help="do not ask other kernels, too")
     parser.set_defaults(again=lambda _: ["nothing is kept; a smaller machine is faster: --set scale=1/64"])
@@ -48,24 +41,13 @@ def run(args):
     else:
         print(answer.text(said))
         print(result.figures["error"], file=sys.stderr, end="\n" * bool(result.figures["error"]))
-    if args.plot:
-        from .. import plots
-
-        save(plots.paths(result.migrations), args)
+    plot(args, "paths", result.migrations)
     return int(bool(result.figures["error"] or result.figures["still_there"]))
 
 
 def add_sweep(commands):
     """``mmsim sweep FILE --grid key=a,b,c``: one scenario in many variants."""
-    parser = command(
-        commands, "sweep", sweep, "one scenario in many variants",
-        "Run every combination of some values, on all cores. Without --grid: the combinations that the file names.\n"
-        "The exit code is 1 if a point failed; its row has the error, and the others are there.",
-        "low-swap --grid kernel.patches=4,5,7 --grid 'kernel.swap=1 GB,4 GB' --set scale=1/64",
-        "mine.toml --keep rows.jsonl --csv > rows.csv     (after ctrl-C, the same again goes on)",
-        "mine.toml --grid kernel.patches=[1,3],[1,3,4],7 --plot break-even.svg",
-        "mine.toml --cluster tcp://10.0.0.5:8786 --keep rows.jsonl",
-    )  # fmt: skip
+    parser = command(commands, "sweep", sweep)
     add_scenario(parser, "draw the break-even of every point (SVG, PNG or PDF)")
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=A,B,C", type=setting, help="values to try")
     parser.add_argument("--jobs", type=int, default=-1, metavar="N", help="processes; default: one for each core")
@@ -107,10 +89,7 @@ def sweep(args):
         print_table(table, args)
     else:
         print(whatif.answer.rows_text(table))
-    if args.plot:
-        from .. import plots
-
-        save(plots.sweep(table), args)
+    plot(args, "sweep", table)
     return int(table["error"].astype(bool).any())
 
 

@@ -7,12 +7,7 @@ from .parts import command
 
 def add_scenarios(commands):
     """``mmsim scenarios [NAME]``: what ships, or the text of one, to begin an own one with."""
-    parser = command(
-        commands, "scenarios", scenarios, "list the scenarios that ship with mmsim, or print one",
-        "List the scenarios that ship with mmsim. With a name: print its file, to begin a question of your own with.",
-        "", "drain-a-node > mine.toml", "--from-machine --pid 1234 > mine.toml",
-        "--numactl hardware.txt --numa-maps maps.txt > mine.toml     (of another machine)",
-    )  # fmt: skip
+    parser = command(commands, "scenarios", scenarios)
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--keys", action="store_true", help="print every key that a file may have")
     of = parser.add_mutually_exclusive_group()

@@ -80,28 +80,31 @@ def state(kernel):
     return ptes["flags"].tobytes(), *held, *rows, counts, tables["zone"]["free"].tobytes(), kernel.k.sys.bug
 
 
-def solve(goal, patches, most=MOST, merge=True):
-    """The shortest sequence of calls that reaches a goal on a kernel: places in `goal.calls`; None: none so short.
+def sequences(goal, patches, most, merge=True):
+    """Try all sequences of calls on a kernel, shorter ones first: (places in `goal.calls`, the machine after them).
 
     `merge`: go on from one of several machines that are alike only.
     """
     kernel = goal.build(patches)
-    if not goal.lacks(kernel):
-        return ()
     here, known = [((), kernel.snapshot())], {state(kernel)}
+    yield (), kernel
     for _ in range(most):
         later = []
         for done, before in here:
             for number, call in enumerate(goal.calls):
                 kernel.restore(before)
                 make(kernel, call)
-                if not goal.lacks(kernel):
-                    return *done, number
+                yield (*done, number), kernel
                 if not merge or state(kernel) not in known:
                     known.add(state(kernel))
                     later.append(((*done, number), kernel.snapshot()))
         here = later
-    return None
+
+
+def solve(goal, patches, most=MOST, merge=True):
+    """The shortest sequence of calls that reaches a goal on a kernel: places in `goal.calls`; None: none so short."""
+    tried = sequences(goal, patches, most, merge)
+    return next((calls for calls, kernel in tried if not goal.lacks(kernel)), None)
 
 
 def best(goal):
@@ -115,20 +118,10 @@ def best(goal):
 
 def reached(goal, depth):
     """The placements that take this many calls and no fewer on the newest kernel, in the order in which they come."""
-    kernel = goal.build(goal.kernels[-1])
-    here, known, seen = [kernel.snapshot()], {state(kernel)}, {placement(kernel)}
-    for _ in range(depth):
-        later, new = [], []
-        for before in here:
-            for call in goal.calls:
-                kernel.restore(before)
-                make(kernel, call)
-                new += [placement(kernel)] * (placement(kernel) not in (*seen, *new))
-                if state(kernel) not in known:
-                    known.add(state(kernel))
-                    later.append(kernel.snapshot())
-        here, seen = later, seen | set(new)
-    return [each for each in new if None not in each]
+    fewest = {}
+    for calls, kernel in sequences(goal, goal.kernels[-1], depth):
+        fewest.setdefault(placement(kernel), len(calls))
+    return [each for each, calls in fewest.items() if calls == depth and None not in each]
 
 
 # -- the five

@@ -98,7 +98,7 @@ class History(NamedTuple):
 
 
 def history(experiment, releases=None, **given):
-    """Run one experiment on every kernel, and find which change made each difference.
+    """Run one experiment on every kernel, and find which change made each difference: a History.
 
     Parameters
     ----------
@@ -111,10 +111,6 @@ def history(experiment, releases=None, **given):
     **given
         For the Kernel that a function gets (`topology`, `swap_slots`, `config`, ...; default: four nodes of 2,048 page
         frames, and what the function's attribute `machine` says); for a Scenario, values of its parameters.
-
-    Returns
-    -------
-    History
 
     Raises
     ------
@@ -139,10 +135,7 @@ def history(experiment, releases=None, **given):
     names = list(dict.fromkeys(fact for outcome in outcomes for fact in outcome))
     columns = [label(each) for each in made_of]
     cells = [[outcome.get(fact) for outcome in outcomes] for fact in names]
-    facts = pd.DataFrame(index=pd.Index(names, name="fact"), columns=columns, dtype=object)
-    for row, values in enumerate(cells):
-        for column, value in enumerate(values):
-            facts.iat[row, column] = value
+    facts = pd.DataFrame(cells, pd.Index(names, name="fact"), columns, dtype=object)
     changed = [
         {"fact": fact, "release": column, "change": " + ".join(switch.name for switch in runs.causes(a, b, fact)),
          "before": before.get(fact), "after": after.get(fact)}
@@ -326,10 +319,7 @@ class Runs:
         def weight(name):  # of two, that on which less hangs, and rather a change than a patch that came before it
             return len(b - left_out(a, b, [name])), SWITCHES[name] in SERIES
 
-        chosen = smallest(
-            sorted(candidates(a, b), key=weight),
-            lambda roots: same(of(left_out(a, b, roots)), old),
-        )
+        chosen = smallest(sorted(candidates(a, b), key=weight), lambda roots: same(of(left_out(a, b, roots)), old))
         return [switch for name, switch in SWITCHES.items() if name in chosen]
 
 

@@ -5,6 +5,7 @@ but the names that the model and a real Linux both have, and numpy is not import
 """
 
 from functools import partial
+from itertools import product
 from types import SimpleNamespace
 
 from ..terms.policy import Policy
@@ -135,24 +136,18 @@ def put(memory, shared, held, name, call):
 
 
 CATALOGUE = {}
-for memory in MEMORY:
-    for name, call in CALLS.items():
-        put(memory, "", "", name, call)
-for memory in ("private memory", "shared memory", "a tmpfs file"):
-    for shared in ("a forked child", "a child that uses it"):
-        for name, call in CALLS.items():
-            put(memory, shared, "", name, call)
-for name, call in (CALLS | PARTNERS | ROOTS).items():
-    put("private memory", "a forked worker that wrote half", "", name, call)
-for memory in ("shared memory", "a tmpfs file"):
-    for name, call in (PARTNERS | ROOTS).items():
-        put(memory, "a child that uses it", "", name, call)
-for held in ("locked", "half of it locked", "half of it pinned", "locked and unlocked"):
-    for name, call in CALLS.items():
-        put("private memory", "", held, name, call)
-for name, call in (CALLS | ROOTS).items():
-    put("shared memory", "a child that uses it", "locked by the other", name, call)
-put("private memory", "a child that ended", "", "migrate_pages 0 to 1", CALLS["migrate_pages 0 to 1"])
+PRIVATE, SHARED_ONES = ("private memory",), ("shared memory", "a tmpfs file")
+for combinations in (  # memory, who shares it, what holds it, calls
+    (MEMORY, ("",), ("",), CALLS),
+    (PRIVATE + SHARED_ONES, ("a forked child", "a child that uses it"), ("",), CALLS),
+    (PRIVATE, ("a forked worker that wrote half",), ("",), CALLS | PARTNERS | ROOTS),
+    (SHARED_ONES, ("a child that uses it",), ("",), PARTNERS | ROOTS),
+    (PRIVATE, ("",), ("locked", "half of it locked", "half of it pinned", "locked and unlocked"), CALLS),
+    (("shared memory",), ("a child that uses it",), ("locked by the other",), CALLS | ROOTS),
+    (PRIVATE, ("a child that ended",), ("",), ("migrate_pages 0 to 1",)),
+):
+    for memory, shared, held, name in product(*combinations):
+        put(memory, shared, held, name, (CALLS | PARTNERS | ROOTS)[name])
 
 # node sets of different size, over memory that is on four nodes
 for old, new in (("0", "1"), ("0-1", "2-3"), ("0-1", "1-2"), ("0-1", "1"), ("0", "1-2"), ("0-2", "3"), ("2", "0-1"),

@@ -100,11 +100,6 @@ class World:
         return STEPS[name][1](self, self.task(number), *args)
 
 
-def of_task(call):
-    """A step that calls a method of a task."""
-    return lambda _, task, *args: call(task, *args)
-
-
 def set_mempolicy(world, task, mode, nodes, flag):
     task.set_mempolicy(world.policy(None, mode, nodes, flag))
 
@@ -157,7 +152,7 @@ def move_pages(world, task, other, area, first, nodes):
 STEPS = {  # name: (how often, what it does)
     "touch": (8, on_range(lambda task, where, write: task.touch(where, write=write) and None)),
     "mmap": (3, mmap), "fork": (1, fork), "exit": (0.5, leave),
-    "run_on": (2, of_task(lambda task, node: task.run_on(node))),
+    "run_on": (2, lambda _, task, node: task.run_on(node)),
     "mlock": (1, on_range(lambda task, where: task.mlock(where))),
     "munlock": (1, on_range(lambda task, where: task.munlock(where))),
     "munmap": (0.7, on_range(lambda task, where: task.munmap(where))),
@@ -194,14 +189,9 @@ def first_difference(one, other):
 
 
 def shrink(steps, differs):
-    """The fewest steps that still differ: steps are left out as long as the rest does.
+    """The fewest steps of a history that still differ: steps are left out as long as the rest does.
 
-    Parameters
-    ----------
-    steps : list
-        A history that differs.
-    differs : callable
-        Of a history: the number of its first step after which the machines differ, or None.
+    `differs` gives of a history the number of its first step after which the machines differ, or None.
     """
     steps = steps[: differs(steps) + 1]
     size = max(1, len(steps) // 2)

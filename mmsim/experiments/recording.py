@@ -16,10 +16,7 @@ FORMAT = "mmsim experiments 1"
 def facts_of(experiment, kernel):
     """The facts that an experiment gives on a machine, as JSON has them; "ends with" is one if an error ends it.
 
-    Raises
-    ------
-    NotImplementedError
-        The machine cannot do this.
+    NotImplementedError: the machine cannot do this.
     """
     try:
         facts = experiment(kernel)
@@ -42,13 +39,7 @@ def describe(kernel):
 def record(kernel, progress=iter, experiments=None):
     """Run experiments on a real machine, one after the other: the lines of the record, as they come.
 
-    Parameters
-    ----------
-    kernel : mmsim.linux.Linux
-    progress : callable
-        What shows an iterable's progress, as tqdm does.
-    experiments : dict, optional
-        Default: the whole catalogue.
+    `progress` shows that of an iterable, as tqdm does.  `experiments`: default the whole catalogue.
     """
     yield json.dumps(describe(kernel))
     for name, experiment in progress((CATALOGUE if experiments is None else experiments).items()):
@@ -66,14 +57,8 @@ def record(kernel, progress=iter, experiments=None):
 def record_into(path, progress=iter, kernel=None):
     """Record this machine into a file, line by line, so that what is there stays if it is interrupted.
 
-    Returns how many experiments were recorded, and how many were not possible.
-
-    Raises
-    ------
-    FileExistsError
-        There is such a file.
-    OSError
-        This machine cannot be recorded: the message says why.
+    Returns how many experiments were recorded, and how many were not possible.  FileExistsError: there is such a file;
+    any other OSError: this machine cannot be recorded, the message says why.
     """
     from ..linux import Linux
 

@@ -56,32 +56,22 @@ class Case(NamedTuple):
 # -- readers of values: (value, nodes of the machine) -> what would be right, or None if it is
 
 
+def reader(right, fits):
+    """A reader of what fits(value, nodes of the machine); `right` may name the last node, as {}."""
+    return lambda value, nodes: None if fits(value, nodes) else right.format(nodes - 1)
+
+
 def whole(least, most):
-    """A whole number."""
-    right = f"a whole number from {least} to {most:,}"
-    return lambda value, _: None if type(value) is int and least <= value <= most else right
+    return reader(f"a whole number from {least} to {most:,}", lambda v, _: type(v) is int and least <= v <= most)
 
 
-def text(value, _):
-    return None if isinstance(value, str) else "a text"
+def list_of(right, fits):
+    """A reader of a list of which each entry fits."""
+    return reader(f"a list of {right}", lambda v, nodes: isinstance(v, list) and all(fits(each, nodes) for each in v))
 
 
-def number(value, _):
-    return None if type(value) is int else "a whole number"
-
-
-def node(value, nodes):
-    return whole(0, nodes - 1)(value, nodes)
-
-
-def list_of(fits, right):
-    """A list of which each entry fits: fits(entry, nodes of the machine)."""
-
-    def reader(value, nodes):
-        well = isinstance(value, list) and all(fits(each, nodes) for each in value)
-        return None if well else f"a list of {right.format(nodes - 1)}"
-
-    return reader
+def is_number(value, _):
+    return type(value) is int
 
 
 def is_node(value, nodes):
@@ -92,46 +82,30 @@ def is_errno(value):
     return isinstance(value, str) and bool(re.fullmatch(r"-E[A-Z0-9]+", value))
 
 
-def is_answer(value, nodes):
-    return is_node(value, nodes) or is_errno(value)
+def of_run(value):
+    """What is said of a page, also where it is [that, of how many pages it is said]."""
+    return value[0] if isinstance(value, list) and len(value) == 2 and type(value[1]) is int else value
 
 
-def is_number_or_errno(value):
-    return type(value) is int or is_errno(value)
-
-
-def is_pair(value):
-    """True for [what is said of a page, of how many pages it is said]."""
-    return isinstance(value, list) and len(value) == 2 and type(value[1]) is int
-
-
-def is_run(value, nodes):
-    return is_answer(value[0] if is_pair(value) else value, nodes)
-
-
-def is_maps(value, _):
-    return isinstance(value, str) and len(value.split()) > 1
-
-
-places = list_of(is_node, "nodes, 0 to {}")
-answers = list_of(is_run, 'nodes (0 to {}) and errnos (as "-EFAULT")')
-statuses = list_of(lambda v, _: is_number_or_errno(v[0] if is_pair(v) else v), 'numbers and errnos (as "-EFAULT")')
-numbers = list_of(lambda v, _: type(v) is int, "whole numbers")
-maps = list_of(is_maps, "lines of numa_maps")
-
-
-def numbers_or_one(value, nodes):
-    return None if value == "all 1" else numbers(value, nodes)  # a node for each page; so it says that all go to node 1
-
-
-def node_or_places(value, nodes):
-    return None if is_node(value, nodes) or not places(value, nodes) else f"a node or a list of nodes, 0 to {nodes - 1}"
-
-
-def node_set_of(value, nodes):
-    """Different nodes of the machine, ascending."""
-    fits = not places(value, nodes) and list(node_set(value)) == value
-    return None if fits else f"a list of nodes in order, 0 to {nodes - 1}"
+text = reader("a text", lambda v, _: isinstance(v, str))
+number = reader("a whole number", is_number)
+node = reader("a whole number from 0 to {}", is_node)
+places = list_of("nodes, 0 to {}", is_node)
+answers = list_of('nodes (0 to {}) and errnos (as "-EFAULT")',
+                  lambda v, nodes: is_node(of_run(v), nodes) or is_errno(of_run(v)))  # fmt: skip
+statuses = list_of('numbers and errnos (as "-EFAULT")', lambda v, _: is_number(of_run(v), _) or is_errno(of_run(v)))
+numbers = list_of("whole numbers", is_number)
+numbers_or_one = reader("a list of whole numbers", lambda v, _: v == "all 1" or not numbers(v, _))  # all to node 1
+maps = list_of("lines of numa_maps", lambda v, _: isinstance(v, str) and len(v.split()) > 1)
+node_or_places = reader("a node or a list of nodes, 0 to {}",
+                        lambda v, nodes: is_node(v, nodes) or not places(v, nodes))  # fmt: skip
+node_set_of = reader("a list of nodes in order, 0 to {}",
+                     lambda v, nodes: not places(v, nodes) and list(node_set(v)) == v)  # fmt: skip
+counts = reader(
+    "an object with a number for each node, 0 to {}",
+    lambda v, nodes: isinstance(v, dict) and set(v) <= {"other", *map(str, range(nodes))}
+    and all(type(n) is int for n in v.values()),
+)  # fmt: skip
 
 
 def some_nodes(value, nodes):
@@ -139,19 +113,11 @@ def some_nodes(value, nodes):
 
 
 def object_of(**fields):
-    """An object that has these fields, and perhaps others."""
-
-    def reader(value, nodes):
-        fits = isinstance(value, dict) and not any(read(value.get(name), nodes) for name, read in fields.items())
-        return None if fits else "an object" + f" with {', '.join(fields)}" * bool(fields)
-
-    return reader
-
-
-def counts(value, nodes):
-    known = {"other", *map(str, range(nodes))}
-    fits = isinstance(value, dict) and set(value) <= known and all(type(n) is int for n in value.values())
-    return None if fits else f"an object with a number for each node, 0 to {nodes - 1}"
+    """A reader of an object that has these fields, and perhaps others."""
+    return reader(
+        "an object" + f" with {', '.join(fields)}" * bool(fields),
+        lambda v, nodes: isinstance(v, dict) and not any(read(v.get(name), nodes) for name, read in fields.items()),
+    )
 
 
 # What stands in a record, where it stands there: a pattern of its names, and the reader of its value

@@ -8,90 +8,17 @@ import re
 from collections import Counter
 
 from ..machine.errors import ERRNO_NAMES
-from ..machine.policy import Policy
 from ..machine.results import file_frames
 from ..machine.topology import Topology
 from ..mm.structs import PG_swapcache
 from .records import FRAMES, SCALE
+from .words import CALLERS, FILLED, KINDS, MBIND, MIGRATE, is_mode, policy_of
 
 SLOTS = 4096
-# kind of mapping: file system (None: anonymous), shared, and how its pages come: read, write, write(2) and then read
-KINDS = {
-    "anon_private": (None, False, "write"),
-    "anon_private_written": (None, False, "write"),
-    "anon_private_read_only_touched(zero page)": (None, False, "read"),
-    "aio_ring(anon pages pinned by io_setup)": (None, False, "write"),
-    "ramfs_file_shared": ("ramfs", True, "write"),
-    "ramfs_file_write(2)_mapped_shared_read": ("ramfs", True, "write(2)"),
-    "anon_shared(shmem)": (None, True, "write"),
-    "tmpfs_file_shared": ("tmpfs", True, "write"),
-    "tmpfs_file_private_readonly": ("tmpfs", False, "read"),
-    "tmpfs_file_private_written": ("tmpfs", False, "write"),
-    "tmpfs_file_write(2)_mapped_shared_read": ("tmpfs", True, "write(2)"),
-    "ext2_file_shared_dirty": ("ext2", True, "write"),
-    "ext2_file_shared_clean(msync)": ("ext2", True, "read"),  # msync(2) leaves what a read leaves: a clean page
-    "ext2_file_private_clean": ("ext2", False, "read"),
-    "ext2_file_private_written": ("ext2", False, "write"),
-    "ext2_file_write(2)_dirty_mapped_shared_read": ("ext2", True, "write(2)"),
-    "ext2_file_write(2)+fsync_mapped_shared_read": ("ext2", True, "read"),
-}
 SHARERS = ("none", "fork child, idle", "fork child wrote the first half", "another process maps the same file",
            "fork child which exited")  # fmt: skip
 READ_ONLY_LOCK = "mprotect(PROT_READ), mlock in the sharer (no copies made)"
 LOCKS = ("none", "mlock own vma", "mlock in the sharer", "mlock then munlock", READ_ONLY_LOCK)
-CALLERS = {
-    "uid0(all caps)": {"uid": 0},
-    "uid1000(no caps)": {"uid": 1000},
-    "uid1000+CAP_SYS_ADMIN": {"uid": 1000, "caps": ("CAP_SYS_ADMIN",)},
-    "uid1000+CAP_SYS_NICE": {"uid": 1000, "caps": ("CAP_SYS_NICE",)},
-    "uid0 minus CAP_SYS_NICE": {"uid": 0, "caps": ("-CAP_SYS_NICE",)},
-}
-MODES = ("MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE")
-FILLED = r"filled by another process \((mlocked|swappable)\) until it spilled, then (\d+) pages freed"
-
-# migrate_pages(2) in words: (pid, from, to); a mask cut short by maxnode is what the call sees of it
-MIGRATE = {
-    "migrate_pages(pid 99999,{0},{1})": (99999, [0], [1]),
-    "migrate_pages(-1,...)": (-1, [0], [1]),
-    "migrate_pages(kernel thread pid 2)": ("kthread", [0], [1]),
-    "migrate_pages from NULL": (0, [], [1]),
-    "migrate_pages to NULL": (0, [0], []),
-    "migrate_pages from empty": (0, [], [1]),
-    "migrate_pages to empty": (0, [0], []),
-    "migrate_pages maxnode 1": (0, [], []),
-    "migrate_pages maxnode 2 (one bit)": (0, [0], []),
-    "migrate_pages maxnode 3": (0, [0], [1]),
-    "migrate_pages from {7} (absent) to {1}": (0, [7], [1]),
-    "migrate_pages from {33} to {1}": (0, [33], [1]),
-    "migrate_pages pid 1": ("init", [0], [1]),
-    "migrate_pages self {0}->{1} as uid1000": (0, [0], [1]),
-}
-# mbind(2) in words: (first page, end, mode, nodes, flags); pages after the eighth are a hole
-MBIND = {
-    "mbind len 0": (0, 0, "MPOL_BIND", [1], "MOVE"),
-    "mbind BIND empty mask": (0, 8, "MPOL_BIND", [], "MOVE"),
-    "mbind BIND NULL mask": (0, 8, "MPOL_BIND", [], "MOVE"),
-    "mbind INTERLEAVE empty": (0, 8, "MPOL_INTERLEAVE", [], "MOVE"),
-    "mbind PREFERRED empty mask, MOVE": (0, 8, "MPOL_PREFERRED", [], "MOVE"),
-    "mbind DEFAULT NULL, MOVE": (0, 8, "MPOL_DEFAULT", [], "MOVE"),
-    "mbind DEFAULT mask {1}, MOVE": (0, 8, "MPOL_DEFAULT", [1], "MOVE"),
-    "mbind BIND {7} absent, MOVE": (0, 8, "MPOL_BIND", [7], "MOVE"),
-    "mbind BIND {1,7}, MOVE": (0, 8, "MPOL_BIND", [1, 7], "MOVE"),
-    "mbind BIND{1} MOVE over a hole in the middle": (0, 8, "MPOL_BIND", [1], "MOVE"),
-    "mbind DEFAULT MOVE over a hole in the middle": (0, 8, "MPOL_DEFAULT", [], "MOVE"),
-    "mbind BIND{1} MOVE: range starts in a hole": (-4, 4, "MPOL_BIND", [1], "MOVE"),
-    "mbind BIND{1} MOVE: range ends in a hole": (4, 12, "MPOL_BIND", [1], "MOVE"),
-    "mbind BIND{1} MOVE: above the last vma": (16, 24, "MPOL_BIND", [1], "MOVE"),
-    "mbind PREFERRED {0,1} MOVE": (0, 8, "MPOL_PREFERRED", [0, 1], "MOVE"),
-    "mbind BIND{1} MOVE_ALL as uid1000": (0, 8, "MPOL_BIND", [1], "MOVE_ALL"),
-    "mbind BIND{1} MOVE as uid1000": (0, 8, "MPOL_BIND", [1], "MOVE"),
-    "mbind BIND{1} no flags": (0, 8, "MPOL_BIND", [1], ""),
-    "mbind BIND{1} STRICT": (0, 8, "MPOL_BIND", [1], "STRICT"),
-    "mbind BIND{0} STRICT (pages are right)": (0, 8, "MPOL_BIND", [0], "STRICT"),
-    "mbind BIND{1} MOVE on the first half only": (0, 4, "MPOL_BIND", [1], "MOVE"),
-    "mbind BIND{1} MOVE on pages 2-4 only": (2, 5, "MPOL_BIND", [1], "MOVE"),
-    "mbind len not a multiple of the page": (0, 2, "MPOL_BIND", [1], "MOVE"),  # the kernel rounds up
-}
 SETS = r"migrate_pages \{([\d,]+)\}->\{([\d,]+)\}"  # migrate_pages(2) of oneself
 RAW = r"pointer|maxnode (0|1000000)$|unaligned|flags 8|mode 4|wraps"  # what the model's calls cannot be given
 KNOWN = {  # every key of setup and call, and what it may say; a function says whether it understands the value
@@ -99,10 +26,10 @@ KNOWN = {  # every key of setup and call, and what it may say; a function says w
     "pages": int, "place_cyclic_nodes": list, "place_blocks_on_nodes": list, "sharer": SHARERS, "lock": LOCKS,
     "caller": CALLERS, "owner": ("self", "other process"), "owner_uid": int,
     "caller_cpu": int, "touch_cpu": int, "swap": ("on", "off"), "swap_slots_asked": int, "swapon": (0,),
-    "setup_errs": ([0, 0, 0],), "vma_policy": MODES, "vma_policy_nodes": list, "page_cluster": (0,),
+    "setup_errs": ([0, 0, 0],), "vma_policy": is_mode, "vma_policy_nodes": list, "page_cluster": (0,),
     "node3": re.compile(FILLED).fullmatch, "node3_free_pages_before": int,
     "name": ("mbind", "migrate_pages", "attach task to other cpuset", "write cpuset.mems", "none"),
-    "pid": ("self", "other"), "from": list, "to": list, "mode": MODES, "nodes": list, "old_mems": list,
+    "pid": ("self", "other"), "from": list, "to": list, "mode": is_mode, "nodes": list, "old_mems": list,
     "new_mems": list, "memory_migrate_src": (0, 1), "memory_migrate_dst": (0, 1),
     "flags": lambda flags: not {*flags.split("|")} - {"0", "STRICT", "MOVE", "MOVE_ALL"},
     "text": lambda text: text in MIGRATE or text in MBIND or re.fullmatch(SETS, text) or re.search(RAW, text),
@@ -133,22 +60,16 @@ def not_asked(case):
     return None
 
 
-def policy_of(mode, nodes):
-    """A Policy from the record's words."""
-    nodes = nodes[:1] if mode == "MPOL_PREFERRED" and nodes else nodes
-    return Policy(mode.removeprefix("MPOL_").lower(), nodes)
-
-
 def replay(case, kernel):
     """The facts of a case on a machine as `machine` has it, named as the record names them."""
     scene = Scene(case, kernel)
     if "node3" in case.setup:
-        fill_node(scene.kernel, FILLED, scene.setup["node3"])
+        fill_node(scene.kernel, scene.setup["node3"])
     scene.ready()
     if "old_mems" in case.call:
         scene.cpusets()
     scene.state("before")
-    scene.call()
+    scene.ask()
     scene.state("after_call")
     scene.facts["mapped"] = sum(scene.facts["state_after_call"]["mapped"])
     scene.facts["slots_used"] = scene.facts["swap_after_call"]["slots_used"]
@@ -168,9 +89,9 @@ class Scene:
     """A machine with the task of a case and its mapping; `facts` collects what is seen."""
 
     def __init__(self, case, kernel):
-        self.case, self.setup, self.kernel, self.facts = case, case.setup, kernel, {}
+        self.case, self.setup, self.call, self.kernel, self.facts = case, case.setup, case.call, kernel, {}
         caller = CALLERS[self.setup.get("caller", "uid0(all caps)")]
-        if "as uid1000" in case.call.get("text", ""):
+        if "as uid1000" in self.call.get("text", ""):
             caller = CALLERS["uid1000(no caps)"]
         self.caller = self.task = kernel.spawn("caller", node=self.setup.get("caller_cpu", 0), **caller)
         if self.setup.get("owner") == "other process":
@@ -181,7 +102,7 @@ class Scene:
     def ready(self):
         """Map, fault every page in on its node, share and lock as the case has it, and give the vma its policy."""
         fs, shared, way = KINDS[self.case.kind]
-        text, setup, task = self.case.call.get("text", ""), self.setup, self.task
+        text, setup, task = self.call.get("text", ""), self.setup, self.task
         self.file = self.kernel.file("file", self.pages, fs) if fs else None
         self.heap = task.mmap(self.pages, self.file, shared=shared)
         task.mmap(1, at=self.heap.stop + 64)  # the stack: there is always something above
@@ -203,7 +124,7 @@ class Scene:
             task.munlock(self.heap)
         if self.case.group == "swap_out_in":
             self.kernel.reclaim(self.pages, node=0)
-        if "vma_policy" in setup and "old_mems" not in self.case.call:
+        if "vma_policy" in setup and "old_mems" not in self.call:
             task.mbind(self.heap, policy_of(setup["vma_policy"], setup["vma_policy_nodes"]))
 
     def placement(self):
@@ -240,7 +161,7 @@ class Scene:
 
     def cpusets(self):
         """The cpuset that the task is in."""
-        call, setup = self.case.call, self.setup
+        call, setup = self.call, self.setup
         self.here = self.kernel.cpuset("here", call["old_mems"])
         self.here.attach(self.task)
         self.here.memory_migrate = bool(call["memory_migrate_src"])
@@ -249,7 +170,7 @@ class Scene:
         if "memory_migrate_dst" in call:
             self.there = self.kernel.cpuset("there", call["new_mems"], bool(call["memory_migrate_dst"]))
 
-    def call(self):
+    def ask(self):
         """Make the call of the case; note its answer."""
         try:
             self.facts |= {"ret": int(self.make() or 0), "errno": "OK"}
@@ -257,7 +178,7 @@ class Scene:
             self.facts |= {"ret": -1, "errno": ERRNO_NAMES[error.errno]}
 
     def make(self):
-        call, caller = self.case.call, self.caller
+        call, caller = self.call, self.caller
         name, text = call.get("name"), call.get("text", "")
         if name == "attach task to other cpuset":
             return self.there.attach(self.task)
@@ -271,18 +192,13 @@ class Scene:
             return caller.migrate_pages(0, *([int(node) for node in nodes.split(",")] for nodes in sets.groups()))
         if text in MIGRATE:
             pid, old, new = MIGRATE[text]
-            others = {"kthread": {"uid": 0, "kernel_thread": True}, "init": {"uid": 0}}
-            pid = self.kernel.spawn(pid, **others[pid]).pid if pid in others else pid
-            return caller.migrate_pages(pid, old, new)
-        return self.mbind(*MBIND[text]) if text else None  # "none": nothing is called
+            return caller.migrate_pages(pid_of(self.kernel, pid), old, new)
+        return self.mbind(*MBIND[text][0]) if text else None  # "none": nothing is called
 
     def mbind(self, first, end, mode, nodes, flags):
-        flags = flags.split("|")
-        start = self.heap.start
-        return self.caller.mbind(
-            range(start + first, start + end), policy_of(mode, nodes), move="MOVE" in flags,
-            move_all="MOVE_ALL" in flags, strict="STRICT" in flags,
-        )  # fmt: skip
+        """mbind(2) of the pages from `first` to before `end`."""
+        given = {flag.lower(): True for flag in flags.split("|") if flag not in ("", "0")}
+        self.caller.mbind(range(self.heap.start + first, self.heap.start + end), policy_of(mode, nodes), **given)
 
     def state(self, when):
         """Note what numa_maps says of the range, and swap; `no_pte`: pages that no pte maps."""
@@ -308,10 +224,10 @@ class Scene:
     def touches(self):
         """Touch every page once for reading, the sharer too, then for writing; note faults and places."""
         self.task.run_on(self.setup.get("touch_cpu", self.setup.get("caller_cpu", 0)))
-        hole = "hole in the middle" in self.case.call.get("text", "")
+        hole = "hole in the middle" in self.call.get("text", "")
         for write in (False, True):
             when = "_write_touch" if write else ""
-            if write and "text" in self.case.call:
+            if write and "text" in self.call:
                 return
             if hole:
                 self.task.touch(self.heap[:3])
@@ -327,9 +243,14 @@ class Scene:
             self.state("after_write_touch" if write else "after_read_touch")
 
 
-def fill_node(kernel, pattern, node3):
-    """Another process fills node 3 until it spills, and frees some again; `node3`: how, in the words of `pattern`."""
-    how, freed = re.fullmatch(pattern, node3).groups()
+def pid_of(kernel, pid):
+    """A number as it is; "kthreadd" and "init" get a process of that name."""
+    return kernel.spawn(pid, uid=0, kernel_thread=pid == "kthreadd").pid if isinstance(pid, str) else pid
+
+
+def fill_node(kernel, node3):
+    """Another process fills node 3 until it spills, and frees some again; `node3`: how, in the words of FILLED."""
+    how, freed = re.fullmatch(FILLED, node3).groups()
     filler, last = kernel.spawn("filler", node=3), 0
     stone = filler.mmap(FRAMES[3])
     while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:

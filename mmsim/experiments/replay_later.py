@@ -9,11 +9,14 @@ from contextlib import suppress
 from ..machine.errors import ERRNO_NAMES
 from ..machine.policy import Policy
 from ..machine.topology import Topology
-from .later_words import CALLERS, ERRORS, FILLED, KEYS, KINDS, MBIND, MODES, MOVES, NOT_ASKED, STATES
 from .records import FRAMES, SCALE
-from .replay_early import maps_state, touch
+from .replay_early import Scene as Early
+from .replay_early import maps_state, pid_of, touch
+from .words import CALLERS, FILLED, KINDS, MBIND, MIGRATE, NOT_ASKED, STATES, WORDS, is_mode, policy_of
 
 UNWRITTEN = 12345  # what the recorder puts in a status before the call
+
+
 def not_asked(case):
     """Why the model cannot be asked, from setup and call alone; None if it can."""
     said = f"{case.group} {case.setup} {case.call}"
@@ -32,24 +35,15 @@ def unknown_words(case):
         "kind": setup.get("kind", "anon_private") in KINDS, "caller": setup.get("caller", "uid0(all caps)") in CALLERS,
         "state": setup.get("state", next(iter(STATES))) in STATES,
         "node3": "node3" not in setup or re.fullmatch(FILLED, setup["node3"]),
-        "variant": not variant or variant in {**ERRORS, **MBIND} or variant in MOVES
+        "variant": not variant or variant in {**MIGRATE, **MBIND} or variant in WORDS["move_pages"]
         or case.group in ("cpuset_misc", "cpuset_v2", "swap", "x_seq", "x_spill"),
-        "mode": set(call.get("mode", "MPOL_BIND").split("|")) <= MODES,
+        "mode": is_mode(call.get("mode", "MPOL_BIND")),
         "flags": set(call.get("flags", "-").split("|")) <= {"-", "0", "MOVE", "MOVE_ALL", "STRICT"},
-        **{key: set(setup.get(key, "none").split("|")) <= MODES for key in ("vma_policy", "task_policy")},
+        **{key: setup.get(key, "none") == "none" or is_mode(setup[key]) for key in ("vma_policy", "task_policy")},
     }  # fmt: skip
     wrong = [key for key, fit in fits.items() if not fit]
-    wrong += sorted({*setup, *call} - KEYS)
+    wrong += sorted({*setup, *call} - set(WORDS["keys"]))
     return f"unknown words: {wrong[0]}={setup.get(wrong[0], call.get(wrong[0]))!r}" if wrong else None
-
-
-def policy_of(mode, nodes):
-    """A Policy from the record's words: MPOL_BIND|STATIC_NODES."""
-    name, *more = mode.removeprefix("MPOL_").lower().split("|")
-    if name in ("default", "local"):
-        return Policy(name, nodes or ())
-    words = {word.removesuffix("_nodes"): True for word in more}
-    return getattr(Policy, name)(nodes[0] if name == "preferred" and nodes else nodes or (), **words)
 
 
 def machine(case):
@@ -68,8 +62,8 @@ def replay(case, kernel):
     return scene.facts
 
 
-class Scene:
-    """A machine with the task of a case and its mapping; `facts` collects what is seen."""
+class Scene(Early):
+    """As of an early kernel; a `partner` may share the memory, and there may be a tail that nobody has touched."""
 
     def __init__(self, case, kernel):
         self.case, self.setup, self.call, self.kernel = case, case.setup, case.call, kernel
@@ -95,18 +89,18 @@ class Scene:
 
     def ready(self):
         """Map, fault every page in on its node, and run where the record has the task."""
-        fs, shared, written = KINDS[self.setup.get("kind", "anon_private")]
+        fs, shared, way = KINDS[self.setup.get("kind", "anon_private")]
         if self.setup.get("sharing", "").startswith("same process"):
             fs = "tmpfs"  # what shared anonymous memory is; but with a name it can be mapped twice
         tail, offset = self.setup.get("unfaulted_tail", 0), self.setup.get("vma_pgoff_mod_12", 0)
         self.file = self.kernel.file("file", self.size + tail, fs) if fs else None
         at = 0x10000 - 0x10000 % 12 + 12 + offset if not (fs or shared) else None
         self.heap = self.task.mmap(self.size + tail, self.file, shared=shared, at=at)
-        self.body, self.task_heap = self.heap[: self.size], self.heap
+        self.body = self.heap[: self.size]
         for page, node in enumerate(self.places()):
             if node is not None:
                 self.task.run_on(node)
-                self.task.touch(self.heap[page], write=written)
+                self.task.touch(self.heap[page], write=way == "write")
         self.task.run_on(self.setup.get("cpu", self.setup.get("task_cpu", 0)))
 
     def places(self):
@@ -148,12 +142,6 @@ class Scene:
             self.facts["status"] = [written.get(i, UNWRITTEN) for i in range(self.size)]
         self.note("after")
 
-    def mbind(self, first, end, mode, nodes, flags):
-        flags = flags.split("|")
-        given = {name.lower(): name in flags for name in ("MOVE", "MOVE_ALL", "STRICT")}
-        pages = self.heap.start + first, self.heap.start + end
-        self.caller.mbind(range(*pages), policy_of(mode, nodes), **given)
-
     def move(self, nodes, pages=None, pid=0, all=False):
         pages = list(range(self.body.start, self.body.stop)) if pages is None else pages
         return self.caller.move_pages(pid, pages, nodes, all=all)
@@ -178,9 +166,7 @@ class Scene:
     def maps(self, name):
         for who, task in (("", self.task), ("partner_", self.partner)):
             if task:
-                span = range(self.heap.start, self.heap.stop)
-                lines = [x for x in task.numa_maps().splitlines() if int(x.split()[0], 16) // 4096 in span]
-                self.facts[who + name] = maps_state(lines)
+                self.facts[who + name] = maps_state(self.lines(task, self.heap))
 
 
 def own_memory(scene):
@@ -224,9 +210,8 @@ def other_process(scene):
 def migrate_errors(scene):
     """migrate_pages(2) with wrong arguments."""
     scene.ready()
-    pid, old, new = ERRORS[scene.case.variant]
-    pid = scene.kernel.spawn(pid, uid=0, kernel_thread=True).pid if pid == "kthreadd" else pid
-    scene.ask(scene.caller.migrate_pages, pid, old, new)
+    pid, old, new = MIGRATE[scene.case.variant]
+    scene.ask(scene.caller.migrate_pages, pid_of(scene.kernel, pid), old, new)
 
 
 def mbind_in_words(scene):
@@ -244,10 +229,9 @@ def mbind_in_words(scene):
 
 def set_mempolicy(scene):
     """set_mempolicy(2), then faults in order."""
-    scene.ready = Scene.ready
     scene.setup = scene.setup | {"unfaulted_tail": scene.size}
     scene.size = 0
-    Scene.ready(scene)
+    scene.ready()
     scene.size = scene.setup["pages"]
     scene.body = scene.heap
     scene.policies()
@@ -268,7 +252,7 @@ def move_pages(scene):
     task = scene.task
     pages = list(range(scene.body.start, scene.body.stop))
     if "kthreadd" in variant:
-        pid = scene.kernel.spawn("kthreadd", uid=0, kernel_thread=True).pid
+        pid = pid_of(scene.kernel, "kthreadd")
     if variant.startswith("duplicate"):
         pages[1] = pages[0]
     elif "unmapped address" in variant:

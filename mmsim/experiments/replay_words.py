@@ -4,7 +4,8 @@ import re
 
 from ..machine.policy import Policy
 from .replay_early import fill_node, touch
-from .replay_later import FILLED, GROUPS, STATES, cpuset_change
+from .replay_later import GROUPS, cpuset_change
+from .words import STATES
 
 SETS = r"\{([\d,]+)\}"
 
@@ -61,28 +62,35 @@ def nodes_used(scene):
     scene.facts["nodes_used"] = sorted({node for node in scene.facts["after"] if node is not None})
 
 
-def fill(scene):
-    """The task's pages want to go to a full node."""
-    fill_node(scene.kernel, FILLED, scene.setup["node3"])
-    scene.ready()
+def by_name(scene, old=None):
+    """Have all pages go to the nodes `to` by the call that is named; `old`: from where, if that is not said."""
     name, call = scene.call["name"], scene.call
     if name.startswith("mbind"):
         scene.ask(scene.mbind, 0, scene.size, name.removeprefix("mbind "), call["to"], call["flags"])
-    elif name.startswith("cpuset"):
+    elif name == "move_pages":
+        scene.ask(scene.move, call["to"] * scene.size)
+    else:
+        scene.ask(scene.task.migrate_pages, 0, old or call["from"], call["to"])
+
+
+def fill(scene):
+    """The task's pages want to go to a full node."""
+    fill_node(scene.kernel, scene.setup["node3"])
+    scene.ready()
+    call = scene.call
+    if call["name"].startswith("cpuset"):
         cpuset = scene.kernel.cpuset("here", call["from"])
         cpuset.attach(scene.task)
         cpuset.memory_migrate = True
         scene.ask(setattr, cpuset, "mems", call["to"])
-    elif name == "move_pages":
-        scene.ask(scene.move, call["to"] * scene.size)
     else:
-        scene.ask(scene.task.migrate_pages, 0, call["from"], call["to"])
+        by_name(scene)
     nodes_used(scene)
 
 
 def spill(scene):
     """As `fill`, few pages, the call in words."""
-    fill_node(scene.kernel, FILLED, scene.setup["node3"])
+    fill_node(scene.kernel, scene.setup["node3"])
     scene.ready()
     step(scene, scene.case.variant)
     nodes_used(scene)
@@ -143,14 +151,8 @@ def file_pages(scene):
         scene.partner.touch(scene.partner_heap)
     if "page 0 mlocked" in state:
         task.mlock(scene.heap[:1])
-    name, call = scene.call["name"], scene.call
     partner, scene.partner = scene.partner, None  # its addresses are its own
-    if name == "mbind MPOL_BIND":
-        scene.ask(scene.mbind, 0, size, "MPOL_BIND", call["to"], call["flags"])
-    elif name == "move_pages":
-        scene.ask(scene.move, call["to"] * size)
-    else:
-        scene.ask(task.migrate_pages, 0, [0], call["to"])
+    by_name(scene, [0])
     if partner:
         scene.facts["partner_after"] = partner.placement(scene.partner_heap)
 

@@ -22,17 +22,9 @@ def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames
     What patch 7 is about: moving the job to node 1 takes swap entries, these take radix tree nodes,
     and the reserve that GFP_ATOMIC may use is the interrupts'.
 
-    Parameters
-    ----------
-    patches
-        As for Kernel.
-    file_pages, anonymous : int
-        The job maps so many clean ext3 pages, and below them so many anonymous ones.  The list of pages to move begins
-        at the highest address: the file pages are moved first, and time passes before the first slot is needed.
-    period : int
-        ns between two interrupts of a node; each holds its page for a second.
-    frames : int
-        Page frames of each node.
+    The job maps `file_pages` clean ext3 pages, and below them `anonymous` ones.  The list of pages to move begins at
+    the highest address: the file pages are moved first, and time passes before the first slot is needed.  `period`: ns
+    between two interrupts of a node; each holds its page for a second.  `frames`: of each node.
     """
     kernel = Kernel(Topology.uniform(nodes=2, frames=frames), patches=patches, swap_slots=2 * frames, trace=trace)
     job = kernel.spawn("job", node=0)
@@ -54,13 +46,13 @@ def low_memory(patches=7, file_pages=3000, anonymous=1000, period=20_000, frames
     return kernel, job
 
 
-def journal_commit(patches=(1, 3), trace=True):
+def journal_commit(patches=(1, 3)):
     """One page in a journal, mapped by four tasks, whose commit comes while migration unmaps it: (kernel, frames).
 
     `kernel.migrate(frames, 1)` finds its buffers held in each pass.  From pass 3 on it falls back to swapping the page
     out, and the first time that this gets as far as unmapping, the journal lets go: the page leaves memory.
     """
-    kernel = Kernel(Topology.uniform(nodes=2, frames=256), patches=patches, trace=trace)
+    kernel = Kernel(Topology.uniform(nodes=2, frames=256), patches=patches)
     file, tasks = kernel.file("log", 1, "ext3-journalled"), [kernel.spawn(name) for name in "abcd"]
     tasks[0].write(file)
     for task in tasks:

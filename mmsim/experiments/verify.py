@@ -63,19 +63,9 @@ def node_stays_full(case):
     return "(mlocked)" in case.setup.get("node3", "") and case.call.get("to", [])[-1:] == [3] and 3 not in used
 
 
-def not_dumpable(case):
-    """The target has used prctl(PR_SET_DUMPABLE)."""
-    return case.setup.get("target_dumpable") == 0
-
-
-def task_policy_in_cpuset(case):
-    """A task with a policy, whose cpuset gets other nodes."""
-    return "task_policy" in case.setup and "new_mems" in case.call
-
-
-def vma_policy_in_cpuset(case):
-    """A task with a policy of a vma, whose cpuset gets other nodes."""
-    return "vma_policy" in case.setup and "new_mems" in case.call
+def policy_in_cpuset(whose):
+    """True for a policy, of the `task` or of its `vma`, where the cpuset gets other nodes."""
+    return lambda case: f"{whose}_policy" in case.setup and "new_mems" in case.call
 
 
 class Lack(NamedTuple):
@@ -98,10 +88,11 @@ LACKS = (
          "the OOM killer: it ends who fills the only node that is allowed"),
     Lack("6.1", NEWEST, node_stays_full, frozenset({"nodes_used"}),
          "the watermarks of the recorded machine: how many pages of a full node may still be taken"),
-    Lack("4.15", NEWEST, not_dumpable, frozenset({"ret", "errno", "after"}), "processes that are not dumpable"),
-    Lack("2.6.14", "2.6.30", task_policy_in_cpuset, frozenset({"numa_maps_after"}),
+    Lack("4.15", NEWEST, lambda case: case.setup.get("target_dumpable") == 0, frozenset({"ret", "errno", "after"}),
+         "processes that are not dumpable"),
+    Lack("2.6.14", "2.6.30", policy_in_cpuset("task"), frozenset({"numa_maps_after"}),
          "a task's own policy follows its cpuset when it allocates next, not at once"),
-    Lack("2.6.16-rc1", "2.6.16-rc1", vma_policy_in_cpuset, frozenset({"state_after_write_touch"}),
+    Lack("2.6.16-rc1", "2.6.16-rc1", policy_in_cpuset("vma"), frozenset({"state_after_write_touch"}),
          "a vma's policy follows its cpuset when the task allocates next"),
 )  # fmt: skip
 

@@ -5,8 +5,6 @@ lesson holds its questions: each public function of it makes a `Question` from a
 answer comes from a machine that ran.  `copies` keeps a reader's own copies of the notebooks.
 """
 
-from .teaching import (
-    Question, ask, check, hint, predict, reveal, show_source, table,
-)  # fmt: skip
+from .teaching import Question, ask, check, hint, predict, reveal, show_source, table
 
 __all__ = ["Question", "ask", "check", "hint", "predict", "reveal", "show_source", "table"]

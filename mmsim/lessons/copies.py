@@ -14,14 +14,7 @@ RECORD = ".originals.json"  # beside the copies: which state of each original wa
 def renew(originals, copies):
     """Copy what is new in one folder to the other, and keep what the reader has written.
 
-    Parameters
-    ----------
-    originals, copies : Path
-
-    Returns
-    -------
-    list of str
-        A sentence for each copy that the reader has changed and whose original is another one by now.
+    Returns a sentence for each copy that the reader has changed and whose original is another one by now.
     """
     record = copies / RECORD
     try:

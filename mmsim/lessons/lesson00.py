@@ -162,22 +162,12 @@ def moves_a_part(rng):  # noqa: ARG001
         "`a.mbind(heap[8:16], Policy.bind(1), move=True)`",
         "Rule: only A works on a range. `a.numa_maps()` has three lines afterwards: a range has one policy, so the "
         "kernel split it in `split_vma()`.",
-        wrong={_whole: "the whole heap", _policy_only: "nothing moves", _short: "one too few"},
+        wrong={(lambda a, _: a.migrate_pages(0, old=0, new=1)): "the whole heap",
+               (lambda a, heap: a.mbind(heap[8:16], Policy.bind(1))): "nothing moves",
+               (lambda a, heap: a.mbind(heap[8:15], Policy.bind(1), move=True)): "one too few"},
         hints=("Only one of the ways takes a range of addresses.", "`heap[8:16]` is that part of the heap."),
         judge=judge,
-    )
-
-
-def _whole(a, heap):  # noqa: ARG001
-    a.migrate_pages(0, old=0, new=1)
-
-
-def _policy_only(a, heap):
-    a.mbind(heap[8:16], Policy.bind(1))
-
-
-def _short(a, heap):
-    a.mbind(heap[8:15], Policy.bind(1), move=True)
+    )  # fmt: skip
 
 
 def which_way(rng):  # noqa: ARG001

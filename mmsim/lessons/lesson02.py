@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import groupby
+from unittest.mock import patch
 
 from .teaching import Question
 from ..mm import filemap, memory, structs, swap
@@ -147,11 +148,8 @@ def explore_recheck(recheck):
             return -structs.EAGAIN
         return kernels_own(k, v, address, write, pfn, entry)
 
-    memory.do_swap_page_locked = with_recheck
-    try:
+    with patch.object(memory, "do_swap_page_locked", with_recheck):
         return explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2)
-    finally:
-        memory.do_swap_page_locked = kernels_own
 
 
 def own_recheck(rng):  # noqa: ARG001

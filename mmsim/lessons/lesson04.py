@@ -1,5 +1,7 @@
 """Lesson 04, remove_from_swap(): swap ptes, what they cost later, and the slots that they keep."""
 
+from unittest.mock import patch
+
 import pandas as pd
 
 from ..machine.errors import MMSimError
@@ -177,16 +179,14 @@ def own_test(rng):  # noqa: ARG001
         kernel.reclaim(1, node=1)  # the copy of page 0 is swapped out: a swap pte with an entry of its own
         frame = int(b.pages(heap)["pfn"].iloc[1])
         kernel.k.sys.swap_cursor = frame - 1  # a's page 1 gets the entry whose number is that of b's frame there
-        kernels_own, migrate_v1.remove_from_swap = migrate_v1.remove_from_swap, restore_with(asked)
         try:
-            move(kernel, a)
+            with patch.object(migrate_v1, "remove_from_swap", restore_with(asked)):
+                move(kernel, a)
             kernel.verify()
         except (IndexError, MMSimError) as error:
             if framed:
                 return "A pte that holds a frame was taken for a swap pte: `pte.value` is a frame's number then."
             return f"A pte leads to a page that is not its own: {error}."
-        finally:
-            migrate_v1.remove_from_swap = kernels_own
         if empty:
             return "The function still returns the three dots."
         left = sum(int((task.pages()["state"] == "swap").sum()) for task in kernel.tasks)

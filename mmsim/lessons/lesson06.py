@@ -1,5 +1,7 @@
 """Lesson 06, migrate_page methods: who moves dirty pages unwritten, who writes them first, and who refuses."""
 
+from unittest.mock import patch
+
 import pandas as pd
 
 from ..machine.file import FS_NAMES as EVERY
@@ -157,11 +159,8 @@ def moved_with(methods):
     """A kernel that has moved a dirty page of each of NEW, by these methods: {name: method}."""
     numbers = {FS_NAMES[NEW[name][0]]: method for name, method in methods.items()}
     kernels_own = migrate_v1.migrate_page_method
-    migrate_v1.migrate_page_method = lambda k, fs: numbers.get(fs, kernels_own(k, fs))
-    try:
+    with patch.object(migrate_v1, "migrate_page_method", lambda k, fs: numbers.get(fs, kernels_own(k, fs))):
         return moved(systems=[like for like, _, _ in NEW.values()], each=1)[0]
-    finally:
-        migrate_v1.migrate_page_method = kernels_own
 
 
 def method_table(rng):  # noqa: ARG001

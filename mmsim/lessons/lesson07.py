@@ -1,6 +1,7 @@
 """Lesson 07, add_to_swap() with a GFP mask: watermarks, the reserve, and who is allowed to use it."""
 
 import functools
+from unittest.mock import patch
 
 import pandas as pd
 
@@ -197,29 +198,18 @@ def without_the_patch(rng):  # noqa: ARG001
         "`job.mbind(heap, Policy.bind(1), move=True)`, and then the rest",
         "Rule: what needs kernel memory goes first, while there is some. To repeat the call does not do: a second "
         "try finds entries, but fewer free frames on node 1, and some new pages come from node 0.",
-        wrong={_once: "the heap stays", _twice: "some come from node 0"},
+        wrong={(lambda kernel, job, _: move(kernel, job)): "the heap stays",
+               (lambda kernel, job, _: (move(kernel, job), move(kernel, job))): "some come from node 0"},
         hints=("Which pages need a radix tree node, and when is there still memory for it?",
                "`job.mbind(range, Policy.bind(1), move=True)` moves a part of the memory."),
         judge=judge,
     )  # fmt: skip
 
 
-def _once(kernel, job, heap):  # noqa: ARG001
-    move(kernel, job)
-
-
-def _twice(kernel, job, heap):  # noqa: ARG001
-    move(kernel, job)
-    move(kernel, job)
-
-
 def moves_with(mask, make):
     """How many pages fail on a machine whose migration passes another mask to add_to_swap()."""
-    kernels_own, migrate_v1.GFP_KERNEL = migrate_v1.GFP_KERNEL, mask
-    try:
+    with patch.object(migrate_v1, "GFP_KERNEL", mask):
         return move(*make(7)).failed
-    finally:
-        migrate_v1.GFP_KERNEL = kernels_own
 
 
 def own_mask(rng):  # noqa: ARG001

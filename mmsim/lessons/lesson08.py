@@ -1,5 +1,7 @@
 """Lesson 08, the what-if lab: when a move pays, where its pages go, and scenarios of one's own."""
 
+from pathlib import Path
+
 from .teaching import Question
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
@@ -18,29 +20,7 @@ CHANGES = {  # what is said: (parameters, costs)
     "An access to memory takes half the time.": ({}, {"access": 0.5}),
     "Writing a page to swap takes twice the time.": ({}, {"swap_write": 2}),
 }
-BROKEN = """
-name = "my job"
-
-[machine]
-preset = "two-sockets"
-memory = "64 MB"
-
-[kernel]
-patches = [1, 2, 3, 4, 5, 7]
-swap = "16 MB"
-
-[[task]]
-name = "job"
-runs_on = 1
-[[task.memory]]
-name = "heap"
-size = "8 MBytes"
-
-[trigger.migrate_pages]
-task = "jop"
-old = 0
-new = 1
-"""
+BROKEN = Path(__file__).with_name("broken.toml").read_text(encoding="utf-8")  # a scenario with three mistakes
 
 
 def job(pages=128, patches=7, remote=20, taken=0, frames=2048, swap=2048):

@@ -108,15 +108,11 @@ def own_experiment(rng):  # noqa: ARG001
         "Write a function of a kernel whose facts are changed by migration-entries in 2.6.18.",
         "for example the protection faults of the next write after a move",
         "Rule: with a migration entry the pte comes back as it was, so that a write finds it writable.",
-        wrong={_nothing: "the same", 5: "a function"},
+        wrong={(lambda kernel: {"clock at first": kernel.clock}): "the same", 5: "a function"},
         hints=("Which faults does the next write have after `task.migrate_pages(0, 0, 1)`?",
                'Return `{"protection": task.touch(heap, write=True).protection}`.'),
         judge=judge,
     )  # fmt: skip
-
-
-def _nothing(kernel):
-    return {"clock at first": kernel.clock}
 
 
 def first_release(rng):  # noqa: ARG001

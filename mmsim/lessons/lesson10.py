@@ -51,14 +51,8 @@ def model(release=None):
 def real(experiment, name, nodes=2):
     """What an experiment gives on the reader's own kernel, or else what Linux 6.1 gave when the catalogue was recorded.
 
-    Parameters
-    ----------
-    experiment : callable
-        A function of a machine that gives facts.
-    name : str
-        Of the experiment of the catalogue that does the same.
-    nodes : int
-        So many of the first nodes must be there: with memory, the first with a CPU.
+    `experiment`: a function of a machine that gives facts; `name`: that of the one in the catalogue that does the same.
+    `nodes`: so many of the first nodes must be there: with memory, the first with a CPU.
     """
     try:
         with machine() as kernel:
@@ -246,15 +240,12 @@ def own_experiment(rng):  # noqa: ARG001
         "this lesson.",
         "for example how the policy LOCAL is shown",
         "Rule: whatever both machines have names for can be asked of both; which_change says what made the difference.",
-        wrong={_nothing: "the same", forked: "known already", _clock: "the model alone", 5: "a function"},
+        wrong={(lambda kernel: {"tasks": len(kernel.tasks)}): "the same", forked: "known already",
+               _clock: "the model alone", 5: "a function"},
         hints=("Lock memory with `task.mlock(heap)`, and then move it: where is it afterwards?",
                "With one node: what is `str(task.get_mempolicy())` after `task.set_mempolicy(Policy.local())`?"),
         judge=judge,
     )  # fmt: skip
-
-
-def _nothing(kernel):
-    return {"tasks": len(kernel.tasks)}
 
 
 def _clock(kernel):

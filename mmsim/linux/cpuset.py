@@ -11,13 +11,7 @@ from ..terms.policy import format_nodes, named_nodes, node_set
 from .errors import error_of
 from .topology import numbers
 
-
-FOLLOWS = [5, 15]  # since then memory follows in the unified hierarchy
-
-
-def numbers_of(release):
-    """The first two numbers of what `uname -r` says."""
-    return [int(number) for number in re.findall(r"\d+", release)[:2]]
+FOLLOWS = [5, 15]  # since Linux 5.15 memory follows in the unified hierarchy
 
 
 def hierarchy():
@@ -39,7 +33,7 @@ class CpuSet:
 
     def __init__(self, kernel, name, mems, memory_migrate, parent):
         root, unified = hierarchy()
-        follows = unified and numbers_of(kernel.release) >= FOLLOWS
+        follows = unified and [int(number) for number in re.findall(r"\d+", kernel.release)[:2]] >= FOLLOWS
         self.__dict__.update(_kernel=kernel, name=name, unified=unified, _follows=follows)
         with self._in_words("cpuset"):
             ours = base(root, unified, kernel._folder_of_cpusets)
@@ -52,9 +46,8 @@ class CpuSet:
             if parent and unified:
                 (parent._folder / "cgroup.subtree_control").write_text("+cpuset")
             self._folder.mkdir()
-            above = self._folder.parent
             if not unified:
-                self._write("cpus", read(above, "cpus"))
+                self._write(file_of(self._folder, "cpus"), read(self._folder.parent, "cpus"))
             try:
                 self.mems = mems
             except (OSError, TypeError, ValueError):
@@ -75,9 +68,7 @@ class CpuSet:
                 raise OSError(EACCES, "cpuset: it takes root, or a cgroup that was delegated to you") from None
             raise error_of(call, error.errno) from None
 
-    def _write(self, name, text):
-        file = self._folder / f"cpuset.{name}"
-        file = file if file.exists() else self._folder / name
+    def _write(self, file, text):
         with self._in_words("cpuset"):
             try:
                 file.write_text(f"{text}\n")
@@ -98,11 +89,12 @@ class CpuSet:
         if name == "mems":
             every = (1 << self._kernel.topology.nodes) - 1
             nodes = named_nodes(node_set(value, "mems"), every, every, "mems")
-            self._write("mems", format_nodes(sum(1 << node for node in nodes)).replace("none", ""))
+            text = format_nodes(sum(1 << node for node in nodes)).replace("none", "")
+            self._write(file_of(self._folder, "mems"), text)
         elif name == "memory_migrate":
             if self.unified:
                 raise OSError(EACCES, "memory_migrate: in the unified hierarchy there is no such file")
-            self._write("memory_migrate", int(yes_no(value, "memory_migrate")))
+            self._write(file_of(self._folder, "memory_migrate"), int(yes_no(value, "memory_migrate")))
         else:
             raise AttributeError(f"{name} of CpuSet {self.name} cannot be set; assign mems or memory_migrate")
 
@@ -122,15 +114,17 @@ class CpuSet:
             raise ValueError(f"task: {task!r} is no task of this machine; make one with kernel.spawn()")
         if not task.alive:
             raise OSError(ESRCH, f"task: {task!r} does not live")
-        with self._in_words("cpuset"):
-            try:
-                self._procs.write_text(str(task.pid))
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(self._procs)) from None
+        self._write(self._procs, task.pid)
         task.run_on(task.node)  # the cpuset has let it run on each of its own CPUs
 
     def __repr__(self):
         return f"<CpuSet {self.name}: mems {self.mems or 'none'}>"
+
+
+def file_of(folder, name):
+    """A file of a cpuset; where cpusets are mounted by themselves, it has the short name."""
+    long = folder / f"cpuset.{name}"
+    return long if long.exists() else folder / name
 
 
 def read(folder, name):
@@ -155,8 +149,7 @@ def base(root, unified, name):
             (ours / "cgroup.subtree_control").write_text("+cpuset")
         else:
             for name in ("cpus", "mems"):
-                file = ours / f"cpuset.{name}"
-                (file if file.exists() else ours / name).write_text(read(root, name))
+                file_of(ours, name).write_text(read(root, name))
     return ours
 
 

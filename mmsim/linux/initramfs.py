@@ -93,16 +93,9 @@ def needed():
 
 
 def write(target, script, arguments=()):
-    """Write the archive: Python, mmsim, and what is to be run.
+    """Write the archive, a file: Python, mmsim, and what is to be run.
 
-    Parameters
-    ----------
-    target : str
-        The file to write.
-    script : str
-        The source of /init, which the kernel starts.
-    arguments : iterable of (str, bytes)
-        More files: name and content.
+    `script`: the source of /init, which the kernel starts.  `arguments`: more files, (name, content) of each.
     """
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     if shutil.which("ldd") is None:
@@ -124,10 +117,11 @@ def write(target, script, arguments=()):
         for path in libraries([python, *(path for path in there if path.suffix == ".so")]):
             archive.copy(path)
         for room in ROOMS:
-            for path in sorted((PACKAGE / room).glob("*.py")) if "." not in room else [PACKAGE / room]:
+            for path in sorted((PACKAGE / room).glob("*.*")) if "." not in room else [PACKAGE / room]:
                 name = f"mmsim/mmsim/{path.relative_to(PACKAGE)}"
                 archive.copy(path, name)
-                archive.add(importlib.util.cache_from_source(name), stat.S_IFREG | 0o644, compiled(path))
+                if path.suffix == ".py":
+                    archive.add(importlib.util.cache_from_source(name), stat.S_IFREG | 0o644, compiled(path))
         for name, content in arguments:
             archive.add(name, stat.S_IFREG | 0o644, content)
         archive.add("init", stat.S_IFREG | 0o755, f"#!{python} -ISu\n{script}".encode())

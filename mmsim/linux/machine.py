@@ -63,17 +63,12 @@ class Linux:
     def __init__(self, folder=None, whole_machine=False):
         check_system()
         self.topology, self.release, self.last = read_topology(), platform.release(), None
-        self._folder, self._whole = folder or tempfile.gettempdir(), yes_no(whole_machine, "whole_machine")
+        self._folder, self.whole_machine = folder or tempfile.gettempdir(), yes_no(whole_machine, "whole_machine")
         self.tasks, self._processes, self._first, self.notes = [], [], None, list(notes_on(self.topology))
         self._folder_of_cpusets = f"mmsim-{os.getpid()}-{next(NUMBERS)}"
         self._end = weakref.finalize(self, end_all, self._processes, self._folder_of_cpusets)
         for note in self.notes:
             warnings.warn(note, stacklevel=2)
-
-    @property
-    def whole_machine(self):
-        """Whether root's tasks keep CAP_SYS_NICE."""
-        return self._whole
 
     def spawn(self, name, node=0, uid=ORDINARY, caps=(), kernel_thread=False):
         """Start a task on the CPUs of a node: a process of Python that does what it is told.
@@ -94,7 +89,7 @@ class Linux:
         task.uid, task._parent = mine or uid, None
         try:
             task._ask("run_on", cpus)
-            task._ask("become", None if mine else uid, lost, kept, self._whole and not mine)
+            task._ask("become", None if mine else uid, lost, kept, self.whole_machine and not mine)
         except OSError:
             self.tasks.remove(task)
             self._processes.remove(task._process)
@@ -124,7 +119,7 @@ class Linux:
                 raise ValueError(f"caps: no capability {shown(name)} here; there are {', '.join(CAPABILITIES)}")
             (lost if str(name).startswith("-") else kept).append(full)
         nice = "CAP_SYS_NICE" in kept or (uid == 0 and "CAP_SYS_NICE" not in lost)
-        if nice and not self._whole and not os.geteuid():
+        if nice and not self.whole_machine and not os.geteuid():
             raise NotImplementedError(
                 "with CAP_SYS_NICE a task moves the memory of other processes as well: take it away, as in "
                 "spawn(..., uid=0, caps='-CAP_SYS_NICE'), or use a machine of its own, `mmsim vm`"

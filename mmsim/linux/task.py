@@ -30,8 +30,8 @@ class Task:
         self._areas = [] if parent is None else list(parent._areas)
         self._inherited = list(self._areas)
 
-    def _ask(self, name, *args, fd=None, error="", alive=True):
-        """What the child process answers; an OSError in words if its call fails.  `error`: the call that is meant."""
+    def _ask(self, name, *args, fd=None, alive=True):
+        """What the child process answers; an OSError in words if its call fails."""
         self._check_alive()
         self._number += 1
         line = json.dumps([self._number, name, args]).encode() + b"\n"
@@ -57,7 +57,7 @@ class Task:
             self._how = f", by signal {-code}" if code < 0 else ""
             raise OSError(ESRCH, f"{self._what()} was ended{self._how}") from None
         if failed:
-            raise error_of(error or name, failed)
+            raise error_of(name, failed)
         return value
 
     def _what(self):
@@ -178,11 +178,11 @@ class Task:
                 return True
         return False
 
-    def _all_mapped(self, range_, number=EFAULT):
+    def _all_mapped(self, range_):
         """As _range(), where every page must be mapped."""
         start, end = self._range(range_)
         if start < end and self._inside(start, end) != [(start, end)]:
-            raise OSError(number, f"range: not all of {start:#x} to {end:#x} is mapped by {self.label}")
+            raise OSError(EFAULT, f"range: not all of {start:#x} to {end:#x} is mapped by {self.label}")
         return start, end
 
     def mlock(self, range):
@@ -251,17 +251,15 @@ class Task:
 
     # -- policies and migration
 
-    @property
-    def _allowed(self):
-        """The nodes that its cpuset allows, as a mask."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return sum(1 << node for node in numbers(re.search(r"Mems_allowed_list:\s*(\S+)", status)[1]))
-
     def _nodes(self, spec, name):
         """The numbers of the nodes that a node set names."""
         named = node_set(spec, name)
         every = (1 << self._kernel.topology.nodes) - 1
-        nodes = named_nodes(named, every, self._allowed if isinstance(named, str) else 0, name)
+        allowed = 0  # by its cpuset
+        if isinstance(named, str):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            allowed = sum(1 << node for node in numbers(re.search(r"Mems_allowed_list:\s*(\S+)", status)[1]))
+        nodes = named_nodes(named, every, allowed, name)
         if any(not 0 <= node <= MOST_NODE for node in nodes):
             raise OSError(EINVAL, f"{name}: {list(nodes)} are no nodes; they go from 0 to {MOST_NODE}")
         return list(nodes)

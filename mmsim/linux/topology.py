@@ -11,24 +11,12 @@ SYS = Path("/sys/devices/system")
 
 
 class Topology(NamedTuple):
-    """The NUMA nodes of this machine; with the names of the model's Topology.
+    """The NUMA nodes of this machine; with the names of the model's Topology."""
 
-    Attributes
-    ----------
-    nodes : int
-        The highest number of a node, and one more.
-    frames : tuple of int
-        Pages of each; 0 for one that is absent.
-    distances : tuple of tuple of int
-        A row a node; 0 where one is absent.
-    cpus : tuple of tuple of int
-        Of each node those that this process may run on.
-    """
-
-    nodes: int
-    frames: tuple
-    distances: tuple
-    cpus: tuple
+    nodes: int  # the highest number of a node, and one more
+    frames: tuple  # pages of each; 0 for one that is absent
+    distances: tuple  # a row a node; 0 where one is absent
+    cpus: tuple  # of each node those that this process may run on
 
     def zonelist(self, node):
         """The nodes with memory in the order of their distance."""

@@ -70,35 +70,15 @@ def command(qemu, image, archive, results, kvm=False):
 
 
 def start(task, kernel=None, script=b"", show=None, kvm=False, talk=None, into=None):
-    """Start the machine, let it do something, and wait until it is off.
+    """Start the machine, let it do something, and wait until it is off: (its exit code, what it wrote as its result).
 
-    Parameters
-    ----------
-    task : dict
-        What to do, for `guest.act`.
-    kernel : str, optional
-        The kernel image.
-    talk : callable, optional
-        Called with a function that sends the machine a line and gives the line that it answers (None: the first one
-        that it says by itself).
-    kvm : bool
-        Let the processor run it: much faster, where the machine and its owner allow it.
-    script : bytes
-        The file that is to be run.
-    show : callable, optional
-        Called with each line that the machine prints; None: the machine has this terminal.
-    into : path, optional
-        Where the result is written, line by line, while the machine runs.
+    `task`: what to do, for `guest.act`; `script`: the file that is to be run.  `kernel`: the image.  `show` is called
+    with each line that the machine prints; None: the machine has this terminal.  `kvm`: let the processor run it: much
+    faster, where the machine and its owner allow it.  `talk` is called with a function that sends the machine a line
+    and gives the line that it answers (None: the first one that it says by itself).  `into`: the file in which the
+    result is written, line by line, while the machine runs.
 
-    Returns
-    -------
-    (int, str)
-        The exit code, and what the machine wrote as its result.
-
-    Raises
-    ------
-    NotPossible
-        QEMU or a kernel image is missing, or the machine did not come up.
+    NotPossible: QEMU or a kernel image is missing, or the machine did not come up.
     """
     qemu, image = found(kernel)
     with tempfile.TemporaryDirectory(prefix="mmsim-vm-") as folder:

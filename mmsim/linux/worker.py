@@ -38,12 +38,8 @@ class Worker:
         """Be another user, without the capabilities `lost`, with those `kept`; `unlimited`: may lock any memory."""
         if unlimited:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        status = {}
         with open("/proc/self/status") as file:
-            for line in file:
-                name, _, value = line.partition(":")
-                status[name] = value.strip()
-        bits = int(status["CapPrm"], 16)
+            bits = next(int(line.split()[1], 16) for line in file if line.startswith("CapPrm:"))
         if uid is not None and uid != os.getuid():
             libc("prctl", calls.PR_SET_KEEPCAPS, 1, 0, 0, 0)
             os.setgroups([])

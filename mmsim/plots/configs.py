@@ -29,8 +29,7 @@ def images(sizes, *, ax=None):
         ax.bar_label(bars, padding=3, fontsize=9)
     ax.set_yticks(range(len(sizes)), sizes.index)
     ax.invert_yaxis()
-    ax.set_xlim(0, sizes.to_numpy().max() + 1)
-    ax.set_xlabel("functions")
+    ax.set(xlim=(0, sizes.to_numpy().max() + 1), xlabel="functions")
     ax.legend(loc="lower right")
     words = "; ".join(f"{machine} {without} and {with_it}" for machine, without, with_it in sizes.itertuples())
     return ax, f"Functions of page migration in the kernel image, without and with patch 1: {words}."

@@ -37,14 +37,8 @@ STATES = {
 }
 
 # What stands in the way of a page, or will: a tag with a letter.
-MARKS = {
-    "pinned": "P",
-    "locked": "L",
-    "under writeback": "W",
-    "in a locked vma": "M",
-    "in a journal": "J",
-    "no free swap slot": "N",
-}
+MARKS = {"pinned": "P", "locked": "L", "under writeback": "W", "in a locked vma": "M", "in a journal": "J",
+         "no free swap slot": "N"}  # fmt: skip
 
 # Whose it is.  Tasks take the looks of TASKS in turn, and a letter of their own: see `owners`.
 SHARED = Look("#fff3b0", "+", "++")

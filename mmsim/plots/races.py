@@ -58,6 +58,5 @@ def race(schedule, title=None, *, ax=None):
         y -= height
     ax.text((len(table.columns) - 1) / 2, y - 0.5, "\n".join(end), ha="center", va="top", fontsize=9, weight="bold",
             bbox={"facecolor": "white", "edgecolor": DARK, "linewidth": 2.5 if bad else 1, "pad": 4})  # fmt: skip
-    ax.set_xlim(-0.6, len(table.columns) - 0.48)
-    ax.set_ylim(y - 1.0 - LINE * len(end), 1.1)
+    ax.set(xlim=(-0.6, len(table.columns) - 0.48), ylim=(y - 1.0 - LINE * len(end), 1.1))
     return ax, f"{title}. {' '.join(story)} {' '.join(end)}."

@@ -46,10 +46,6 @@ def describe(ax):
     ----------
     ax : Axes or Figure
         What a plot function returned; or a figure that holds several.
-
-    Returns
-    -------
-    str
     """
     if isinstance(ax, Figure):
         return " ".join(_descriptions[a] for a in ax.axes if a in _descriptions)
@@ -79,10 +75,8 @@ def zoom(ax, width):
 
 def bare(ax):
     """No frame, no ticks: for graphs."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
 
 
 def box(look, **options):

@@ -123,8 +123,7 @@ def draw_map(ax, values, pays, say):
         ax.text(c, r, say(value), ha="center", va="center", bbox=plate, zorder=3)
         if pays.iloc[r, c]:
             ax.add_patch(Rectangle((c - 0.44, r - 0.4), 0.88, 0.8, fill=False, edgecolor=BLACK, linewidth=1.8))
-    ax.set_xlim(-0.5, numbers.shape[1] - 0.5)
-    ax.set_ylim(numbers.shape[0] - 0.5, -0.5)
+    ax.set(xlim=(-0.5, numbers.shape[1] - 0.5), ylim=(numbers.shape[0] - 0.5, -0.5))
     ax.set_yticks(range(len(values)), values.index)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -115,8 +115,7 @@ def _by_page(migration, events, ax):
         names = [f"frame {pfn}" for pfn in table["old_pfn"]]
     ax.yaxis.set_major_locator(MultipleLocator(2 ** max(0, int(np.ceil(np.log2(count / 10))))))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: names[int(y)] if 0 <= y < count and y == int(y) else ""))
-    ax.set_ylim(count - 0.2, -0.8)
-    ax.set_ylabel("page")
+    ax.set(ylim=(count - 0.2, -0.8), ylabel="page")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, markerscale=1.6)
     return ax, f"Timeline of {counted(count, 'page')}: {sentence(done)},"
 
@@ -134,6 +133,5 @@ def _by_function(_migration, events, ax):
         ax.text(1.01, y, f"{count:,}", va="center", transform=ax.get_yaxis_transform())
     ax.text(1.01, 1.01, "events", va="bottom", fontsize=8, transform=ax.transAxes)
     ax.set_yticks(range(len(names)), [f"{n} ({patch[n]})" if patch[n] else n for n in names])
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_ylabel("kernel function (patch)")
+    ax.set(ylim=(len(names) - 0.4, -0.6), ylabel="kernel function (patch)")
     return ax, f"Timeline of {sentence(f'{n} {c:,}' for n, c in zip(names, counts, strict=True))} events,"

@@ -257,7 +257,7 @@ class Schedule:
 
 
 def explore(build, actors, patches=7):
-    """Try every interleaving of some actors at the points where the kernel may sleep.
+    """Try every interleaving of some actors at the points where the kernel may sleep: an Exploration.
 
     Equal states are visited once; the schedules through them are counted all the same.
 
@@ -265,10 +265,6 @@ def explore(build, actors, patches=7):
     ----------
     build, actors, patches
         As for `Race`.
-
-    Returns
-    -------
-    Exploration
     """
     race = Race(build, actors, patches)
     known, under_way = {}, set()

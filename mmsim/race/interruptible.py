@@ -32,7 +32,7 @@ def may_stop(caller, function, k, *args):
 @functools.cache
 def interruptible(function):
     """The generator function made of a kernel function; None if that never stops, or is not the kernel's."""
-    names = stopping(function)
+    names = {name for name, called in calls(function).items() if name in POINTS or stops(called)}
     if not names:
         return None
     tree = ast.parse(inspect.getsource(function))
@@ -61,11 +61,6 @@ class Calls(ast.NodeTransformer):
             return node
         arguments = [ast.Constant(self.caller), node.func, *node.args]
         return ast.YieldFrom(ast.Call(ast.Name("may_stop", ast.Load()), arguments, []))
-
-
-def stopping(function):
-    """Which functions that a kernel function calls may stop: a set of names."""
-    return {name for name, called in calls(function).items() if name in POINTS or stops(called)}
 
 
 def stops(function):

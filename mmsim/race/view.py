@@ -15,10 +15,7 @@ WAITS = "waits"
 def lanes(race):
     """The steps done: a column an actor, a row a step; "waits" where an actor sleeps on a lock meanwhile.
 
-    Parameters
-    ----------
-    race : Race or Schedule
-        A Schedule is replayed to its end.
+    `race`: a Race, or a Schedule, which is replayed to its end.
     """
     if isinstance(race, Schedule):
         list(race)

@@ -15,28 +15,20 @@ from .report import FIGURES, NOT_WHOLE
 from .schema import ABOUT, TIMES, UNITS, reference, toml
 
 WIDTH = 100  # columns of a terminal
-LIKE_SIZE = {"migration_ns", "faults_ns", "break_even_s"}  # grow with the machine, as numbers of pages do
+FIXED = (NOT_WHOLE - {"break_even_s"}) | {"returned", "packets_lost"}  # all other figures grow with the machine
 
 
 def answer(scenario, parameters, run, others=True):
     """What a run of a scenario answers, as what JSON knows.
 
     The figures come first, as `mmsim.sweep` has them: those of the machine that ran.  Of one that is made smaller by
-    `scale`, "full_size" has what follows for the real one.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    parameters : dict
-        With which it was run.
-    run : Run
-    others : bool
-        Ask other kernels, too, on a small machine.
+    `scale`, "full_size" has what follows for the real one.  `parameters`: with which it was run.  `others`: ask other
+    kernels, too, on a small machine.
     """
     figures = {name: run.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     plan = scenario.plan(parameters) if scenario.plan else None
     scale = plan.scale if plan else 1
-    full = {name: grown(name, value, scale) for name, value in run.figures.items() if name in grows()}
+    full = {name: grown(name, value, scale) for name, value in run.figures.items() if name not in FIXED}
     places = [
         {"node": key[0], "whose": key[1], "before": run.before.get(key, 0), "after": run.after.get(key, 0)}
         for key in sorted({**run.before, **run.after})
@@ -47,11 +39,6 @@ def answer(scenario, parameters, run, others=True):
         "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places, "left": run.left,
         "otherwise": otherwise(scenario, parameters) if others and plan else [],
     }  # fmt: skip
-
-
-def grows():
-    """The names of the figures that are larger on a larger machine."""
-    return [name for name in FIGURES if name in LIKE_SIZE or name not in (*NOT_WHOLE, "returned", "packets_lost")]
 
 
 def grown(name, value, scale):
@@ -104,7 +91,8 @@ def asked(said):
     yield from wrap(said["name"])
     yield from wrap(said["question"])
     yield ""
-    yield from wrap(said["kernel"] + year(said["kernel"]), "asked    ")
+    old = "" if "modelled" in said["kernel"] else ": the kernel of November 2005; for one of today: kernel.release=6.1"
+    yield from wrap(said["kernel"] + old, "asked    ")
     yield from wrap(about, "machine  ")
     yield from wrap(counted + " (assumed; mmsim sweep --sensitivity shows what depends on them)", "costs    ")
     if scale != 1:
@@ -113,11 +101,6 @@ def asked(said):
         yield from wrap(f"{by}: a machine {ratio} was run; sizes and times below are computed from it", "scale    ")
     if said["memory_taken"] is not None:
         yield f"took     {size(said['memory_taken'] / PAGE_SIZE)} of the memory of this computer"
-
-
-def year(kernel):
-    """What an answer by V1 is no answer for."""
-    return "" if "modelled" in kernel else ": the kernel of November 2005; for one of today: kernel.release=6.1"
 
 
 def holds(said):

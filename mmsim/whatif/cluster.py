@@ -38,10 +38,7 @@ def compile_ahead():
 def connected(cluster):
     """Sweeps run on a cluster, known by the address of its scheduler (tcp://host:8786) or by a scheduler file.
 
-    Raises
-    ------
-    ScenarioError
-        dask is missing here; nobody answers; there are no workers; one has no mmsim, or another version.
+    ScenarioError: dask is missing here; nobody answers; there are no workers; one has no mmsim, or another version.
     """
     try:
         from dask.distributed import Client

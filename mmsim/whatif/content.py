@@ -63,12 +63,10 @@ def take_apart(value):
         made_of = value.__reduce_ex__(4)
     except Exception:  # what cannot be copied either
         return [type(value)]
-    return [made_of] if isinstance(made_of, str) else [type(value), *map(unrolled, made_of)]
-
-
-def unrolled(part):
-    """A part of what __reduce_ex__() gives; the items of lists and dicts are given by an iterator."""
-    return tuple(part) if hasattr(part, "__next__") else part
+    if isinstance(made_of, str):
+        return [made_of]
+    parts = (tuple(part) if hasattr(part, "__next__") else part for part in made_of)  # items come from an iterator
+    return [type(value), *parts]
 
 
 def named(value):

@@ -101,15 +101,10 @@ def policy(words):
 
 
 def scenario_text(found, areas=(), names=False):
-    """The scenario file of a machine, and of a process on it that is to leave the node which has most of it.
+    """The scenario file of a machine (Found), and of a process on it that is to leave the node which has most of it.
 
-    Parameters
-    ----------
-    found : Found
-    areas : list of Area
-        The memory of the process; empty: a job of a quarter of the smallest node.
-    names : bool
-        Write also the names of files, as comments.
+    `areas`: the memory of the process; empty: a job of a quarter of the smallest node.  `names`: write also those of
+    files, as comments.
     """
     called = {node: n for n, node in enumerate(found.sizes)}  # here nodes have no gaps
     sizes, distances = list(found.sizes.values()), found.distances

@@ -19,11 +19,8 @@ class Log:
     def read(self):
         """{name of the point: row} of what the file holds; it is begun if it is not there.
 
-        Raises
-        ------
-        ValueError
-            With the file, and the line: rows of another scenario, a line that is damaged.  One that was cut off at the
-            end is no error: it was being written when the sweep was ended.
+        ValueError, with the file and the line: rows of another scenario, a line that is damaged.  One that was cut off
+        at the end is no error: it was being written when the sweep was ended.
         """
         raw = self.path.read_bytes() if self.path.exists() else b""
         if not raw:

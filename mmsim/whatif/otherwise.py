@@ -74,12 +74,8 @@ def words(figures, most=None):
 def which_kernel(facts, causes):
     """Which kernel one needs: (rows of `kernels` that do the same and what that `says`, the sentence that answers it).
 
-    Parameters
-    ----------
-    facts : DataFrame
-        Figures of one scenario, a row a figure, a column a release (`mmsim.history`).
-    causes : dict
-        By release, which change has made the number of pages that stay another one there.
+    `facts`: figures of one scenario, a row a figure, a column a release (`mmsim.history`).  `causes`: by release, which
+    change has made the number of pages that stay another one there.
     """
     releases, said = list(facts.columns), []
     for release in releases:

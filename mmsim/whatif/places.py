@@ -1,6 +1,8 @@
 """Places: what each node holds, what is still on a node that was to be left, why, and what would help."""
 
+import tomllib
 from math import ceil
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,28 +18,9 @@ END = 1 << 62
 WHOSE = {"page cache": "page cache that nobody maps", "kernel": "the kernel's own", "swap cache": "swap cache",
          "other": "other", "shared": "shared by several jobs"}  # fmt: skip
 UNMAPPED = "a mapped file (the page cache has it, the ptes are gone)"
-UNLOCK = "the program must munlock() it; or Linux 2.6.21, which moves locked memory"
-AGAIN = "ask again: it may be over by then"
-# What would help, by the start of a reason (mm/trace.py).  {n}: of how many pages; {again}: the call once more.
-HELPS = {
-    "locked by": AGAIN, "under writeback": AGAIN, "its writeout": AGAIN, "the swap device": AGAIN, "used lately": AGAIN,
-    "freed": AGAIN, "pinned": "end what uses it (RDMA, O_DIRECT, VFIO), then {again}",
-    "no free swap": "more swap: fallocate -l {size} /swap && chmod 600 /swap && mkswap /swap && swapon /swap; "
-                    "or Linux 2.6.18, which needs none",
-    "no memory for a radix": "echo 1 > /proc/sys/vm/drop_caches, then {again}",
-    "mapped by a locked": UNLOCK, "its vma is not migratable (VM_LOCKED)": UNLOCK,
-    "its vma": "the program must unmap it", "mapped by a reserved": "the program must unmap it",
-    "its buffers": "sync, then {again}", "the file system refuses": "sync; echo 1 > /proc/sys/vm/drop_caches",
-    "no memory for the new": "free memory there: echo 1 > /proc/sys/vm/drop_caches; or name more nodes",
-    "no free memory": "free memory there: echo 1 > /proc/sys/vm/drop_caches; or name more nodes",
-    "its file is mapped by others": "the same for all who map it, or as root",
-    "on no LRU": AGAIN, "memory_migrate": "echo 1 > cpuset.memory_migrate, then {again}",
-}  # fmt: skip
-OTHERS = {  # why what nobody asked to move is there, and what would help
-    "page cache": ("the call walks page tables, and no process maps it", "sync; echo 1 > /proc/sys/vm/drop_caches"),
-    "swap cache": ("no pte leads to it", "swapoff -a && swapon -a"),
-    "kernel": ("the kernel's own memory does not move", "none while it runs; at boot: movable_node"),
-}  # fmt: skip
+SAID = tomllib.loads(Path(__file__).with_name("helps.toml").read_text(encoding="utf-8"))
+HELPS = {start: words for words, starts in SAID["helps"].items() for start in starts}
+OTHERS = SAID["others"]
 NOT_ASKED = "nobody asked it to move", "migratepages for it, too"
 
 
@@ -114,12 +97,7 @@ def still_there(kernel, leaving, before=()):
 def left_behind(kernel, leaving, answers, frames):
     """What is left where nothing was to be: rows of node, whose, pages, asked, why, help; the most first.
 
-    Parameters
-    ----------
-    answers : list of Answer
-        Of the calls that were to move it.
-    frames : array
-        What `still_there` gives.
+    `answers`: those of the calls that were to move it.  `frames`: what `still_there` gives.
     """
     if not len(frames) and not leaving.emptied:
         return []

@@ -124,8 +124,7 @@ def migrate_pages(kernel, _, how, tasks):
     old, new = (format_nodes(parse_nodes(nodes, kernel.topology.nodes)) for nodes in (how.old, how.new))
     admin = kernel.spawn("migratepages", uid=0)
     for task in tasks:
-        yield (f"migratepages PID {old} {new}", task.name,
-               partial(admin.migrate_pages, task.pid, how.old, how.new))  # fmt: skip
+        yield f"migratepages PID {old} {new}", task.name, partial(admin.migrate_pages, task.pid, how.old, how.new)
 
 
 def mbind(kernel, plan, how, tasks):  # noqa: ARG001

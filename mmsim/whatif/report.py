@@ -81,22 +81,11 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     cause, and twice after it: the first time shows the faults that the move has caused, the second time the cost
     of an access from then on.
 
-    Parameters
-    ----------
-    kernel : Kernel
-    trigger : callable
-        Migrates, and returns a Migration or a list of them, or of Answers; of anything else `kernel.last` counts.
-    tasks : list of Task
-    leaving : Leaving, optional
-        What is to move away; None: nobody knows, and the pages that were considered and stayed count.
-    rate : int
-        Accesses to memory a second by each process, for "break_even_s".
-    shares : dict, optional
-        ``{pid: {node: share}}`` of tasks whose threads run on several nodes: how much of their accesses is from where.
-    details : bool
-        Look also at what the nodes hold.
-    progress : callable, optional
-        Told how many pages were accessed.
+    `trigger` migrates, and returns a Migration or a list of them, or of Answers; of anything else `kernel.last` counts.
+    `leaving`: what is to move away; None: nobody knows, and the pages that were considered and stayed count.  `rate`:
+    accesses to memory a second by each process, for "break_even_s".  `shares`: {pid: {node: share}} of tasks whose
+    threads run on several nodes: how much of their accesses is from where.  `details`: look also at what the nodes
+    hold.  `progress` is told how many pages were accessed.
     """
     parts = [(task, *part) for task in tasks for part in in_use(kernel, task)]
     used = distinct(kernel, parts)

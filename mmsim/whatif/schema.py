@@ -139,8 +139,6 @@ def make_trigger(**kinds):
 
 # -- the schema
 
-SHARE = share_of_all
-
 MACHINE = Table({
     "preset": Key(one_of(Topology.presets()), None, "a machine whose distances are known", "two-socket"),
     "nodes": Key(number(1, MAX_NODES), None, "how many nodes, all of them at one distance: instead of a preset", 4),
@@ -162,8 +160,7 @@ COSTS = Table(
     | {key: Key(number(0, 10**12), None, f"ns {COST[key]}", ns) for key, ns in vars(Costs()).items()},
     make_costs, "preset",
 )  # fmt: skip
-OPTION = {"numa": "NUMA", "sparsemem": "SPARSEMEM", "discontigmem": "DISCONTIGMEM", "smp": "SMP", "swap": "SWAP"}
-CONFIG = Table({key: Key(flag, on, f"CONFIG_{OPTION[key]}", not on) for key, on in vars(Config()).items()}, Config)
+CONFIG = Table({key: Key(flag, on, f"CONFIG_{key.upper()}", not on) for key, on in vars(Config()).items()}, Config)
 
 KERNEL = Table({
     "patches": Key(lambda value, _: parse_patches(value), parse_patches(7),
@@ -203,8 +200,8 @@ MEMORY = Table({
     "shared": Key(flag, False, "MAP_SHARED; without a file: shared anonymous memory", True),
     "locked": Key(flag, False, "mlock()", True),
     "policy": Key(policy, None, "by mbind(), before it is touched", "interleave:0-3"),
-    "dirty": Key(SHARE, 0, "the share of a file that was just written", 0.2),
-    "pinned": Key(SHARE, 0, "the share that a device is using (RDMA, O_DIRECT)", 0.5),
+    "dirty": Key(share_of_all, 0, "the share of a file that was just written", 0.2),
+    "pinned": Key(share_of_all, 0, "the share that a device is using (RDMA, O_DIRECT)", 0.5),
 })  # fmt: skip
 
 TASK = Table({
@@ -216,7 +213,7 @@ TASK = Table({
     "policy": Key(policy, None, "by set_mempolicy()", "interleave:0-3"),
     "memory": Key(Tables(MEMORY), REQUIRED),
     "children": Key(number(0, 1_000), 0, "how many it forks when the memory is there", 8),
-    "copied": Key(SHARE, 0, "the share of its private memory that each child has written since", 0.05),
+    "copied": Key(share_of_all, 0, "the share of its private memory that each child has written since", 0.05),
 })  # fmt: skip
 
 TASKS = Key(named("task", several=True), "all", 'a task without its children, a list, or "all" with children', "job")
@@ -288,9 +285,9 @@ class Said(NamedTuple):
 
 PAGES, NS = "pages, or a text with KB, MB, GB, TB", "ns, or a text with us, ms, s"
 UNIT = {
-    size: PAGES, sizes: PAGES, module: PAGES, time: NS, hold: NS, node: "number of a node", SHARE: "share, 0 to 1",
+    size: PAGES, sizes: PAGES, module: PAGES, time: NS, hold: NS, node: "number of a node",
     nodes: 'nodes: 1, [0, 1], "0-1,3", "all", "!0"', policy: "mode:nodes; modes: " + ", ".join(MODES),
-    flag: "true, false", scale: 'factor, as 0.01 or "1/64"',
+    flag: "true, false", share_of_all: "share, 0 to 1", scale: 'factor, as 0.01 or "1/64"',
 }  # fmt: skip
 
 

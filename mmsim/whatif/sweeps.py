@@ -183,12 +183,8 @@ def run_points(left, jobs):
 def run_in_processes(left, jobs, begun):
     """`run_points` in parallel; a point that ends its process ends no other.
 
-    Parameters
-    ----------
-    left : dict
-        {number: arguments of a point}; what is done is taken out.
-    begun : Path
-        A folder in which each point has a file as long as it runs.
+    `left`: {number: arguments of a point}, of which what is done is taken out.  `begun`: a folder in which each point
+    has a file as long as it runs.
     """
     one = one_process(left, jobs)
 

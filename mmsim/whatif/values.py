@@ -30,16 +30,29 @@ def near(word, known):
     return "".join(f"did you mean {one!r}? " for one in close) + f"There are: {', '.join(known) or 'none'}"
 
 
-def text(value, _):
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError('it is a text, as in "the scheduler moved my job"')
-    return value
+def reader(right, fits):
+    """A reader of what fits(value); `right`: what to say of anything else."""
+
+    def read(value, _):
+        if not fits(value):
+            raise ValueError(right)
+        return value
+
+    return read
 
 
-def name(value, _):
-    if not isinstance(value, str) or not re.fullmatch(r"[\w-]+", value):
-        raise ValueError("a name is made of letters, digits, - and _")
-    return value
+def number(least, most, kind=int):
+    """A reader of numbers."""
+    return reader(f"it is a {'whole ' * (kind is int)}number from {least} to {most:,}",
+                  lambda v: not isinstance(v, bool) and isinstance(v, (int, kind)) and least <= v <= most)  # fmt: skip
+
+
+text = reader('it is a text, as in "the scheduler moved my job"', lambda v: isinstance(v, str) and v.strip())
+name = reader("a name is made of letters, digits, - and _", lambda v: isinstance(v, str) and re.fullmatch(r"[\w-]+", v))
+flag = reader("it is true or false", lambda v: isinstance(v, bool))
+share_of_all = number(0, 1, float)
+choices = reader('each key has a list of values, as in "kernel.patches" = [0, 4, 7]',
+                 lambda v: isinstance(v, dict) and all(isinstance(x, list) and x for x in v.values()))  # fmt: skip
 
 
 def task_name(value, world):
@@ -48,23 +61,6 @@ def task_name(value, world):
     if value == "all":
         raise ValueError('"all" means all tasks, so none can be called so')
     return value
-
-
-def flag(value, _):
-    if not isinstance(value, bool):
-        raise ValueError("it is true or false")
-    return value
-
-
-def number(least, most, kind=int):
-    """A reader of numbers."""
-
-    def read_number(value, _):
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
-            raise ValueError(f"it is a {'whole ' * (kind is int)}number from {least} to {most:,}")
-        return value
-
-    return read_number
 
 
 def scale(value, _):
@@ -188,12 +184,3 @@ def release(value, _):
 
 def figures(value, world):
     return [one_of(FIGURES)(one, world) for one in (value if isinstance(value, list) else [value])]
-
-
-def choices(value, _):
-    if not isinstance(value, dict) or not all(isinstance(v, list) and v for v in value.values()):
-        raise ValueError('each key has a list of values, as in "kernel.patches" = [0, 4, 7]')
-    return value
-
-
-share_of_all = number(0, 1, float)

@@ -23,26 +23,24 @@ PAGE = r"\d+( of .+)?"
 # -- one setting, read from text
 
 
-def one_of(names):
-    """A reader of one of some names."""
+def reader(right, fits, made=str):
+    """A reader of a text that fits, and of what is `made` of it; `right`: what to say of any other."""
 
     def read(text):
-        if text not in names:
-            raise ValueError(f"it is one of {', '.join(names)}")
-        return text
+        if not fits(text):
+            raise ValueError(right)
+        return made(text)
 
     return read
+
+
+def one_of(names):
+    return reader(f"it is one of {', '.join(names)}", lambda text: text in names)
 
 
 def whole(least, most):
-    """A reader of a whole number."""
-
-    def read(text):
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise ValueError(f"it is a whole number from {least} to {most}")
-        return int(text)
-
-    return read
+    right = f"it is a whole number from {least} to {most}"
+    return reader(right, lambda text: text.isdecimal() and least <= int(text) <= most, int)
 
 
 def flag(text):

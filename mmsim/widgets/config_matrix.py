@@ -23,6 +23,13 @@ def meaning(answer):
     return next((text for sign, text in MEANING.items() if sign in answer), "")
 
 
+def table(caption, left, right, rows):
+    """HTML of a table of two columns; `rows`: {cell: cell beside it}."""
+    body = "".join(f"<tr><td>{one}</td><td>{other}</td></tr>" for one, other in rows.items())
+    return (f"<table><caption>{caption}</caption><tr><th scope=col>{left}</th><th scope=col>{right}</th></tr>"
+            f"{body}</table>")  # fmt: skip
+
+
 class ConfigMatrix(Plain, W.VBox):
     """Switches for the CONFIG options and for patch 1; the symbols in the image, and what each trigger answers.
 
@@ -75,23 +82,13 @@ class ConfigMatrix(Plain, W.VBox):
         sent = "" if built == "builds" else f" As the patches were sent, this kernel {built}; the model mends that."
         self.line.value = (f"<p>{derived}. The image holds {there} of {of} functions of page migration.{sent}"
                            f"<span class=unseen>{said}</span></p>")  # fmt: skip
-        rows = "".join(
-            f"<tr><td><s><code>{n}()</code></s></td><td>✗ {why}</td></tr>" if why
-            else f"<tr><td><code>{n}()</code></td><td>✓ in the image</td></tr>" for n, why in self.found.items()
-        )  # fmt: skip
-        self.symbols.value = (
-            "<table><caption>Functions of page migration</caption>"
-            f"<tr><th scope=col>function</th><th scope=col>in this kernel?</th></tr>{rows}</table>"
-        )
-        rows = "".join(
-            f"<tr><td>{key}. {escape(call)}</td><td><b>{self.answers[key]}</b>"
-            f"<br>{meaning(self.answers[key])}</td></tr>"
-            for key, call in TRIGGERS.items()
-        )
-        self.triggers.value = (
-            "<table><caption>What each trigger answers, tried with four anonymous pages</caption>"
-            f"<tr><th scope=col>trigger</th><th scope=col>answer</th></tr>{rows}</table>"
-        )
+        rows = {f"<s><code>{n}()</code></s>" if why else f"<code>{n}()</code>": f"✗ {why}" if why else "✓ in the image"
+                for n, why in self.found.items()}  # fmt: skip
+        self.symbols.value = table("Functions of page migration", "function", "in this kernel?", rows)
+        rows = {f"{key}. {escape(call)}": f"<b>{self.answers[key]}</b><br>{meaning(self.answers[key])}"
+                for key, call in TRIGGERS.items()}  # fmt: skip
+        what = "What each trigger answers, tried with four anonymous pages"
+        self.triggers.value = table(what, "trigger", "answer", rows)
 
     def _paper(self):
         """The switches, and what this kernel holds and answers."""

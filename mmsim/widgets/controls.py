@@ -7,6 +7,7 @@ from ..machine.changes import PATCHES, RELEASED
 from ..machine.policy import format_nodes, parse_nodes
 from .address import V1
 from .layouts import LAYOUTS
+from .parts import AUTO
 from .placing import TOOLS
 from .stage import Range
 from .trigger import TRIGGERS
@@ -17,22 +18,21 @@ EXPORTS = {"frames": "CSV frames", "pages": "CSV pages", "events": "CSV events",
            "numa_maps": "numa_maps"}  # fmt: skip
 PLAYER = ("First", "Back", "Play", "Step", "Last", "Reset")
 SETTINGS = ("trigger", "from", "to", "all", "strict")
-STYLE = {"description_width": "auto"}
 
 
 def make_controls(trigger, old, new):
     """All controls by name; the patches by number."""
-    text = {"style": STYLE, "continuous_update": False}
+    text = {"style": AUTO, "continuous_update": False}
     c = {
         "trigger": radio("trigger", TRIGGERS, trigger),
         "from": W.Text(nodes_text(old), description="from nodes", **text),
         "to": W.Text(nodes_text(new), description="to nodes", **text),
         "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)"),
         "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced"),
-        "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=STYLE),
+        "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=AUTO),
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
-        "release": W.Dropdown(options=release_options(), description="kernel", style=STYLE),
-        "beside": W.Dropdown(options=beside_options(()), description="beside it", style=STYLE),
+        "release": W.Dropdown(options=release_options(), description="kernel", style=AUTO),
+        "beside": W.Dropdown(options=beside_options(()), description="beside it", style=AUTO),
         "tool": radio("a click will", list(TOOLS), "look"),
         "follow": W.Text(description="follow", placeholder="page 5 of a", **text),
         "event": W.BoundedIntText(0, min=0, max=1, description="no.", **text),
@@ -113,7 +113,7 @@ def row(widgets, *classes):
 
 
 def radio(name, options, value):
-    return W.RadioButtons(options=options, value=value, description=name, orientation="horizontal", style=STYLE,
+    return W.RadioButtons(options=options, value=value, description=name, orientation="horizontal", style=AUTO,
                           layout=W.Layout(width="auto"))  # fmt: skip
 
 

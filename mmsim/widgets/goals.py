@@ -8,21 +8,11 @@ from ..experiments import goals as made
 from ..plots import palette
 from ..terms.arguments import counted
 from .onpaper import dead
-from .parts import STYLE, Plain, Status, button, details, markup_of
+from .parts import AUTO, STYLE, Plain, Status, button, choice, details, flow, markup_of
 from .panels import stayed_html
 from .recording import Recording
 from .scene import Scene
 from .stage import Stage
-
-LOOK = """<style>
-.mmsim-goals table.pages { width: auto }
-.mmsim-goals .pages :is(td, th) { min-width: 36px; text-align: center; padding: 1px 5px }
-.mmsim-goals .pages th:first-child { text-align: left }
-.mmsim-goals .pages td.off { outline: 2px solid currentColor; outline-offset: -2px; font-weight: 700 }
-.mmsim-goals .end { border: 2px solid currentColor; border-radius: 4px; padding: 4px 10px; min-height: 4.4em }
-.mmsim-goals :is(th, td) { overflow-wrap: break-word }
-</style>"""
-FLOW = {"flex_flow": "row wrap", "grid_gap": "4px 8px", "align_items": "center"}
 
 
 class Goals(Plain, W.VBox):
@@ -49,14 +39,12 @@ class Goals(Plain, W.VBox):
     def __init__(self, seed=1):
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= 9999:
             raise ValueError(f"seed is {seed!r}; give a whole number from 0 to 9999")
-        style = {"style": {"description_width": "auto"}, "layout": W.Layout(width="auto", max_width="100%")}
+        kinds = [(f"{i} of {len(made.KINDS)}: {kind}", kind) for i, kind in enumerate(made.KINDS, 1)]
+        room = W.Layout(width="110px")
         self.controls = c = {
-            "goal": W.Dropdown(options=[(f"{i} of {len(made.KINDS)}: {kind}", kind)
-                                        for i, kind in enumerate(made.KINDS, 1)], description="goal", **style),
-            "seed": W.BoundedIntText(seed, min=0, max=9999, description="seed", style=style["style"],
-                                     layout=W.Layout(width="110px")),
-            "kernel": W.Dropdown(description="kernel", **style),
-            "call": W.Dropdown(description="call", **style),
+            "goal": choice("goal", options=kinds),
+            "seed": W.BoundedIntText(seed, min=0, max=9999, description="seed", style=AUTO, layout=room),
+            "kernel": choice("kernel"), "call": choice("call"),
         }  # fmt: skip
         acts = {"Make the call": lambda: self.call(c["call"].value), "Undo": self.undo, "Start again": self.restart,
                 "Hint": self.hint, "Solution": self.solution}  # fmt: skip
@@ -64,11 +52,9 @@ class Goals(Plain, W.VBox):
         self.text, self.pages, self.made, self.line, self.stayed = W.HTML(), W.HTML(), W.HTML(), Status(), W.HTML()
         self.line.add_class("end")
         self.stage = Stage(lambda: None, lambda *_: None)
-        first, second = ("goal", "seed", "kernel"), ("call", *acts)
         super().__init__([
-            W.HTML(STYLE + LOOK), W.HBox([c[name] for name in first], layout=W.Layout(**FLOW)), self.text, self.pages,
-            W.HBox([c[name] for name in second], layout=W.Layout(**FLOW)), self.line,
-            self.stage, self.stayed, self.made,
+            W.HTML(STYLE), flow(c["goal"], c["seed"], c["kernel"]), self.text, self.pages,
+            flow(*(c[name] for name in ("call", *acts))), self.line, self.stage, self.stayed, self.made,
         ])  # fmt: skip
         self.add_class("mmsim-goals").add_class("mmsim-plain")
         for name in ("seed", "goal"):

@@ -9,7 +9,7 @@ from ..experiments.history import history, said
 from ..whatif import Scenario, scenarios
 from .onpaper import dead, image
 from . import svg
-from .parts import STYLE, Plain, Status, button
+from .parts import STYLE, Plain, Status, button, choice
 from .scene import Scene
 from .stage import Range
 from .still import STEP, Still
@@ -17,17 +17,6 @@ from .still import STEP, Still
 SCALE = "1/4096"  # of a shipped scenario: some hundred pages
 SHOWN, BEFORE = 10, 3  # events that are shown of each kernel, and how many of them before the parting
 WIDTH, MANY = 300, 1024  # px of a picture; page frames of which it has pixels, no shapes
-LOOK = """<style>
-.mmsim-history table.facts { width: auto; max-width: 100% }
-.mmsim-history .facts td.new { border-left: 4px solid var(--jp-ui-font-color0, #000); font-weight: 600 }
-.mmsim-history table.parts { table-layout: fixed }
-.mmsim-history .parts tr.parting td { border-top: 4px solid var(--jp-ui-font-color0, #000) }
-.mmsim-history .wide { overflow-x: auto }
-.mmsim-history figure { display: inline-block; width: 300px; max-width: 100%; margin: 8px 12px 0 0;
-  vertical-align: top }
-.mmsim-history figcaption { font-weight: 600; color: var(--jp-ui-font-color0, inherit) }
-.mmsim-history :is(svg, img) { max-width: 100%; height: auto; background: #fff }
-</style>"""
 
 
 class HistoryLab(Plain, W.VBox):
@@ -63,16 +52,14 @@ class HistoryLab(Plain, W.VBox):
         if not isinstance(name, str):
             self._own = getattr(experiment, "name", getattr(experiment, "__name__", "your own")), experiment
             name = self._own[0]
-        options = dict.fromkeys([name, *known])
-        look = {"style": {"description_width": "auto"}, "layout": W.Layout(width="auto", max_width="100%")}
-        chooser = W.Dropdown(options=list(options), value=name, description="experiment", **look)
+        chooser = choice("experiment", options=list(dict.fromkeys([name, *known])), value=name)
         chooser.observe(lambda _: self.run(), "value")
         event = Range(name="event", most=1)
         event.observe(lambda _: self._show_events(), "value")
         self.controls = {"experiment": chooser, "event": event}
         self.line, self.table, self.pictures, self.parts = Status(), W.HTML(), W.HTML(), W.HTML()
         self.borders = W.HBox(layout=W.Layout(flex_flow="row wrap", grid_gap="4px"))
-        super().__init__([W.HTML(STYLE + LOOK), chooser, self.line, self.table, self.borders, event,
+        super().__init__([W.HTML(STYLE), chooser, self.line, self.table, self.borders, event,
                           self.pictures, self.parts])  # fmt: skip
         self.add_class("mmsim-history").add_class("mmsim-plain")
         self.run()

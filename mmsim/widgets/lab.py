@@ -9,9 +9,7 @@ from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel
 from ..machine.changes import PATCHES, parse_patches
 from .address import V1
-from .controls import (
-    EXPORTS, PLAYER, SETTINGS, SPEEDS, kernel_name, make_controls, numbers, row, settings_text,
-)
+from .controls import EXPORTS, PLAYER, SETTINGS, SPEEDS, kernel_name, make_controls, numbers, row, settings_text
 from .following import Following
 from .layouts import LAYOUTS, SEEDED
 from .lockstep import lockstep
@@ -127,17 +125,14 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
             "First": lambda: self._go(0), "Back": lambda: self._go(self._next(-1)),
             "Step": lambda: self._go(self._next(1)), "Last": lambda: self._go(self.steps),
             "Play": lambda: self._play(not self.stage.playing), "Reset": self._clear,
-            "Source": lambda: self._unfold("Source", self._source),
-            "Settings": lambda: self._unfold("Settings", self._settings),
-            "Passes": lambda: self._unfold("Passes", self._passes),
-            "Link": lambda: self._unfold("Link", self._link),
             "More": lambda: self.set_trait("simple", not self.simple),
         }  # fmt: skip
+        acts |= {name: lambda name=name: self._unfold(name) for name in self._folds}
         acts |= {name: lambda kind=kind: self._save(kind) for kind, name in EXPORTS.items()}
         for name, act in acts.items():
             c[name].on_click(lambda _, act=act: act())
-        c["position"].observe(lambda change: self._go(change["new"]), "value")
-        c["event"].observe(lambda change: self._go(change["new"]), "value")
+        for name in ("position", "event"):
+            c[name].observe(lambda change: self._go(change["new"]), "value")
         c["follow"].observe(self._follow_what, "value")
         c["speed"].observe(self._pace, "value")
         c["tool"].observe(lambda change: [stage.set_trait("tool", change["new"]) for stage in self.stages], "value")
@@ -146,34 +141,30 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
         c = self.controls
         for name in ("position", "speed", "layout", "seed", "release", "beside", "event", "follow"):
             c[name].add_class(f"mm-{name}")
-        self._note, self._said, self._source = Status(), [Status(), Status(quiet=True)], Source()
+        self._note, self._said = Status(), [Status(), Status(quiet=True)]
         self._note.add_class("mm-note")
         self._said[0].add_class("mm-said")
         self._titles = [W.HTML(), W.HTML()]
-        self._flow, self._stayed, self._counters = W.HTML(), W.HTML(), W.HTML()
+        self._flow, self._counters, self._summary, self._following = W.HTML(), W.HTML(), W.HTML(), W.HTML()
         self._sides = [W.VBox(pair) for pair in zip(self._titles, self.stages, strict=True)]
         self._stage_row, self._said_row = W.HBox(_dom_classes=["mm-stages"]), W.HBox(_dom_classes=["mm-sentences"])
-        self._source.layout.display = "none"
         self._pace()
         exports = row([c[name] for name in EXPORTS.values()], "mm-exports", "mm-rest")
-        self._stayed.add_class("mm-stayed")
+        self._stayed, self._passes, self._link = (W.HTML().add_class(f"mm-{k}") for k in ("stayed", "passes", "link"))
         self._panels = W.HBox([W.VBox([self._flow, self._counters], _dom_classes=["mm-rest"]),
                                W.VBox([self._stayed, exports])], _dom_classes=["mm-panels"])  # fmt: skip
         choices = [row([c["layout"], c["seed"], c["release"]])] if self._machine is None else []
         patches = row([W.Label("patches"), *(c[p.number] for p in PATCHES)])
-        self._summary = W.HTML()
+        self._source = Source()
         self._settings = W.VBox([row([c[name] for name in SETTINGS]), patches, *choices], _dom_classes=["mm-settings"])
-        self._settings.layout.display = "none"
-        self._following, self._passes, self._link = W.HTML(), W.HTML(), W.HTML()
-        self._link.add_class("mm-link")
-        self._link.layout.display = "none"
-        self._passes.add_class("mm-passes")
-        self._passes.layout.display = "none"
+        self._folds = {"Settings": self._settings, "Passes": self._passes, "Link": self._link, "Source": self._source}
+        for what in self._folds.values():
+            what.layout.display = "none"
         for name in ("Source", "Settings", "event"):
             c[name].add_class("mm-rest")
         return (
-            row([c["Settings"], c["Passes"], c["Link"], self._summary], "mm-rest"), self._settings, self._passes,
-            self._link,
+            row([c["Settings"], c["Passes"], c["Link"], self._summary], "mm-rest"),
+            self._settings, self._passes, self._link,
             row([c["beside"], c["tool"], c["follow"], self._following], "mm-rest"), self._note, self._stage_row,
             row([c[name] for name in (*PLAYER, "position", "event", "speed", "Source", "More")], "mm-player"),
             self._said_row, self._source, self._panels,
@@ -302,10 +293,8 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
         captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
         self._stayed.value = "".join(stayed_html(each.stayed_columns(n), caption)
                                      for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
-        if self._source.layout.display is None:
-            self._show_source()
-        if self._link.layout.display is None:
-            self._show_link()
+        self._show_source()
+        self._show_link()
 
     def _show_numbers(self):
         """The flow of the pages and the counters, made where they are seen."""
@@ -316,18 +305,21 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
 
     # -- the source of what happens
 
-    def _unfold(self, name, what):
+    def _unfold(self, name):
         """Show what a button hides, or hide it again."""
-        folded = what.layout.display is None
-        what.layout.display = "none" if folded else None
-        self.controls[name].description = f"{name} {'▸' if folded else '▾'}"
+        shown = self._is_open(name)
+        self._folds[name].layout.display = "none" if shown else None
+        self.controls[name].description = f"{name} {'▸' if shown else '▾'}"
         self._show_source()
         self._show_passes()
         self._show_link()
 
+    def _is_open(self, name):
+        return self._folds[name].layout.display is None
+
     def _show_passes(self):
         """The table of passes, made where it is seen: of many pages it is large."""
-        self._passes.value = passes_html(self.recording) if self._passes.layout.display is None else ""
+        self._passes.value = passes_html(self.recording) if self._is_open("Passes") else ""
 
     def source(self):
         """(name, file, number of the first line, text, line) of the function that wrote the event which is shown.
@@ -341,6 +333,8 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
         return *source_of(code), line
 
     def _show_source(self):
+        if not self._is_open("Source"):
+            return
         name, file, first, text, marked = self.source()
         with self._source.hold_sync():
             self._source.name = f"{name} · {file}, line {marked}" if name else "No event is shown: step on."

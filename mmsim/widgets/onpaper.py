@@ -6,30 +6,10 @@ then says "model not found" or nothing. The script of a living widget hides it; 
 
 from base64 import b64encode
 from html import escape
+from pathlib import Path
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-# In JupyterLab it waits for the widget, so that it does not flicker; a widget's output that is text alone is an error.
-STYLE = """<style>
-.mm-paper { font-size: 13px; line-height: 1.5 }
-.mm-paper figure { margin: 8px 0; text-align: left }
-.mm-paper img { max-width: 100%; height: auto; display: block }
-.mm-paper button { margin: 0 4px 0 0; padding: 2px 10px; opacity: .55; border: 1px dashed currentColor;
-  background: none; color: inherit; cursor: not-allowed; font: inherit }
-.mm-paper table { border-collapse: collapse; margin: 4px 0 8px }
-.mm-paper.mm-paper :is(td, th) { border: 1px solid #8888; padding: 1px 8px 1px 4px; text-align: left;
-  font-weight: normal; vertical-align: top; white-space: normal }
-.mm-paper.mm-paper :is(caption, figcaption) { text-align: left; color: inherit; font-weight: 600 }
-.mm-paper caption { white-space: nowrap }
-.mm-paper pre { white-space: pre-wrap; overflow-wrap: anywhere }
-.mm-paper[hidden], body[data-voila] .mm-paper { display: none }
-.jp-NotebookPanel .mm-paper { animation: mm-wait 1.5s }
-@keyframes mm-wait { from, 99% { visibility: hidden; max-height: 0; overflow: hidden } }
-.jp-OutputArea-child:has(.mm-paper[hidden]),
-.jp-OutputArea-child:has(.mm-paper):has(+ .jp-OutputArea-child .mm-alive),
-.jp-OutputArea-child:has(.mm-paper) + .jp-OutputArea-child:has(.mm-dead),
-.jp-OutputArea-child:has(.mm-paper) + .jp-OutputArea-child > .jp-OutputArea-output:not(:has(*)) { display: none }
-@media print { .mm-paper figure, .mm-paper table { break-inside: avoid } }
-</style>"""
+STYLE = f"<style>{Path(__file__).with_name('onpaper.css').read_text(encoding='utf-8')}</style>"
 
 
 def on_paper(widget):

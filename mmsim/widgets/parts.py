@@ -14,18 +14,8 @@ from .onpaper import VIEW, on_paper
 from .reruns import close_all, made_here
 from .stage import Status
 
-__all__ = ["STYLE", "Plain", "Status", "button", "details", "error_text", "markup_of", "source_of"]
-STYLE = """<style>
-.mmsim-plain table { border-collapse: collapse; width: 100%; font-size: 13px; line-height: 1.4 }
-.mmsim-plain :is(table, p, .said, .end) { color: var(--jp-ui-font-color0, inherit) }
-.mmsim-plain :is(th, td) { border: 1px solid var(--jp-border-color2, #ccc); padding: 2px 6px; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; font-weight: normal }
-.mmsim-plain th { overflow-wrap: normal; background: var(--jp-layout-color2, #eee); font-weight: 600 }
-.mmsim-plain caption { text-align: left; font-weight: 600; padding: 4px 0 }
-.mmsim-plain code { font-size: 12px; background: none; color: inherit; padding: 0 }
-.mmsim-plain p { line-height: 1.5; margin: 4px 0 }
-.mmsim-plain .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
-</style>"""
+AUTO = {"description_width": "auto"}  # of a name beside a field
+STYLE = f"<style>{Path(__file__).with_name('plain.css').read_text(encoding='utf-8')}</style>"
 
 
 def markup_of(text):
@@ -43,6 +33,16 @@ def button(text, act, **options):
     made = W.Button(description=text, layout=W.Layout(width="auto"), **options)
     made.on_click(lambda _: act())
     return made
+
+
+def choice(text, **options):
+    """A Dropdown with a name before it, as wide as what it offers."""
+    return W.Dropdown(description=text, style=AUTO, layout=W.Layout(width="auto", max_width="100%"), **options)
+
+
+def flow(*widgets, gap="4px 8px"):
+    """Widgets in a row, which go on in the next where there is no room."""
+    return W.HBox(widgets, layout=W.Layout(flex_flow="row wrap", grid_gap=gap, align_items="center"))
 
 
 def source_of(function):

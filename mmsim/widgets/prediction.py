@@ -12,16 +12,9 @@ from .parts import Plain, Status, button, details, markup_of
 
 
 class Prediction(Plain, W.VBox):
-    """What `mmsim.lessons.predict` shows.
+    """What `mmsim.lessons.predict` shows: the Question ``ask(seed)``; ``plain(question, seed)`` is the same as text.
 
-    Parameters
-    ----------
-    ask : callable
-        ``ask(seed)`` gives the Question of a seed.
-    kept : dict
-        The answers by seed, under "seed" the seed last shown, and under (seed, "wrong") the wrong answers.
-    plain : callable
-        ``plain(question, seed)`` gives the whole as plain text.
+    `kept`: the answers by seed, under "seed" the seed last shown, and under (seed, "wrong") the wrong answers.
     """
 
     def __init__(self, ask, kept, plain):

@@ -11,18 +11,9 @@ from ..machine.changes import parse_patches
 from ..race import SCENES, WITHOUT_PATCH_2, Race, Schedule, explore
 from ..race.view import WAITS, frames, lanes, places
 from .onpaper import dead, picture
-from .parts import STYLE, Plain, Status, button
+from .parts import STYLE, Plain, Status, button, flow
 
 ROWS = 10  # of the table of steps that are drawn even while they are empty, so that nothing jumps
-OWN_STYLE = """<style>
-.mmsim-race table { table-layout: fixed }
-.mmsim-race .jupyter-button { white-space: normal; height: auto; min-height: 28px; line-height: 1.3 }
-.mmsim-race .waits { font-style: italic; border-left: 4px dotted currentColor }
-.mmsim-race .bad { font-weight: 700; outline: 2px solid currentColor; outline-offset: -2px }
-.mmsim-race .said { line-height: 1.4; min-height: 5.8em; font-size: 13px; overflow-wrap: anywhere }
-.mmsim-race td { overflow-wrap: break-word }
-.mmsim-race .end { border: 2px solid currentColor; border-radius: 4px; padding: 6px 10px; min-height: 9em }
-</style>"""
 
 
 def words(what):
@@ -57,8 +48,8 @@ class RacePlayer(Plain, W.VBox):
             self._known["given", 2 in self._patches] = exploration_or_race
         self.scene = W.Dropdown(options=list(self.scenes), description="Race")
         self.scene.layout.display = None if given is None else "none"
-        self.patch = W.Checkbox(2 in self._patches, description="Patch 2 applied (recheck after lock_page)",
-                                indent=False)  # fmt: skip
+        said = "Patch 2 applied (recheck after lock_page)"
+        self.patch = W.Checkbox(2 in self._patches, description=said, indent=False)
         self.replay = button("Replay the counterexample", self.replay_counterexample)
         self.next = button("Next", self.next_step)
         wide = W.Layout(flex="1 1 300px", width="auto", min_width="0")
@@ -67,12 +58,11 @@ class RacePlayer(Plain, W.VBox):
         self.line.add_class("end")
         self.actors = W.HBox(layout=W.Layout(padding="0 0 0 2.6em"))
         self.undo, self.again = button("Back", self.back), button("Restart", self.restart)
-        row = W.Layout(flex_flow="row wrap", align_items="center")
         steps = W.VBox([self.actors, self.table], layout=W.Layout(flex="3 1 440px", min_width="0"))
         state = W.VBox([self.line, self.state], layout=W.Layout(flex="2 1 340px", min_width="0"))
         super().__init__([
-            W.HTML(STYLE + OWN_STYLE), W.HBox([self.scene, self.patch, self.undo, self.again], layout=row),
-            W.HBox([self.replay, self.next, self.outcomes], layout=row), self.count,
+            W.HTML(STYLE), flow(self.scene, self.patch, self.undo, self.again, gap="0"),
+            flow(self.replay, self.next, self.outcomes, gap="0"), self.count,
             W.HBox([steps, state], layout=W.Layout(flex_flow="row wrap", grid_gap="12px")),
         ])  # fmt: skip
         self.add_class("mmsim-race").add_class("mmsim-plain")

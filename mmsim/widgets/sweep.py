@@ -15,17 +15,12 @@ from ..machine.errors import MMSimError
 from ..whatif import FIGURES, Scenario, answer, scenarios
 from ..whatif.sweeps import listed, points, rows, table, text_of, values_of
 from .onpaper import dead
-from .parts import STYLE, Plain, Status, button
+from .parts import AUTO, STYLE, Plain, Status, button, choice, flow
 from .stage import Range
 
 ACCESSES = [m * 10**e for e in range(6) for m in (1, 2, 5)]  # what the slider offers
 HEAT = {"lines or map": None, "lines": False, "map": True}
-FLOW = {"flex_flow": "row wrap", "grid_gap": "4px 12px", "align_items": "center"}  # of a layout of its own each
-LOOK = """.mmsim-sweep img { max-width: 100% } .mmsim-sweep a { margin-right: 12px; text-decoration: underline }
-.mmsim-sweep pre { font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4;
-  overflow-x: auto; color: var(--jp-ui-font-color0, inherit) }
-.mmsim-sweep :is(th, td) { overflow-wrap: break-word }
-.mmsim-sweep .wrong { white-space: pre-wrap; overflow-wrap: anywhere }"""
+GAP = "4px 12px"
 NUMBERS = [name for name in FIGURES if name not in ("kernel", "error")]
 
 
@@ -46,25 +41,23 @@ class Sweep(Plain, W.VBox):
 
     def __init__(self, scenario, grid=None, jobs=-1):
         scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
-        self.jobs, self.cancelled, style = jobs, False, {"description_width": "auto"}
+        self.jobs, self.cancelled = jobs, False
         self.known = {scenario.name: scenario}
         self.known |= {Scenario.load(name).name: name for name in scenarios()} | self.known
-        self.choice = W.Dropdown(options=list(self.known), value=scenario.name, description="question", style=style,
-                                 layout=W.Layout(width="auto", max_width="100%"))  # fmt: skip
+        self.choice = choice("question", options=list(self.known), value=scenario.name)
         self.upload = W.FileUpload(accept=".toml", description="a file of your own (.toml)",
                                    layout=W.Layout(width="auto"))  # fmt: skip
         self.start, self.stop = button("Run", self.run), button("Cancel", self.cancel, disabled=True)
         self.full = button("Answer in full", self.answer)
-        self.y = W.Dropdown(options=NUMBERS, value="break_even", description="figure", style=style)
-        self.kind = W.Dropdown(options=list(HEAT), description="as", style=style)
+        self.y = W.Dropdown(options=NUMBERS, value="break_even", description="figure", style=AUTO)
+        self.kind = W.Dropdown(options=list(HEAT), description="as", style=AUTO)
         self.accesses = Range(name="accesses a page after the move", value=6, most=len(ACCESSES) - 1)
         self.line, self.picture, self.files, self.rows = Status(), W.HTML(), W.HTML(), W.HTML()
-        self.about, self.boxes = W.HTML(), W.HBox(layout=FLOW)
+        self.about, self.boxes = W.HTML(), flow(gap=GAP)
         super().__init__([
-            W.HTML(f"{STYLE}<style>{LOOK}</style>"),
-            W.HBox([self.choice, self.upload], layout=FLOW), self.about, self.boxes,
-            W.HBox([self.start, self.stop, self.full, self.y, self.kind, self.accesses], layout=FLOW),
-            self.line, self.picture, self.files, self.rows,
+            W.HTML(STYLE), flow(self.choice, self.upload, gap=GAP), self.about, self.boxes,
+            flow(self.start, self.stop, self.full, self.y, self.kind, self.accesses, gap=GAP), self.line,
+            self.picture, self.files, self.rows,
         ])  # fmt: skip
         self.add_class("mmsim-sweep").add_class("mmsim-plain")
         self.ask(scenario, grid)
@@ -76,11 +69,9 @@ class Sweep(Plain, W.VBox):
     def ask(self, scenario, grid=None):
         """Show another scenario: its question, and a field for each parameter of its grid."""
         self.scenario, self.table = scenario, None
-        wide = {"style": {"description_width": "auto"}, "layout": W.Layout(width="auto", min_width="340px", flex="1")}
-        self.fields = {
-            key: W.Text(text_of(listed(values), key), description=key, continuous_update=False, **wide)
-            for key, values in (grid or scenario.grid).items()
-        }
+        wide = {"style": AUTO, "layout": W.Layout(width="auto", min_width="340px", flex="1")}
+        self.fields = {key: W.Text(text_of(listed(values), key), description=key, continuous_update=False, **wide)
+                       for key, values in (grid or scenario.grid).items()}  # fmt: skip
         self.boxes.children = list(self.fields.values())
         self.about.value = f"<p><b>{escape(scenario.name)}.</b> {escape(scenario.question)}</p>"
         self.picture.value = self.files.value = self.rows.value = ""
@@ -112,7 +103,7 @@ class Sweep(Plain, W.VBox):
 
     def answer(self):
         """Show what the first value of each field gives, in full, as `mmsim run` does."""
-        self.say_running()
+        self.line.value, self.picture.value, self.files.value, self.rows.value = "<p>Running …</p>", "", "", ""
         parameters = {}
         try:
             parameters = {key: values[0] for key, values in self.grid.items() if values}
@@ -123,10 +114,6 @@ class Sweep(Plain, W.VBox):
         first = ", ".join(f"{key} = {value}" for key, value in parameters.items())
         self.line.value = f"<p>{escape(first)}</p>"
         self.rows.value = f"<pre>{escape(answer.text(said))}</pre>"
-
-    def say_running(self):
-        """What stands there until an answer comes."""
-        self.line.value, self.picture.value, self.files.value, self.rows.value = "<p>Running …</p>", "", "", ""
 
     @property
     def grid(self):

@@ -12,8 +12,6 @@ from .parts import error_text
 
 LARGE = 1500  # squares, from which on they are a PNG and no SVG
 PAPER = 900, 640  # px: width of a picture on paper; with a machine beside it, or large squares
-
-
 AT_FAULT = {"from": "old", "to": "new", "page": "obstacles", "There": "obstacles"}  # by the first word of an error
 
 
@@ -72,7 +70,7 @@ class TakenAway:
 
     def _show_link(self):
         """The address and the line, made where they are seen."""
-        if self._link.layout.display is not None:
+        if not self._is_open("Link"):
             return
         if self._machine is None:
             fields = {"address": self.link()}
