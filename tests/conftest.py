@@ -32,7 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
 # a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk.
-ORDER = ["test_compiled.py", "test_site.py", "test_dist.py", "test_binder.py", "test_lessons.py", "test_student.py"]
+ORDER = """test_compiled.py test_site.py test_verify_records.py test_student_03_04.py test_student_07_09.py
+    test_again.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
+    test_student.py test_history_lab.py""".split()
 
 
 def pytest_collection_modifyitems(items):
