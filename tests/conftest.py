@@ -1,11 +1,14 @@
 """Settings for all tests."""
 
 import errno
+import fcntl
 import importlib.util
 import io
 import os
+import runpy
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -29,7 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
 # a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk.
-ORDER = ["test_compiled.py", "test_site.py", "test_dist.py", "test_binder.py", "test_lessons.py", "test_student.py"]
+ORDER = """test_compiled.py test_site.py test_verify_records.py test_student_03_04.py test_student_07_09.py
+    test_again.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
+    test_student.py test_history_lab.py""".split()
 
 
 def pytest_collection_modifyitems(items):
@@ -55,6 +60,40 @@ def needs():
             where(f"needs {', '.join(missing)}: make test-all")
 
     return needs
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory):
+    """The folder with the copies of the lessons for students."""
+    folder = tmp_path_factory.mktemp("copies") / "student"
+    runpy.run_path(Path(__file__).parents[1] / "docs/student.py")["main"](folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def copy_run(copies, tmp_path_factory):
+    """Return a function from lessons to their copies for students, run, and behind them the answers that are no claims.
+
+    Each is run once for all tests, in whatever process they are.
+    """
+    import nbformat  # which who tries the wheel in a fresh environment has not
+    from cells import code_cells, is_claim, run
+
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def copy_run(file):
+        kept = folder / f"run-{file.name}"
+        with open(kept.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: another process may be running this one
+            if not kept.exists():
+                lesson, copy = (nbformat.read(path, as_version=4) for path in (file, copies / file.name))
+                there = {cell.id for cell in copy.cells}
+                copy.cells += [cell for cell in code_cells(lesson) if cell.id not in there and not is_claim(cell)]
+                nbformat.write(run(copy, copies), kept)
+        return nbformat.read(kept, as_version=4)
+
+    return copy_run
 
 
 @pytest.fixture

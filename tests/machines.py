@@ -2,12 +2,13 @@
 
 import errno
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from mmsim import Kernel, Topology
+from mmsim import Kernel, Topology, race
 from mmsim.linux import machine
 from mmsim.mm import page_alloc, structs, swap
 
@@ -27,6 +28,12 @@ def no_numa():
 def share(examples):
     """So many examples with the profile `long` of conftest.py, and fewer with a shorter one."""
     return max(1, examples * settings.default.max_examples // 200)
+
+
+@cache
+def explored(scene, patches):
+    """What `race.explore` finds in one of its scenes; each is explored once in a process, which takes up to seconds."""
+    return race.explore(*race.SCENES[scene], patches)
 
 
 class Checked(Kernel):

@@ -91,9 +91,9 @@ def test_figures_are_titled_and_nothing_is_clipped_or_overlaps(nodes, tasks):
         assert tight.x1 <= width, name
         assert tight.y1 <= height, name
         visible = [t for t in ax.texts if t.get_visible() and t.get_text()]
-        extents = [((t.get_bbox_patch() or t).get_window_extent(), t.get_text()) for t in visible]
+        extents = [((t.get_bbox_patch() or t).get_window_extent().padded(-1), t.get_text()) for t in visible]
         for (a, first), (b, second) in itertools.combinations(extents, 2):
-            assert not a.padded(-1).overlaps(b.padded(-1)), f"{name}: {first!r} and {second!r}"
+            assert not a.overlaps(b), f"{name}: {first!r} and {second!r}"
         plt.close(figure)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from machines import explored
 
 from mmsim import Kernel, Topology, race
 from mmsim.machine.compile_cache import kernel_modules
@@ -14,20 +15,20 @@ from mmsim.race import SCENES, Fault, Migrate, Swapoff, one_page, points
 from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
 from mmsim.race.actors import unmap_into_swap_cache
 from mmsim.race.interruptible import interruptible
+from mmsim.race.view import frames, lanes, places
 
 SITES = {name: SCENES[name] for name in list(SCENES)[:4]}
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_without_the_recheck_some_schedule_uses_a_stale_page(site):
-    build, actors = SITES[site]
-    exploration = race.explore(build, actors, WITHOUT)
+    exploration = explored(site, WITHOUT)
     assert 0 < exploration.bad < exploration.schedules
     assert exploration.outcomes.query("bad")["outcome"].str.contains("stale").all()
 
 
 def test_the_harm_of_do_swap_page_is_that_the_migration_is_undone():
-    exploration = race.explore(*SITES["do_swap_page"], WITHOUT)
+    exploration = explored("do_swap_page", WITHOUT)
     list(exploration.counterexample)
     kernel = exploration.counterexample.race.kernel
     assert kernel.tasks[0].placement() == [0]  # though it was moved to node 1
@@ -35,7 +36,7 @@ def test_the_harm_of_do_swap_page_is_that_the_migration_is_undone():
 
 
 def test_sharers_part_early():
-    exploration = race.explore(*SCENES["sharers part"], WITHOUT)
+    exploration = explored("sharers part", WITHOUT)
     apart = False
     for text in exploration.outcomes.query("bad")["outcome"]:
         list(exploration.example(text))
@@ -45,19 +46,19 @@ def test_sharers_part_early():
 
 
 def test_the_harm_of_shmem_getpage_is_an_orphan():
-    exploration = race.explore(*SITES["shmem_getpage"], WITHOUT)
+    exploration = explored("shmem_getpage", WITHOUT)
     assert exploration.outcomes.query("bad")["outcome"].str.contains("orphan: flagged swapcache").all()
 
 
 def test_with_a_third_actor_and_one_slot_a_write_is_lost():
-    lost = race.explore(*SCENES["lost write"], WITHOUT)
+    lost = explored("lost write", WITHOUT)
     assert lost.outcomes["outcome"].str.contains("it holds write 1, but write 2 was the last").any()
-    assert race.explore(*SCENES["lost write"], 7).bad == 0
+    assert explored("lost write", 7).bad == 0
 
 
 def test_with_two_actors_no_write_is_lost():
-    for build, actors in SITES.values():
-        outcomes = race.explore(build, actors, WITHOUT).outcomes["outcome"]
+    for site in SITES:
+        outcomes = explored(site, WITHOUT).outcomes["outcome"]
         assert not outcomes.str.contains("was the last").any()
 
 
@@ -70,7 +71,7 @@ def test_two_faulting_tasks_against_a_migration_are_exhausted():
 
 
 def test_a_counterexample_can_be_replayed_step_by_step():
-    exploration = race.explore(*SITES["do_swap_page"], WITHOUT)
+    exploration = explored("do_swap_page", WITHOUT)
     steps = list(exploration.counterexample)
     assert len(steps) == len(exploration.counterexample)
     assert {actor for actor, _ in steps} == {"a", "migration"}
@@ -106,13 +107,23 @@ def test_a_blocked_actor_cannot_run_and_back_undoes_a_step():
 
 @pytest.mark.parametrize("name", SCENES)
 def test_every_scene_starts_sound_and_patch_2_makes_it_good(name):
-    build, actors = SCENES[name]
+    build, _ = SCENES[name]
     build(7).verify()
-    assert race.explore(build, actors, WITHOUT).bad > 0
-    exploration = race.explore(build, actors, 7)
+    assert explored(name, WITHOUT).bad > 0
+    exploration = explored(name, 7)
     assert exploration.bad == 0
     assert exploration.schedules > 20
     assert exploration.counterexample is None
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_with_the_patch_no_table_ever_marks_anything(scene):
+    exploration = explored(scene, 7)
+    for text in exploration.outcomes["outcome"]:
+        schedule = exploration.example(text)
+        for _ in schedule:
+            assert not frames(schedule.race)["wrong"].any(), lanes(schedule.race)
+            assert not places(schedule.race)["wrong"].any(), lanes(schedule.race)
 
 
 def test_the_holder_of_a_lock_is_known_while_it_holds_it():
@@ -186,7 +197,7 @@ def test_with_patch_2_a_recheck_is_said_to_be_one():
 
 
 def test_a_page_that_was_allocated_for_nothing_is_said_to_be_given_back():
-    lost = race.explore(*SCENES["lost write"], 7)
+    lost = explored("lost write", 7)
     told = {what for text in lost.outcomes["outcome"] for _, what in lost.example(text)}
     given_back = [what for what in told if "nobody needs entry 1 any more" in what]
     assert given_back == ["do_swap_page(): frame 1 is allocated, nobody needs entry 1 any more, give it back"]

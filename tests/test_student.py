@@ -2,14 +2,13 @@
 
 import importlib
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from cells import FILES, run, said, tagged
+from cells import FILES, said, tagged
 
 from mmsim.lessons import ask, teaching
 
@@ -17,18 +16,15 @@ ROOT = Path(__file__).parents[1]
 QUESTION = re.compile(r"\bcheck\((\w+\.\w+),")
 
 
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory):
-    """The folder with the copies."""
-    folder = tmp_path_factory.mktemp("copies") / "student"
-    runpy.run_path(ROOT / "docs/student.py")["main"](folder)
-    return folder
-
-
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
-def pair(request, copies):
+def file(request):
+    return request.param
+
+
+@pytest.fixture
+def pair(file, copies):
     """A notebook and its copy."""
-    return nbformat.read(request.param, as_version=4), nbformat.read(copies / request.param.name, as_version=4)
+    return nbformat.read(file, as_version=4), nbformat.read(copies / file.name, as_version=4)
 
 
 def test_nothing_is_lost_but_solutions_and_checks(pair):
@@ -58,9 +54,8 @@ def test_each_exercise_has_a_solution_that_is_tried(pair):
 
 
 @pytest.mark.full
-def test_the_copies_run_and_wait_for_answers(pair, copies):
-    _, copy = pair
-    for cell in tagged(run(copy, copies), "exercise"):
+def test_the_copies_run_and_wait_for_answers(file, copy_run):
+    for cell in tagged(copy_run(file), "exercise"):
         waits = re.search(r"^(\w+ = |    |    return )\.\.\.$", cell.source, re.MULTILINE)  # others: what to repair
         assert ("No answer yet" if waits else "not yet") in said(cell).replace("Not yet", "not yet"), cell.id
 
