@@ -156,6 +156,30 @@ def test_what_twins_say_that_they_write_is_all_that_changes():
     assert codes[0] == codes[1]
 
 
+def test_a_recording_of_several_calls_with_tables_that_grow_and_a_ring_that_is_too_small():
+    kernel = Kernel(Topology.uniform(2, 512), compiled=False, trace=8)
+    task, moments = kernel.spawn("a"), []
+    heap = task.mmap(20)
+    task.touch(heap, write=True)
+
+    def run():
+        task.migrate_pages(0, 0, 1)
+        moments.append((kernel.k.sys.nr_events, kernel.clock, kernel.tables["mem_map"].copy()))
+        task.mmap(300)
+        task.migrate_pages(0, 1, 0)
+
+    begin = kernel.k.sys.nr_events
+    recording = Recording(kernel, run)
+    (events, clock, pages), last = moments[0], recording.at(recording.steps).tables
+    assert len(recording.events) == kernel.k.sys.nr_events - begin > 8
+    ring = np.roll(kernel.tables["event"], -(kernel.k.sys.nr_events % 8))
+    assert recording.events[-8:].tolist() == ring.tolist()
+    between = recording.at(events - begin + 1).tables  # the second call has begun, its first event is not written
+    assert between["sys"]["clock"][0] == clock
+    assert np.array_equal(between["mem_map"]["data"], pages["data"])
+    assert [name for name, table in last.items() if not np.array_equal(table, kernel.tables[name])] == []
+
+
 def test_tables_that_have_grown_are_the_twins_own():
     kernel = Kernel(Topology.uniform(1, 512), compiled=False)
     task = kernel.spawn("a")

@@ -1,7 +1,7 @@
 """What the kernel writes, noted at little cost while it runs, in the order in which it happens.
 
-A twin appends the rows and values of what it has written between two branches to one list, and to another the number
-of the place where it did so.  Which columns these were is known when the twin is made: it is a Place.
+A twin appends to a list the number of the place where it has written something, and then the rows and the values of
+what it wrote there between two branches.  What these mean is known when the twin is made: that is a Place.
 """
 
 import ast
@@ -13,19 +13,20 @@ from .inlined import called, calls, copied, simple
 class Place(NamedTuple):
     """A place in a twin where something is noted."""
 
-    numbers: int = 0  # how many it appends
-    writes: tuple = ()  # (column, which of the numbers is the row, which is the value), in their order
+    numbers: tuple = ()  # what it appends after its own number: None; or a constant, which need not be appended
+    writes: tuple = ()  # (column, which of the numbers is the row, which the value), in their order; of event no row
     event: bool = False  # an event is about to be written, before all that
     writer: tuple | None = None  # (code, line) of who will write the next events, after all that
 
 
 EVENT = "event"  # the mark of a statement in whose place an event is about to be written; else it is a writer
 PLACES = {}  # {Place: its number}, of all twins
+FIRST = -1 << 63  # the number of the first of them as it is appended: nothing that is written is as low
 
 
 def number_of(place):
-    """The number of a place; places that note the same share it."""
-    return PLACES.setdefault(place, len(PLACES))
+    """The number of a place as it is appended; places that note the same share it."""
+    return FIRST + PLACES.setdefault(place, len(PLACES))
 
 
 class Noting:
@@ -40,7 +41,7 @@ class Noting:
         for node in nodes:
             columns = [one for one in targets(node) if hasattr(one, "column") and not isinstance(one.slice, ast.Tuple)]
             mark = getattr(node, "mark", None)
-            if columns:
+            if columns and not told(columns[0], node.value):
                 lines += self.note(node) if calls(node) else []
                 lines += self.store(node, columns)
             elif targets(node) and not calls(node):
@@ -68,7 +69,7 @@ class Noting:
         return made
 
     def store(self, node, columns):
-        """A write, of which each row and the value have a name."""
+        """A write, of which each row and the value get a name or are constants."""
         lines, value = [], node.value
         if isinstance(node, ast.AugAssign):
             target = copied(node.target)
@@ -76,9 +77,9 @@ class Noting:
             value = ast.BinOp(target, node.op, value)
         what = self.number(value, lines)
         for target in columns:
-            row = self.number(target.slice, lines)
+            row = 0 if in_event(target) else self.number(target.slice, lines)
             to = copied(target)
-            to.slice = self.numbers[row]
+            to.slice = target.slice if in_event(target) else self.numbers[row]
             lines.append(ast.Assign([to], self.numbers[what]))
             self.writes.append((target.column, row, what))
         return [ast.copy_location(line, node) for line in lines]
@@ -96,13 +97,25 @@ class Noting:
 
     def note(self, node, writer=None):
         """The statements that note what has gathered."""
-        lines, place = [], Place(len(self.numbers), tuple(self.writes), self.event, writer)
-        if self.numbers:
-            lines.append(called("note", ast.Tuple(self.numbers, ast.Load())))
-        if place != Place():
-            lines.append(called("noted_at", ast.Constant(number_of(place))))
+        numbers = [getattr(one, "value", None) for one in self.numbers]
+        place = Place(tuple(numbers), tuple(self.writes), self.event, writer)
+        new = [one for one in self.numbers if not isinstance(one, ast.Constant)]
         self.numbers, self.writes, self.event = [], [], False
-        return [ast.copy_location(line, node) for line in lines]
+        if place == Place():
+            return []
+        number = ast.Constant(number_of(place))
+        line = called("note", ast.Tuple([number, *new], ast.Load())) if new else called("note_one", number)
+        return [ast.copy_location(line, node)]
+
+
+def in_event(element):
+    """Whether an element is one of the trace, where nobody asks for the row: events stand there in their order."""
+    return element.column.startswith("event__")
+
+
+def told(element, value):
+    """Whether it follows from other writes what is written: an event gets some of what stands in k.sys."""
+    return in_event(element) and getattr(value, "column", "").startswith("sys__")
 
 
 def marked(mark):

@@ -12,7 +12,7 @@ from .noting import Place, number_of
 
 EVENT = structs.EVENT.names
 COMPARED = number_of(Place())  # here stands what was found by looking
-EVENT_ROW = number_of(Place(len(EVENT), tuple((f"event__{name}", 0, i) for i, name in enumerate(EVENT))))
+EVENT_ROW = number_of(Place((None,) * len(EVENT), tuple((f"event__{name}", 0, i) for i, name in enumerate(EVENT))))
 
 
 class Watchable:
@@ -67,8 +67,8 @@ class Notes:
 
     Attributes
     ----------
-    numbers, places : list of int
-        What the twins have noted, and where.
+    numbers : list of int
+        What was noted: the number of a Place, and the numbers of that place; and so on.
     compared : list of dict
         What was found by looking, {column: (rows, values)}, for each COMPARED among the places.
     known : dict
@@ -80,9 +80,9 @@ class Notes:
     watch = "noted"
 
     def __init__(self, tables):
-        self.numbers, self.places, self.compared, self.known = [], [], [], dict(tables)
+        self.numbers, self.compared, self.known = [], [], dict(tables)
         self.rows = dict.fromkeys(tables, 0)
-        self.hooks = {"note": self.numbers.extend, "noted_at": self.places.append}
+        self.hooks = {"note": self.numbers.extend, "note_one": self.numbers.append}
         self._event = None  # the row of the last event, if twins did not write it
 
     def settle(self, tables):
@@ -92,8 +92,7 @@ class Notes:
     def compare(self, tables):
         """Look for what has changed and is not noted."""
         if self._event is not None:
-            self.numbers += tables["event"][self._event].item()
-            self.places.append(EVENT_ROW)
+            self.numbers += EVENT_ROW, *tables["event"][self._event].item()
             self._event = None
         found = {}
         for name, old in self.known.items():
@@ -110,13 +109,13 @@ class Notes:
                     found[interpreted.column(name, field)] = rows, values[rows]
         if found:
             self.compared.append(found)
-            self.places.append(COMPARED)
+            self.numbers.append(COMPARED)
 
     def event(self, tables, row):
         """A function that runs as it stands is about to write an event, into a row of the ring."""
         self.compare(tables)
         self._event = row
-        self.places.append(number_of(Place(event=True, writer=writer())))
+        self.numbers.append(number_of(Place(event=True, writer=writer())))
 
 
 class Watched:

@@ -83,11 +83,13 @@ class Recording:
 
     def _find_hands(self):
         self.hands, pair = [(0, 0)], (0, 0)
-        for event in self.events[["code", "page", "new_page"]].tolist():
-            pages = pages_of_event(*event)
-            if pages:
-                pair = tuple(pages) if len(pages) == 2 else pair if pages[0] in pair else (pages[0], 0)
-            self.hands.append(pair if pages else (0, 0))
+        for code, page, new in zip(*(self.events[name].tolist() for name in ("code", "page", "new_page")), strict=True):
+            named = NAMED[code]
+            if len(named) == 2:
+                pair = page, new
+            elif named and (page, new)[named[0]] not in pair:
+                pair = (page, new)[named[0]], 0
+            self.hands.append(pair if named else (0, 0))
         self.hands.append((0, 0))
 
     # -- the machine at a step
@@ -340,7 +342,11 @@ def moment(tables, book, release):
     return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=sys), _book=book, release=release)
 
 
+# For each event which of its two frames its sentence names.
+NAMED = {code: [i for i, word in enumerate(("page {page}", "page {new}")) if word in text]
+         for code, (_, _, text) in trace.EVENTS.items()}  # fmt: skip
+
+
 def pages_of_event(code, page, new_page):
     """The frames that the sentence of an event names: none, one or two."""
-    text = trace.EVENTS[code][2]
-    return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
+    return [int((page, new_page)[i]) for i in NAMED[code]]

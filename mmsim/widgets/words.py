@@ -1,11 +1,11 @@
 """The notes of a run (`mmsim.machine.watching.Notes`) as arrays, from which the tables at any event follow."""
 
-from array import array
+import struct
 
 import numpy as np
 
 from ..machine.interpreted import column
-from ..machine.noting import PLACES
+from ..machine.noting import FIRST, PLACES
 from ..machine.watching import COMPARED
 from ..mm import structs
 
@@ -14,7 +14,8 @@ TABLES = (
     "considered",
 )  # fmt: skip
 SIZES = 8, 4, 2, 1  # of an element, in bytes
-EVENT_COLUMNS = {column("event", name): name for name in structs.EVENT.names}
+EVENT_COLUMNS = {column("event", name): name for name in ("code", "page", "new_page", "arg")}
+STOOD = {"time": "clock", "actor": "current", "pass_": "migration_pass"}  # in k.sys when the event was written
 
 
 class Words:
@@ -80,20 +81,19 @@ class Words:
         return int(rows.max(initial=0))
 
     def _read(self, notes, most):
-        at, known = np.array(notes.places, np.int16), [*PLACES]
-        numbers = np.array(array("q", notes.numbers))
-        counts = np.array([place.numbers for place in known])[at]
-        begins = np.cumsum(counts) - counts  # of the numbers of each note
+        known, numbers = [*PLACES], np.frombuffer(struct.pack(f"{len(notes.numbers)}q", *notes.numbers), int)
+        begins = np.flatnonzero(numbers < FIRST + len(known))  # of the notes
+        at = (numbers[begins] - FIRST).astype(np.int16)
         event = np.array([place.event for place in known])[at]
         nth = np.cumsum(event) - 1  # of the event that a note belongs to
         self._find_writers(at, known, np.flatnonzero(event)[:most])
         used = np.flatnonzero(np.bincount(at, minlength=len(known)))
         plans = {number: self._plan(known[number].writes) for number in used.tolist()}
-        looked = np.flatnonzero(at == COMPARED)
+        looked = np.flatnonzero(at == COMPARED - FIRST)
         starts = {}
         for size in SIZES:
             length = np.zeros(len(known), int)
-            length[used] = [len(plan[size][0]) for plan in plans.values()]
+            length[used] = [plan[size].shape[1] if size in plan else 0 for plan in plans.values()]
             length = length[at]
             length[looked] = [
                 sum(len(rows) for name, (rows, _) in found.items() if self.columns[name][0] == size)
@@ -105,7 +105,7 @@ class Words:
             self.written[size] = *arrays, np.concatenate([[0], starts[size][event][:most], [total]])
         order = np.argsort(at, kind="stable")
         for number, here in zip(plans, np.split(order, np.searchsorted(at[order], used[1:])), strict=False):
-            noted = numbers[begins[here][:, None] + np.arange(known[number].numbers)]
+            noted = self._noted(numbers, begins[here] + 1, known[number].numbers)
             for size, (first, step, rows, values) in plans[number].items():
                 to = starts[size][here][:, None] + np.arange(len(first))
                 self.written[size][0][to] = first + step * noted[:, rows]
@@ -116,22 +116,42 @@ class Words:
                     self.events[EVENT_COLUMNS[name]][nth[here][mine]] = noted[mine, value]
         for i, found in zip(looked.tolist(), notes.compared, strict=True):
             self._put({size: start[i] for size, start in starts.items()}, found)
+        for name, stood in STOOD.items():
+            self.events[name] = self._at_events(column("sys", stood))
+
+    def _noted(self, numbers, begins, what):
+        """The numbers of all notes that were made at a place, a line each, with the constants among them."""
+        noted = np.empty((len(begins), len(what)), int)
+        new = 0
+        for i, constant in enumerate(what):
+            noted[:, i] = numbers[begins + new] if constant is None else constant
+            new += constant is None
+        return noted
 
     def _find_writers(self, at, known, events):
         """Who wrote each event: whoever was named last."""
-        named = np.array([place.writer is not None for place in known])[at]
+        writers = [place.writer for place in known]
+        named = np.array([writer is not None for writer in writers])[at]
         last = np.maximum.accumulate(np.where(named, np.arange(len(at)), 0))[events]
-        self.code = [known[number].writer for number in at[last].tolist()]
+        self.code = [writers[number] for number in at[last].tolist()]
         self.events = np.zeros(len(events), structs.EVENT)
+
+    def _at_events(self, name):
+        """What stood in a column of one row when the events were written."""
+        size, first, _ = self.columns[name]
+        where, what, ends = self.written[size]
+        writes = np.flatnonzero(where == first)
+        values = np.append(self.base.view(f"i{size}")[first], what[writes])
+        return values[np.searchsorted(writes, ends[1:-1])]
 
     def _plan(self, writes):
         """{size: (first place of each column that is written, step a row, which number is the row, the value)}."""
-        plan = {size: [] for size in SIZES}
+        plan = {}
         for name, row, value in writes:
             if name in self.columns:
                 size, first, step = self.columns[name]
-                plan[size].append((first, step, row, value))
-        return {size: np.array(each, int).reshape(-1, 4).T for size, each in plan.items()}
+                plan.setdefault(size, []).append((first, step, row, value))
+        return {size: np.array(each).T for size, each in plan.items()}
 
     def _put(self, starts, found):
         """What was found by looking, from some places on."""
