@@ -7,7 +7,12 @@ what it wrote there between two branches.  What these mean is known when the twi
 import ast
 from typing import NamedTuple
 
-from .inlined import called, calls, copied, simple
+from .inlined import called, copied, simple
+
+TABLES = (  # what is noted, beside the events
+    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
+    "considered",
+)  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -19,7 +24,7 @@ class Place(NamedTuple):
     writer: tuple | None = None  # (code, line) of who will write the next events, after all that
 
 
-EVENT = "event"  # the mark of a statement in whose place an event is about to be written; else it is a writer
+EVENT = "event"  # the mark of a statement in whose place one is about to be written; another mark is its writer
 PLACES = {}  # {Place: its number}, of all twins
 FIRST = -1 << 63  # the number of the first of them as it is appended: nothing that is written is as low
 
@@ -39,12 +44,12 @@ class Noting:
         """The statements, each run of writes with a note behind it."""
         lines = []
         for node in nodes:
-            columns = [one for one in targets(node) if hasattr(one, "column") and not isinstance(one.slice, ast.Tuple)]
+            columns = [one for one in targets(node) if noted(one, node.value)]
             mark = getattr(node, "mark", None)
-            if columns and not told(columns[0], node.value):
-                lines += self.note(node) if calls(node) else []
+            if columns:
+                lines += self.note(node) if runs(node) else []
                 lines += self.store(node, columns)
-            elif targets(node) and not calls(node):
+            elif targets(node) and not runs(node):
                 lines += [*(self.note(node) if self.uses(targets(node)) else []), node]
             elif mark == EVENT:
                 lines += self.note(node)
@@ -57,7 +62,8 @@ class Noting:
 
     def uses(self, given):
         """Whether a variable that gets another value is among the numbers."""
-        names = {one.id for target in given for one in ast.walk(target) if isinstance(one, ast.Name)}
+        given = [one for target in given for one in ast.walk(target) if isinstance(one, ast.Name)]
+        names = {one.id for one in given if isinstance(one.ctx, ast.Store)}
         return any(isinstance(one, ast.Name) and one.id in names for one in self.numbers)
 
     def compound(self, node):
@@ -108,14 +114,21 @@ class Noting:
         return [ast.copy_location(line, node)]
 
 
+def noted(element, value):
+    """Whether it is noted that an element gets a value; what an event gets from k.sys follows from the rest."""
+    if in_event(element):
+        return not getattr(value, "column", "").startswith("sys__")
+    return getattr(element, "column", "").split("__")[0] in TABLES
+
+
 def in_event(element):
     """Whether an element is one of the trace, where nobody asks for the row: events stand there in their order."""
-    return element.column.startswith("event__")
+    return getattr(element, "column", "").startswith("event__")
 
 
-def told(element, value):
-    """Whether it follows from other writes what is written: an event gets some of what stands in k.sys."""
-    return in_event(element) and getattr(value, "column", "").startswith("sys__")
+def runs(node):
+    """Whether another twin runs in a statement."""
+    return any(hasattr(one, "callee") for one in ast.walk(node))
 
 
 def marked(mark):

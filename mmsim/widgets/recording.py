@@ -14,10 +14,11 @@ from ..machine.errors import ERRNO_NAMES, MMSimError
 from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
 from ..machine.names import file_labels, listed, task_labels
+from ..machine.noting import TABLES
 from ..machine.task import Task
 from ..machine.watching import Notes
 from .parts import error_text
-from .words import TABLES, Words
+from .words import Words
 
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step

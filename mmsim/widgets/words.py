@@ -9,10 +9,6 @@ from ..machine.noting import FIRST, PLACES
 from ..machine.watching import COMPARED
 from ..mm import structs
 
-TABLES = (
-    "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
-    "considered",
-)  # fmt: skip
 SIZES = 8, 4, 2, 1  # of an element, in bytes
 EVENT_COLUMNS = {column("event", name): name for name in ("code", "page", "new_page", "arg")}
 STOOD = {"time": "clock", "actor": "current", "pass_": "migration_pass"}  # in k.sys when the event was written
@@ -110,9 +106,9 @@ class Words:
                 to = starts[size][here][:, None] + np.arange(len(first))
                 self.written[size][0][to] = first + step * noted[:, rows]
                 self.written[size][1][to] = noted[:, values]
-            mine = nth[here] < len(self.events)
             for name, _, value in known[number].writes:
                 if name in EVENT_COLUMNS:
+                    mine = nth[here] < len(self.events)
                     self.events[EVENT_COLUMNS[name]][nth[here][mine]] = noted[mine, value]
         for i, found in zip(looked.tolist(), notes.compared, strict=True):
             self._put({size: start[i] for size, start in starts.items()}, found)
