@@ -79,6 +79,37 @@ def last(k, a, b):
     return early(k, a, b) if a else searched(k, a, b)
 
 
+def again(k, a, b):
+    """Reads what it has read or written before, also where something else may have changed it meanwhile."""
+    i = a % 4 + 1
+    j = b % 4 + 1
+    one = k.pte[i]
+    other = k.pte[j]
+    one.value = a
+    other.value = b
+    one.flags += 1
+    x = one.value + (other.flags if a > b else one.wrote) + other.flags
+    if (a > 3 and one.wrote > other.wrote) or other.flags > 1:
+        one.wrote = x % 100
+        other.wrote = b
+    else:
+        i = j
+    x += one.wrote + other.wrote + k.pte[i].wrote
+    bumped(k, 1, x)
+    x += one.value + bumped(k, 3, b) + one.value
+    for n in range(a % 3):
+        other.value = other.value // 2 + n
+        x += one.value
+        one = k.pte[n + 1]
+    while k.pte[i].value > 50:
+        k.pte[i].value //= 2
+        i = k.pte[i].value % 4
+        x += k.pte[i].value
+    k.pte[k.pte[i].wrote % 4].value += bumped(k, 3, x)
+    k.pte[k.pte[j].flags % 4].value -= 7
+    return x + one.value + other.flags + k.pte[k.pte[j].flags % 4].value
+
+
 @pytest.fixture(scope="module")
 def both():
     """Runs a function with two numbers as it stands, and its twin: what either returns; all tables must be equal."""
@@ -97,7 +128,10 @@ def both():
     return run
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, early, searched, changed, everywhere, last], ids=lambda f: f.__name__)
+OWN = early, searched, changed, everywhere, last, again
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *OWN], ids=lambda f: f.__name__)
 @two_numbers
 def test_a_twin_does_what_its_function_does(both, function, a, b):
     plain, twin = both(function, a, b)

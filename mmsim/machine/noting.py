@@ -81,6 +81,9 @@ class Noting:
             target = copied(node.target)
             target.slice, target.ctx = self.numbers[self.number(target.slice, lines)], ast.Load()
             value = ast.BinOp(target, node.op, value)
+        for name in (one for one in targets(node) if isinstance(one, ast.Name)):
+            lines.append(ast.Assign([name], value))
+            value = ast.Name(name.id, ast.Load())
         what = self.number(value, lines)
         for target in columns:
             row = 0 if in_event(target) else self.number(target.slice, lines)
