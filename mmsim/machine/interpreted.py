@@ -31,7 +31,7 @@ class Interpreted:
     """The twins of one machine.  `off`: what is known to be 0, as in `translate.Program`.
 
     `watch`: "observed", and `observer()` is called before an event is written; or "noted", and all that is written goes
-    to `note()` and `note_one()`, see `noting`.
+    to `note()` and `note_one()`, and from time to time `pack()` is called, see `noting`.
     """
 
     def __init__(self, off=(), watch=None, **hooks):

@@ -25,6 +25,7 @@ class Place(NamedTuple):
 
 
 EVENT = "event"  # the mark of a statement in whose place one is about to be written; another mark is its writer
+PACK = "if len(numbers) > 4096: pack()"  # a number in a list takes five times the memory
 PLACES = {}  # {Place: its number}, of all twins
 FIRST = -1 << 63  # the number of the first of them as it is appended: nothing that is written is as low
 
@@ -52,7 +53,7 @@ class Noting:
             elif targets(node) and not runs(node):
                 lines += [*(self.note(node) if self.uses(targets(node)) else []), node]
             elif mark == EVENT:
-                lines += self.note(node)
+                lines += [*self.note(node), ast.copy_location(ast.parse(PACK).body[0], node)]
                 self.event = True
             elif mark:
                 lines += self.note(node, writer=mark)

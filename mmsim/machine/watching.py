@@ -1,5 +1,6 @@
 """Watching a machine: somebody is called before each event, or gets notes of all that the kernel writes."""
 
+import struct
 import sys
 from contextlib import contextmanager
 
@@ -68,7 +69,7 @@ class Notes:
     Attributes
     ----------
     numbers : list of int
-        What was noted: the number of a Place, and the numbers of that place; and so on.
+        What was noted last: the number of a Place, and the numbers of that place; and so on.  `all()`: from the start.
     compared : list of dict
         What was found by looking, {column: (rows, values)}, for each COMPARED among the places.
     known : dict
@@ -82,8 +83,19 @@ class Notes:
     def __init__(self, tables):
         self.numbers, self.compared, self.known = [], [], dict(tables)
         self.rows = dict.fromkeys(tables, 0)
-        self.hooks = {"note": self.numbers.extend, "note_one": self.numbers.append}
+        self._packed = []
+        self.hooks = {"note": self.numbers.extend, "note_one": self.numbers.append, "numbers": self.numbers,
+                      "pack": self._pack}  # fmt: skip
         self._event = None  # the row of the last event, if twins did not write it
+
+    def _pack(self):
+        self._packed.append(struct.pack(f"{len(self.numbers)}q", *self.numbers))
+        self.numbers.clear()
+
+    def all(self):
+        """All numbers, as an array."""
+        self._pack()
+        return np.frombuffer(b"".join(self._packed), np.int64)
 
     def settle(self, tables):
         """All that has changed is noted."""

@@ -1,7 +1,5 @@
 """The notes of a run (`mmsim.machine.watching.Notes`) as arrays, from which the tables at any event follow."""
 
-import struct
-
 import numpy as np
 
 from ..machine.interpreted import column
@@ -77,12 +75,13 @@ class Words:
         return int(rows.max(initial=0))
 
     def _read(self, notes, most):
-        known, numbers = [*PLACES], np.frombuffer(struct.pack(f"{len(notes.numbers)}q", *notes.numbers), int)
+        known, numbers = [*PLACES], notes.all()
         begins = np.flatnonzero(numbers < FIRST + len(known))  # of the notes
         at = (numbers[begins] - FIRST).astype(np.int16)
         event = np.array([place.event for place in known])[at]
         nth = np.cumsum(event) - 1  # of the event that a note belongs to
-        self._find_writers(at, known, np.flatnonzero(event)[:most])
+        events = np.flatnonzero(event)[:most]
+        self._find_writers(at, known, events)
         used = np.flatnonzero(np.bincount(at, minlength=len(known)))
         plans = {number: self._plan(known[number].writes) for number in used.tolist()}
         looked = np.flatnonzero(at == COMPARED - FIRST)
@@ -96,9 +95,9 @@ class Words:
                 for found in notes.compared
             ]
             ends = np.cumsum(length)
-            starts[size], total = ends - length, length.sum()
+            starts[size], total = ends - length, ends[-1] if len(ends) else 0
             arrays = np.zeros(total, np.int32), np.zeros(total, f"i{size}")
-            self.written[size] = *arrays, np.concatenate([[0], starts[size][event][:most], [total]])
+            self.written[size] = *arrays, np.concatenate([[0], starts[size][events], [total]])
         order = np.argsort(at, kind="stable")
         for number, here in zip(plans, np.split(order, np.searchsorted(at[order], used[1:])), strict=False):
             noted = self._noted(numbers, begins[here] + 1, known[number].numbers)
