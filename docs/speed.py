@@ -110,8 +110,7 @@ the tables are those that all of them would have left.
   from the same source: `mem_map__count[pfn]`, a number where a variable was a row, no `k`
   (`mmsim/machine/interpreted.py`).
 - A call costs as much as two such reads, and most functions of the kernel are that small: they stand where they are
-  called (`mmsim/machine/inlined.py`), and leave out what their arguments decide. What was just read or written, and
-  cannot have changed since, is a variable (`mmsim/machine/remembered.py`).
+  called (`mmsim/machine/inlined.py`), and leave out what their arguments decide.
 - A twin is made when it is first called, once a process, and has the file and the lines of its source. The first
   migration of a session waits for that, each further machine only names its own columns.
 - Who follows the lines (a debugger, a measure of coverage) sees the functions as they stand; so does who puts a

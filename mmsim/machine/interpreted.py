@@ -3,8 +3,7 @@
 To read ``k.mem_map[pfn].count`` Python makes an object for the row first.  The twin of a kernel function reads
 ``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time.  A variable that is a row there is
 its number here; ``k`` is gone; the numbers of the modules are constants.  Small functions stand where they are called
-(`mmsim.machine.inlined`), and an element is read once (`mmsim.machine.remembered`).  Files and lines are those of the
-source.
+(`mmsim.machine.inlined`).  Files and lines are those of the source.
 
 The code is made once a process, of each function when it is first called; a machine gives it its own columns.
 """
@@ -21,7 +20,6 @@ from .. import mm
 from .inlined import Folding, Inliner, called, dropped
 from .layout import LAYOUT, is_off
 from .noting import EVENT, Noting, marked
-from .remembered import Remembering
 from .signatures import is_k, name_of, source, whole
 
 TRACE = f"{mm.__name__}.trace"
@@ -139,7 +137,7 @@ class Program:
         """The code of a twin, and what it calls: {twin_name: (function, types)}."""
         key = function, types
         if key not in self.codes:
-            tree = Remembering().definition(self.tree(*key))
+            tree = self.tree(*key)
             tree = ast.Module([Noting().compound(tree) if self.watch == "noted" else tree], [])
             made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
             body = next(one for one in made.co_consts if inspect.iscode(one))
