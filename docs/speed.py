@@ -114,9 +114,9 @@ the tables are those that all of them would have left.
 - A twin is made when it is first called, once a process, and has the file and the lines of its source. The first
   migration of a session waits for that, each further machine only names its own columns.
 - Who follows the lines (a debugger, a measure of coverage) sees the functions as they stand; so does who puts a
-  function or a number of their own into a module of the kernel, as some exercises do. A machine that is watched
-  (`Kernel.watch`, the lab) has each function as a frame of its own, and its twins tell what they write, so that a
-  recording need not compare all tables at each event.
+  function or a number of their own into a module of the kernel, as some exercises do.
+- The twins of a machine that the lab records note what they write: rows and values are appended to a list, as numbers,
+  and made sense of by numpy once the run is over (`mmsim/machine/noting.py`, `mmsim/widgets/words.py`).
 - `tests/test_interpreted.py` holds twins to their functions; an edit of the kernel is an edit of both.
 """
 

@@ -79,6 +79,37 @@ def last(k, a, b):
     return early(k, a, b) if a else searched(k, a, b)
 
 
+def again(k, a, b):
+    """Reads what it has read or written before, also where something else may have changed it meanwhile."""
+    i = a % 4 + 1
+    j = b % 4 + 1
+    one = k.pte[i]
+    other = k.pte[j]
+    one.value = a
+    other.value = b
+    one.flags += 1
+    x = one.value + (other.flags if a > b else one.wrote) + other.flags
+    if (a > 3 and one.wrote > other.wrote) or other.flags > 1:
+        one.wrote = x % 100
+        other.wrote = b
+    else:
+        i = j
+    x += one.wrote + other.wrote + k.pte[i].wrote
+    bumped(k, 1, x)
+    x += one.value + bumped(k, 3, b) + one.value
+    for n in range(a % 3):
+        other.value = other.value // 2 + n
+        x += one.value
+        one = k.pte[n + 1]
+    while k.pte[i].value > 50:
+        k.pte[i].value //= 2
+        i = k.pte[i].value % 4
+        x += k.pte[i].value
+    k.pte[k.pte[i].wrote % 4].value += bumped(k, 3, x)
+    k.pte[k.pte[j].flags % 4].value -= 7
+    return x + one.value + other.flags + k.pte[k.pte[j].flags % 4].value
+
+
 @pytest.fixture(scope="module")
 def both():
     """Runs a function with two numbers as it stands, and its twin: what either returns; all tables must be equal."""
@@ -97,7 +128,10 @@ def both():
     return run
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, early, searched, changed, everywhere, last], ids=lambda f: f.__name__)
+OWN = early, searched, changed, everywhere, last, again
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, *OWN], ids=lambda f: f.__name__)
 @two_numbers
 def test_a_twin_does_what_its_function_does(both, function, a, b):
     plain, twin = both(function, a, b)
@@ -154,6 +188,30 @@ def test_what_twins_say_that_they_write_is_all_that_changes():
         assert [name for name in one if not np.array_equal(one[name], other[name])] == []
     codes = [[(code.co_qualname, code.co_filename, line) for code, line in each.code] for each in (told, compared)]
     assert codes[0] == codes[1]
+
+
+def test_a_recording_of_several_calls_with_tables_that_grow_and_a_ring_that_is_too_small():
+    kernel = Kernel(Topology.uniform(2, 512), compiled=False, trace=8)
+    task, moments = kernel.spawn("a"), []
+    heap = task.mmap(20)
+    task.touch(heap, write=True)
+
+    def run():
+        task.migrate_pages(0, 0, 1)
+        moments.append((kernel.k.sys.nr_events, kernel.clock, kernel.tables["mem_map"].copy()))
+        task.mmap(300)
+        task.migrate_pages(0, 1, 0)
+
+    begin = kernel.k.sys.nr_events
+    recording = Recording(kernel, run)
+    (events, clock, pages), last = moments[0], recording.at(recording.steps).tables
+    assert len(recording.events) == kernel.k.sys.nr_events - begin > 8
+    ring = np.roll(kernel.tables["event"], -(kernel.k.sys.nr_events % 8))
+    assert recording.events[-8:].tolist() == ring.tolist()
+    between = recording.at(events - begin + 1).tables  # the second call has begun, its first event is not written
+    assert between["sys"]["clock"][0] == clock
+    assert np.array_equal(between["mem_map"]["data"], pages["data"])
+    assert [name for name, table in last.items() if not np.array_equal(table, kernel.tables[name])] == []
 
 
 def test_tables_that_have_grown_are_the_twins_own():

@@ -59,7 +59,7 @@ class Inliner:
     def small(self, call):
         """The definition of the function that is called, if that is small; else None."""
         function, types = call.callee
-        if self.program.watched or len(function.__code__.co_code) > BYTES * SMALL:
+        if len(function.__code__.co_code) > BYTES * SMALL:
             return None  # without a look at what it calls
         made = self.program.tree(function, types)
         return made if made and facts(made)[0] <= SMALL else None
@@ -185,6 +185,11 @@ def folded(node, *operands):
 def dropped(answer):
     """What `give` is where nobody wants the answer."""
     return [ast.Expr(answer)] if calls(answer) else []
+
+
+def called(name, *arguments):
+    """A statement that calls a function."""
+    return ast.Expr(ast.Call(ast.Name(name, ast.Load()), [*arguments], []))
 
 
 def simple(node):

@@ -17,23 +17,25 @@ import pkgutil
 from types import FunctionType, ModuleType
 
 from .. import mm
-from .inlined import Folding, Inliner, calls, dropped
+from .inlined import Folding, Inliner, called, dropped
 from .layout import LAYOUT, is_off
+from .noting import EVENT, Noting, marked
 from .signatures import is_k, name_of, source, whole
+
+TRACE = f"{mm.__name__}.trace"
 
 
 class Interpreted:
     """The twins of one machine.  `off`: what is known to be 0, as in `translate.Program`.
 
-    With an `observer` each function is there as a frame of its own; `observer()` is called before an event is written,
-    and the list `written` gets the (column, row) of all that is going to be.
+    `watch`: "observed", and `observer()` is called before an event is written; or "noted", and all that is written goes
+    to `note()` and `note_one()`, and from time to time `pack()` is called, see `noting`.
     """
 
-    def __init__(self, off=(), observer=None, written=None):
-        self.program = program(off, observer is not None)
-        self.space = {"__builtins__": builtins, "__name__": __name__}  # the globals of all twins: columns, and twins
-        if observer:
-            self.space |= {"observer": observer, "written": written.append}
+    def __init__(self, off=(), watch=None, **hooks):
+        self.program = program(off, watch)
+        # the globals of all twins: hooks, columns, and twins
+        self.space = {"__builtins__": builtins, "__name__": __name__} | hooks
         self.bound = {}
 
     def bind(self, tables):
@@ -111,16 +113,16 @@ def twin_name(function, types):
 
 
 @functools.cache
-def program(off, watched=False):
+def program(off, watch=None):
     """The one Program of its kind."""
-    return Program(off, watched)
+    return Program(off, watch)
 
 
 class Program:
     """The code of twins, for all machines."""
 
-    def __init__(self, off, watched=False):
-        self.off, self.watched = off, watched
+    def __init__(self, off, watch=None):
+        self.off, self.watch = off, watch
         self.trees, self.codes = {}, {}
 
     def tree(self, function, types):
@@ -135,7 +137,8 @@ class Program:
         """The code of a twin, and what it calls: {twin_name: (function, types)}."""
         key = function, types
         if key not in self.codes:
-            tree = ast.Module([self.tree(*key)], [])
+            tree = self.tree(*key)
+            tree = ast.Module([Noting().compound(tree) if self.watch == "noted" else tree], [])
             made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
             body = next(one for one in made.co_consts if inspect.iscode(one))
             self.codes[key] = body, {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
@@ -176,6 +179,8 @@ class Twin(Inliner, Folding):
         if whole(node):
             return row(ast.Constant(0), node.attr)
         base = self.visit(node.value)
+        if (base.table, node.attr) == ("sys", "tracing") and self.program.watch:
+            return ast.Constant(1)
         if is_off(base.table, node.attr, self.program.off):
             return ast.Constant(0)
         return element(base.table, node.attr, base, node.ctx)
@@ -210,27 +215,20 @@ class Twin(Inliner, Folding):
         table, (target, *more) = getattr(value, "table", None), targets
         if isinstance(node.targets[0], ast.Name):
             self.tables[target.id] = table
-            if not more and not (table == "event" and self.program.watched):
-                return self.as_statement(value, lambda answer: [ast.Assign([target], answer)], node)
+            if not more:
+                lines = self.as_statement(value, lambda answer: [ast.Assign([target], answer)], node)
+                return [*self.begins(table), *lines]
         elif table:  # a whole row is copied
             pairs = [[element(table, field, one, ctx) for one, ctx in ((target, ast.Store()), (value, ast.Load()))]
                      for field in LAYOUT[table].names]  # fmt: skip
-            return [line for to, one in pairs for line in self.writing([to], ast.Assign([to], one), node)]
-        lines = self.writing(targets, ast.Assign(targets, value), node)
-        return [called("observer", []), *lines] if table == "event" and self.program.watched else lines
+            return [ast.copy_location(ast.Assign([to], one), node) for to, one in pairs]
+        return ast.copy_location(ast.Assign(targets, value), node)
 
-    def visit_AugAssign(self, node):
-        target = self.visit(node.target)
-        return self.writing([target], ast.AugAssign(target, node.op, self.visit(node.value)), node)
-
-    def writing(self, targets, line, node):
-        """A statement; of a machine that is watched it is said before what it writes."""
-        if not self.program.watched:
-            return [ast.copy_location(line, node)]
-        columns = [one for one in targets if isinstance(one, ast.Subscript) and hasattr(one, "column")]
-        said = [called("written", [ast.Tuple([ast.Constant(one.column), one.slice], ast.Load())]) for one in columns]
-        again = said if calls(line.value) else []  # there may have been events before the value was known
-        return [ast.copy_location(one, node) for one in (*said, line, *again)]
+    def begins(self, table):
+        """What a machine that is watched says where a row of a table is taken: one of the trace is to be written."""
+        if table != "event" or not self.program.watch:
+            return []
+        return [marked(EVENT) if self.program.watch == "noted" else called("observer")]
 
     # -- what is known before, and where calls are
 
@@ -255,7 +253,11 @@ class Twin(Inliner, Folding):
         return self.as_statement(value, None, node)
 
     def visit_Expr(self, node):
-        return self.as_statement(self.visit(node.value), dropped, node)
+        value = self.visit(node.value)
+        lines, callee = self.as_statement(value, dropped, node), getattr(value, "callee", None)
+        if self.program.watch == "noted" and callee and callee[0].__module__ == TRACE != self.function.__module__:
+            lines.insert(0, ast.copy_location(marked((self.function.__code__, node.value.lineno)), node))
+        return lines
 
 
 def row(index, table):
@@ -269,8 +271,3 @@ def element(table, field, index, ctx):
     made = ast.Subscript(ast.Name(column(table, field), ast.Load()), index, ctx)
     made.column = column(table, field)
     return made
-
-
-def called(name, arguments):
-    """A statement that calls a function."""
-    return ast.Expr(ast.Call(ast.Name(name, ast.Load()), arguments, []))

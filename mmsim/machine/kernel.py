@@ -97,7 +97,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.release, self.patches, self.without = made_of.name, made_of.patches, made_of.without
         self.costs = costs
         self.last = None
-        self._observer = None
+        self._watcher = None
         self._doorkeeper = Doorkeeper()
         self._births, self._running = 0, False
         self._self = object()  # what tells this machine's snapshots from those of others
@@ -137,8 +137,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     def _bind(self):
         """Make the views of the arrays: `self.k` for code that runs interpreted, `self._arrays` for compiled code."""
         views = {name: ctypes_view(array) for name, array in self.tables.items()}
-        if self._observer:
-            views["event"] = Watched(views["event"], *self._observer)
+        if self._watcher:
+            views["event"] = Watched(views["event"], self.tables, self._watcher)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
         if self.compiled:
             self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
@@ -207,6 +207,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         if self._running:
             raise RuntimeError("a kernel function is running: who observes it must not change the machine")
         run, tables = self._runner(function)
+        if self._watcher:
+            self._watcher.compare(self.tables)  # who knows what was written between the calls
         self._doorkeeper.begun = self._running = True
         try:
             result = run(*tables, *args)
@@ -215,6 +217,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
             raise
         finally:
             self._running = False
+        if self._watcher:
+            (self._watcher.compare if tables else self._watcher.settle)(self.tables)
         self._check_bug()
         return result
 
@@ -222,12 +226,11 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         """What runs a kernel function, and what it takes before the function's own arguments."""
         if self.compiled:
             return self._compile(function), (self._arrays,)
-        if self._observer:
-            self._observer[1].append(None)  # who knows what was written between the calls
         if self._on_rows or sys.gettrace() or not has_twin(function):  # a debugger sees the functions as they stand
             return function, (self.k,)
         if not self._twins or (self.k.sys.tracing and "tracing" in self._twins.program.off):
-            self._twins = Interpreted(known_off(self.tables), *(self._observer or ()))
+            watch = {"watch": self._watcher.watch, **self._watcher.hooks} if self._watcher else {}
+            self._twins = Interpreted(known_off(self.tables), **watch)
             self._twins.bind(self.tables)
         return self._twins(function), ()
 

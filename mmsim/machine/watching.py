@@ -1,53 +1,155 @@
-"""Watching a machine: somebody is called before each event, and told what the kernel writes."""
+"""Watching a machine: somebody is called before each event, or gets notes of all that the kernel writes."""
 
-from collections import deque
+import struct
+import sys
 from contextlib import contextmanager
 
-from .arguments import like, shown
+import numpy as np
+
+from ..mm import structs, trace
+from . import interpreted
+from .arguments import shown
+from .noting import Place, number_of
+
+EVENT = structs.EVENT.names
+COMPARED = number_of(Place())  # here stands what was found by looking
+EVENT_ROW = number_of(Place((None,) * len(EVENT), tuple((f"event__{name}", 0, i) for i, name in enumerate(EVENT))))
 
 
 class Watchable:
     """The part of Kernel that lets somebody watch."""
 
-    def watch(self, observer, written=None):
-        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only.
-
-        `written`: a list that gets what the kernel writes, as ``("mem_map__flags", 7)``; None: it may be anything.
-        """
+    def watch(self, observer):
+        """A context in which ``observer()`` is called at every event of the trace; interpreted machines only."""
         if not callable(observer):
             raise TypeError(f"observer is {shown(observer)}; it is a function without arguments")
-        if written is not None:
-            like(written, "append", "written", "give a list")
-        if self.compiled or not self.k.sys.tracing:
-            raise ValueError("only an interpreted machine with trace=True can be watched")
-        return self._watched_by(observer, deque(maxlen=1) if written is None else written)
+        return self._watched_by(Observed(observer))
 
     @contextmanager
-    def _watched_by(self, *observer):
-        self._observer, self._twins, twins = observer, None, self._twins
+    def _watched_by(self, watcher):
+        """A context in which an Observed or a Notes hears what goes on."""
+        if self.compiled or not self.k.sys.tracing:
+            raise ValueError("only an interpreted machine with trace=True can be watched")
+        self._watcher, self._twins, twins = watcher, None, self._twins
         self._bind()
         try:
             yield self
         finally:
             if self._twins:
                 self._twins.let_go()
-            self._observer, self._twins = None, twins
+            self._watcher, self._twins = None, twins
             self._bind()
 
 
-class Watched:
-    """The event table of a machine that is watched: taking the row for a new event calls the observer first.
+class Observed:
+    """Who is called before each event."""
 
-    For functions as they stand: what they have written is not known.
+    watch = "observed"  # how twins are made for it
+
+    def __init__(self, observer):
+        self.hooks = {"observer": observer}
+        self.observer = observer
+
+    def event(self, *_):
+        """A function that runs as it stands is about to write an event."""
+        self.observer()
+
+    def compare(self, *_):
+        """A call begins or ends."""
+
+    settle = compare
+
+
+class Notes:
+    """What was written to some tables, and which events there were, in order.
+
+    Twins note what they write (`mmsim.machine.noting`). What happens elsewhere, in functions that run as they stand and
+    between the calls, is found by looking.
+
+    Attributes
+    ----------
+    numbers : list of int
+        What was noted last: the number of a Place, and the numbers of that place; and so on.  `all()`: from the start.
+    compared : list of dict
+        What was found by looking, {column: (rows, values)}, for each COMPARED among the places.
+    known : dict
+        The tables, as they are with all that.
+    rows : dict
+        How many rows each has had at most.
     """
 
-    def __init__(self, rows, observer, written):
-        self.rows, self.observer, self.written = rows, observer, written
+    watch = "noted"
+
+    def __init__(self, tables):
+        self.numbers, self.compared, self.known = [], [], dict(tables)
+        self.rows = dict.fromkeys(tables, 0)
+        self._packed = []
+        self.hooks = {"note": self.numbers.extend, "note_one": self.numbers.append, "numbers": self.numbers,
+                      "pack": self._pack}  # fmt: skip
+        self._event = None  # the row of the last event, if twins did not write it
+
+    def _pack(self):
+        self._packed.append(struct.pack(f"{len(self.numbers)}q", *self.numbers))
+        self.numbers.clear()
+
+    def all(self):
+        """All numbers, as an array."""
+        self._pack()
+        return np.frombuffer(b"".join(self._packed), np.int64)
+
+    def settle(self, tables):
+        """All that has changed is noted."""
+        self.known = {name: tables[name].copy() for name in self.known}
+
+    def compare(self, tables):
+        """Look for what has changed and is not noted."""
+        if self._event is not None:
+            self.numbers += EVENT_ROW, *tables["event"][self._event].item()
+            self._event = None
+        found = {}
+        for name, old in self.known.items():
+            now = tables[name]
+            self.rows[name] = max(self.rows[name], len(now))
+            if len(old) == len(now) and np.array_equal(old.view(np.int32), now.view(np.int32)):
+                continue
+            self.known[name] = now.copy()
+            old, now = (np.append(one, np.zeros(self.rows[name] - len(one), one.dtype)) for one in (old, now))
+            for field in now.dtype.names or ("",):
+                was, values = (old[field], now[field]) if field else (old, now)
+                rows = np.flatnonzero(was != values)
+                if len(rows):
+                    found[interpreted.column(name, field)] = rows, values[rows]
+        if found:
+            self.compared.append(found)
+            self.numbers.append(COMPARED)
+
+    def event(self, tables, row):
+        """A function that runs as it stands is about to write an event, into a row of the ring."""
+        self.compare(tables)
+        self._event = row
+        self.numbers.append(number_of(Place(event=True, writer=writer())))
+
+
+class Watched:
+    """The event table of a machine that is watched: taking the row for a new event calls the watcher first.
+
+    For functions as they stand.
+    """
+
+    def __init__(self, rows, tables, watcher):
+        self.rows, self.tables, self.watcher = rows, tables, watcher
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, i):
-        self.written.append(None)
-        self.observer()
+        self.watcher.event(self.tables, i)
         return self.rows[i]
+
+
+def writer():
+    """(code, line) of the kernel function that is about to write an event and has asked for its row."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename in (__file__, trace.__file__):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno

@@ -1,7 +1,7 @@
 """A run, recorded event by event, so that one can look at any moment of it, forwards and backwards.
 
-The observer of `Kernel.watch` is told what was written, compares it with what was there before, and keeps the
-words that changed. The machine at step s is then what it was before, with the changes of s steps on top.
+All that the kernel writes is noted meanwhile. The machine at step s is what it was before, with what was written in s
+steps on top.
 """
 
 from types import SimpleNamespace
@@ -14,9 +14,11 @@ from ..machine.errors import ERRNO_NAMES, MMSimError
 from ..machine.explain import frames_behind, reasons, sharers
 from ..mm import structs, trace
 from ..machine.names import file_labels, listed, task_labels
+from ..machine.noting import TABLES
 from ..machine.task import Task
+from ..machine.watching import Notes
 from .parts import error_text
-from .words import DTYPES, TABLES, places, writer
+from .words import Words
 
 MAX_FRAMES = 1 << 14  # of a machine that can be shown
 MAX_EVENTS = 1 << 16  # of one recording; what comes after is one big step
@@ -53,23 +55,20 @@ class Recording:
         if len(self) > MAX_FRAMES:
             raise ValueError(f"this machine has {len(self):,} page frames; the widget shows {MAX_FRAMES:,} at most")
         self._find_ptes(kernel.tables["vma"])
-        self._tables, self._first = kernel.tables, int(kernel.k.sys.nr_events)
-        self._base = {name: kernel.tables[name].copy() for name in TABLES[:-1]}
-        self._rows, self._where, self._what, self.code, self._written = [], [], [], [], []
-        self.error, last = None, kernel.last
+        begin = {name: kernel.tables[name].copy() for name in TABLES}
+        begin["considered"] = begin["considered"][:0]  # of an earlier call
+        notes, self.error, last = Notes(begin), None, kernel.last
         try:
-            with kernel.watch(self._observe, self._written):
+            with kernel._watched_by(notes):
                 run()
         except (OSError, MMSimError) as error:
             self.error = error
-        self._observe(end=True)
+        notes.compare(kernel.tables)
         self.migration = kernel.last if kernel.last is not last else None
-        self.steps, self.events = len(self._where), np.frombuffer(b"".join(self._rows), structs.EVENT)
-        self._ends = np.cumsum([0] + [len(where) for where in self._where])
-        self._where, self._what = np.concatenate(self._where), np.concatenate(self._what)
+        self._words = Words(begin, notes, MAX_EVENTS)
+        self.events, self.code, self.steps = self._words.events, self._words.code, len(self._words.events) + 1
         self._find_hands()
-        del self._tables, self._rows, self._now, self._written, self._places
-        self._at = -1, None, None
+        self._at = 0, self._words.base, None
         self._before = self.at(0).tables
 
     def _find_ptes(self, vmas):
@@ -83,70 +82,25 @@ class Recording:
         self._pte_locked = np.repeat(vmas["vm_flags"] & structs.VM_LOCKED, sizes) != 0
         self.pids = np.unique(self.pte_pid).tolist()
 
-    def _changed(self):
-        """The places of the words that have changed, and what they are now, which is kept in `self._now`."""
-        written, now = {*self._written}, self._now
-        self._written.clear()
-        if None in written:
-            tables = [self._tables[name].view(np.int32).ravel() for name in TABLES]
-            words = np.concatenate(tables)
-            where = np.flatnonzero(words != np.array(now, np.int32))
-            self._now, self._places = words.tolist(), places(self._tables)
-            return where.astype(np.int32), words[where]
-        changed = {}
-        for column, row in written:
-            for begin, step, words, first in self._places.get(column, ()):
-                at = begin + step * row
-                value = words[at - first]
-                if value != now[at]:
-                    changed[at] = now[at] = value
-        where = sorted(changed)
-        return np.array(where, np.int32), np.array([changed[at] for at in where], np.int32)
-
-    def _observe(self, end=False):
-        """The machine is about to write an event (or has ended): keep what has changed since the last one."""
-        done = len(self._where)
-        if len(self._rows) < done:  # the event before this one is written by now
-            ring = self._tables["event"]
-            self._rows.append(ring[(self._first + done - 1) % len(ring)].tobytes())
-        if done == 0:  # what grows for a run has done so: a table of the pages considered, rows for new vmas
-            self._sizes = {name: len(self._tables[name]) for name in TABLES}
-            empty = {name: np.zeros_like(self._tables[name]) for name in TABLES}
-            for name, table in self._base.items():
-                empty[name][: len(table)] = table
-            self._base = np.concatenate([empty[name].view(np.int32).ravel() for name in TABLES])
-            self._now = self._base.tolist()
-        if end or done < MAX_EVENTS:
-            self._written += [None] * (end or done == 0)
-            where, what = self._changed()
-            self._where.append(where)
-            self._what.append(what)
-            if not end:
-                self.code.append(writer())
-
     def _find_hands(self):
         self.hands, pair = [(0, 0)], (0, 0)
-        for event in self.events[["code", "page", "new_page"]].tolist():
-            pages = pages_of_event(*event)
-            if pages:
-                pair = tuple(pages) if len(pages) == 2 else pair if pages[0] in pair else (pages[0], 0)
-            self.hands.append(pair if pages else (0, 0))
+        for code, page, new in zip(*(self.events[name].tolist() for name in ("code", "page", "new_page")), strict=True):
+            named = NAMED[code]
+            if len(named) == 2:
+                pair = page, new
+            elif named and (page, new)[named[0]] not in pair:
+                pair = (page, new)[named[0]], 0
+            self.hands.append(pair if named else (0, 0))
         self.hands.append((0, 0))
 
     # -- the machine at a step
 
     def at(self, step):
         """The machine at a step."""
-        if self._at[0] != step:
-            before, words, _ = self._at if 0 <= self._at[0] < step else (0, self._base, None)
-            words, tables, begin, new = words.copy(), {}, 0, slice(self._ends[before], self._ends[step])
-            words[self._where[new]] = self._what[new]  # where a word changed twice, the later change stays
-            for name, rows in self._sizes.items():
-                dtype = np.dtype(DTYPES.get(name, np.int32))
-                end = begin + rows * dtype.itemsize // 4
-                tables[name] = words[begin:end].view(dtype)
-                begin = end
-            self._at = step, words, moment(tables, self._book, self._release)
+        if self._at[0] != step or not self._at[2]:
+            before, words, _ = self._at if self._at[0] < step else (0, self._words.base, None)
+            words = self._words.after(words, before, step)
+            self._at = step, words, moment(self._words.moment(words), self._book, self._release)
         return self._at[2]
 
     def frames(self, step):
@@ -180,14 +134,12 @@ class Recording:
     @property
     def slots(self):
         """How many swap slots there are."""
-        return self._sizes["swap_map"] - 1
+        return len(self._before["swap_map"]) - 1
 
     @property
     def slots_used(self):
         """The highest swap entry that was in use at any step."""
-        begin = (self._sizes["mem_map"] * structs.PAGE.itemsize + self._sizes["pte"] * structs.PTE.itemsize) // 4
-        touched = np.append(self._where, np.flatnonzero(self._base)) - begin
-        return int(touched[touched <= self.slots].max(initial=0))
+        return self._words.highest("swap_map")
 
     # -- whose the frames are
 
@@ -391,7 +343,11 @@ def moment(tables, book, release):
     return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=sys), _book=book, release=release)
 
 
+# For each event which of its two frames its sentence names.
+NAMED = {code: [i for i, word in enumerate(("page {page}", "page {new}")) if word in text]
+         for code, (_, _, text) in trace.EVENTS.items()}  # fmt: skip
+
+
 def pages_of_event(code, page, new_page):
     """The frames that the sentence of an event names: none, one or two."""
-    text = trace.EVENTS[code][2]
-    return [int(pfn) for pfn, word in ((page, "page {page}"), (new_page, "page {new}")) if word in text]
+    return [int((page, new_page)[i]) for i in NAMED[code]]

@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 
+from ..machine.noting import TABLES
 from .recording import Recording, moment
-from .words import TABLES
 
 STEP = 1  # at which a Scene shows it
 
@@ -21,7 +21,7 @@ class Still(Recording):
         self._book = copy.deepcopy(kernel._book)
         self._find_ptes(kernel.tables["vma"])
         tables = {name: kernel.tables[name].copy() for name in TABLES}
-        self._sizes = {name: len(table) for name, table in tables.items()}
+        self._before = tables
         self._moment = moment(tables, self._book, kernel.release)
 
     def finish(self, kernel):
