@@ -211,6 +211,7 @@ class Runs:
             like(experiment, "__call__", "experiment", "give a function of a kernel, or a Scenario")
             given = getattr(experiment, "machine", {}) | given
         self.experiment, self.given, self._known = experiment, given, []
+        self._same_in_few = {}  # {switches: does it give the same facts on TO_SEE frames a node?}
 
     def outcome(self, switches):
         """The facts, {name: value}, on a kernel with these switches."""
@@ -279,9 +280,11 @@ class Runs:
         if "topology" in self.given:
             return {}
         few = {"topology": Topology.uniform(NODES, TO_SEE)}
-        facts = self.facts_of(self.boot(switches, **few))
-        same_facts = {str(fact): plain(value) for fact, value in facts.items()} == self.outcome(switches)
-        return few if same_facts else {}
+        if switches not in self._same_in_few:
+            facts = self.facts_of(self.boot(switches, **few))
+            same_facts = {str(fact): plain(value) for fact, value in facts.items()} == self.outcome(switches)
+            self._same_in_few[switches] = same_facts
+        return few if self._same_in_few[switches] else {}
 
     def naming(self, switches):
         """The parameters by which a Scenario learns its kernel."""
