@@ -1,7 +1,6 @@
 """Settings for all tests."""
 
 import errno
-import fcntl
 import importlib.util
 import io
 import os
@@ -76,6 +75,8 @@ def copy_run(copies, tmp_path_factory):
 
     Each is run once for all tests, in whatever process they are.
     """
+    import fcntl  # which Windows has not
+
     import nbformat  # which who tries the wheel in a fresh environment has not
     from cells import code_cells, is_claim, run
 

@@ -44,7 +44,7 @@ def whole(number, name, least=None, most=END_OF_TIME, what="", no_number=TypeErr
     except TypeError:
         raise no_number(f"{name} is {shown(number)}; {right}") from None
     if not low <= value <= most or value != int(value):
-        beyond = f", {most:,} at most" if most < value and not bounds.endswith(str(most)) else ""
+        beyond = f", {most:,} at most" if value > most and (least is None or most >= END_OF_TIME) else ""
         raise ValueError(f"{name} is {shown(number)}; {right}{beyond}")
     return int(value)
 

@@ -20,9 +20,8 @@ class Still(Recording):
         self.topology, self.number = kernel.topology, number
         self._book = copy.deepcopy(kernel._book)
         self._find_ptes(kernel.tables["vma"])
-        tables = {name: kernel.tables[name].copy() for name in TABLES}
-        self._before = tables
-        self._moment = moment(tables, self._book, kernel.release)
+        self._before = {name: kernel.tables[name].copy() for name in TABLES}
+        self._moment = moment(self._before, self._book, kernel.release)
 
     def finish(self, kernel):
         """Take the events from a machine whose run has ended: which pages were in hand at that moment."""
