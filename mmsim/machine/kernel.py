@@ -173,9 +173,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     def _reserve_ptes(self, pages):
         """A free run of `pages` rows in k.pte; its first row."""
         vmas = self.tables["vma"]
-        used = vmas["vm_mm"] != 0
+        used = vmas["vm_mm"] != 0  # mostly in order, which a stable sort is quick to see
         base = vmas["pte_base"][used]
-        first, last = (np.sort(base + vmas[end][used], kind="stable") for end in ("vm_start", "vm_end"))  # mostly sorted
+        first, last = (np.sort(base + vmas[end][used], kind="stable") for end in ("vm_start", "vm_end"))
         begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
         begin = int(begins[np.argmax(ends - begins >= pages)])
         self._grow("pte", begin + pages)

@@ -284,11 +284,12 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
                     widget.set_trait(name, value)
         self._quiet = quiet
         self._show_link()
-        if (forward or not self.step) and not self.stage.playing:
-            self._prepare()
+        self._prepare()
 
     def _prepare(self):
-        """Have the browser show the next step by itself when Step is clicked; what it shows then is said again."""
+        """Have the browser show the next step by itself when Step is clicked; the kernel says the same afterwards."""
+        if self.stage.playing:
+            return
         step = min(self._next(1), self.steps)
         sides = zip(self.stages, self._scenes, self._pairs[step], strict=False)
         stages = {stage: stage.seen(scene, at, step, step == self.step + 1) for stage, scene, at in sides}

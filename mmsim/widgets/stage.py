@@ -107,7 +107,7 @@ class Stage(Part):
                 "hand": hand | {"fly": forward and at != self.at and hand.get("fly", False)}}  # fmt: skip
 
     def prepare(self, seen):
-        """Give the browser what a click on Step will show, {widget: traits}, so that it need not wait for the kernel."""
+        """Give the browser what a click on Step will show, {widget: traits}: so it need not wait for the kernel."""
         cells = [traits.pop("cells") for traits in seen.values() if "cells" in traits]
         self.send({"ahead": {widget.model_id: traits for widget, traits in seen.items()}, "from": self.step}, cells)
 
