@@ -26,8 +26,9 @@ lab.step = 3000
 lab
 """
 SHOWN = ".mm-picture[data-step='3000']"
-# Whatever changes below .mm-lab counts: the picture, whose canvas is painted by the time its step is told, and the
-# texts and tables, which the next frame paints.  The kernel answers in the order in which it was asked.
+# Whatever changes below .mm-lab counts: the picture, whose canvas is painted by the time its step is told, and which
+# says when a page has ended its flight; and the texts and tables, which the next frame paints.  The kernel answers in
+# the order in which it was asked; what a click on Step shows the browser has before, and the kernel says it again.
 TIMED = f"""async (act) => {{
     const lab = [...document.querySelectorAll('.mm-lab')].filter(e => e.checkVisibility()).pop();
     const find = (kind, text) => [...lab.querySelectorAll(kind)].find(e => e.textContent.trim().startsWith(text));
@@ -38,6 +39,7 @@ TIMED = f"""async (act) => {{
     watch.observe(lab, {{ subtree: true, childList: true, characterData: true, attributes: true }});
     const begin = performance.now();
     if (act === 'setting') find('label', '7 ').querySelector('input').click();
+    else if (act === 'Back') find('button', act).click();
     else for (let i = 0; i < act; i++) find('button', 'Step').click();
     await {lab.SESSION}.session.kernel.requestExecute({{ code: '', silent: true }}).done;
     await new Promise(done => setTimeout(done, 200));
@@ -63,7 +65,7 @@ def shown(beside=None):
 
 
 def times(page, act, number):
-    """ms that each of so many acts takes: 'setting', or so many clicks on Step at once.  The first is not counted."""
+    """ms that each of so many acts takes, the first left out: "setting", "Back", or so many clicks on Step at once."""
     return [page.evaluate(TIMED, act) for _ in range(number + 1)][1:]
 
 
@@ -74,6 +76,7 @@ def rows(small=False):
         return
     with shown() as page:
         step = sorted(times(page, 1, 5 if small else 100))
+        back = times(page, "Back", 3 if small else 40)
         setting = times(page, "setting", 2 if small else 10)
         burst = times(page, 20, 3)
     with shown(beside=4) as page:
@@ -83,5 +86,6 @@ def rows(small=False):
     yield Row("click on Step, 95th percentile", step[int(0.95 * len(step))], "ms", 80, note=note)
     yield Row("a changed setting, to the picture", statistics.median(setting) / 1e3, "s", 0.4,
               note=f"median of {len(setting)}; a patch on or off, all recorded anew")  # fmt: skip
+    yield Row("click on Back, which asks the kernel", statistics.median(back), "ms", note="median")
     yield Row("20 clicks at once", statistics.median(burst), "ms", note="until the last one is painted")
     yield Row("click on Step, another machine beside it", statistics.median(two), "ms", note="median")

@@ -161,7 +161,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     def _reserve_vmas(self, more):
         """Rows for `more` new vmas, and for as many anon_vmas; an munmap that is still to come may split two."""
         pending = int((self._timers()["kind"] == timer.MUNMAP).sum())
-        rows = int((self.tables["vma"]["vm_mm"] != 0).sum()) + more + 2 * pending + 2
+        rows = np.count_nonzero(self.tables["vma"]["vm_mm"]) + more + 2 * pending + 2
         self._grow("vma", rows)
         self._grow("anon_vma", rows + 1)
 
@@ -173,7 +173,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     def _reserve_ptes(self, pages):
         """A free run of `pages` rows in k.pte; its first row."""
         vmas = self.tables["vma"]
-        first, last = (np.sort((vmas["pte_base"] + vmas[end])[vmas["vm_mm"] != 0]) for end in ("vm_start", "vm_end"))
+        used = vmas["vm_mm"] != 0  # mostly in order, which a stable sort is quick to see
+        base = vmas["pte_base"][used]
+        first, last = (np.sort(base + vmas[end][used], kind="stable") for end in ("vm_start", "vm_end"))
         begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
         begin = int(begins[np.argmax(ends - begins >= pages)])
         self._grow("pte", begin + pages)

@@ -134,9 +134,11 @@ class Task(NumaCalls):
         return Range(self, start, pages)
 
     def _free_address(self, pages, at):
-        vmas = self._vmas()
+        vmas = self._kernel.tables["vma"]
+        own = vmas["vm_mm"] == self.pid
+        starts, ends = vmas["vm_start"][own], vmas["vm_end"][own]
         if at is None:
-            start = max(FIRST_PAGE, int(vmas["vm_end"].max())) if len(vmas) else FIRST_PAGE
+            start = int(ends.max(initial=FIRST_PAGE))
             if start + pages >= mbind.END_OF_MEMORY:
                 room = mbind.END_OF_MEMORY - start - 1
                 raise os_error("ENOMEM", f"pages is {pages:,}; the address space of {self.name} has room for {room:,}")
@@ -144,7 +146,7 @@ class Task(NumaCalls):
         at = whole(at, "at", what="a virtual page")
         if at < 0 or at + pages >= mbind.END_OF_MEMORY:
             raise os_error("EINVAL", f"at is {at}; virtual pages go from 0 to {mbind.END_OF_MEMORY - 1}")
-        if ((vmas["vm_start"] < at + pages) & (at < vmas["vm_end"])).any():
+        if ((starts < at + pages) & (at < ends)).any():
             raise os_error("EEXIST", f"at: something is mapped at {at:#x} already")
         return at
 

@@ -23,6 +23,7 @@ class Following:
     def _follow(self, page):
         self.followed = page
         self._mark()
+        self._prepare()
 
     def _follow_what(self, change):
         """Somebody wrote which page: '5', '5 of a', 'page 5 of a'; or nothing."""

@@ -139,8 +139,8 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
 
     def _rows(self):
         c = self.controls
-        for name in ("position", "speed", "layout", "seed", "release", "beside", "event", "follow"):
-            c[name].add_class(f"mm-{name}")
+        for name in ("position", "speed", "layout", "seed", "release", "beside", "event", "follow", "Step"):
+            c[name].add_class(f"mm-{name.lower()}")
         self._note, self._said = Status(), [Status(), Status(quiet=True)]
         self._note.add_class("mm-note")
         self._said[0].add_class("mm-said")
@@ -274,34 +274,48 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
 
     @t.observe("step")
     def _show(self, change=None):
-        step, at, runs = self.step, self._pairs[self.step], self._runs
-        forward, before = bool(change) and change["new"] == change["old"] + 1, self._pairs[max(0, step - 1)]
-        for i in range(len(runs)):  # first what is looked at
-            self.stages[i].show(self._scenes[i], at[i], step, forward)
-        for i, recording in enumerate(runs):
-            waits = "waits · " * (step > 0 and at[i] == before[i])
-            self._said[i].value = escape(waits + recording.text(at[i]))
+        forward, quiet = bool(change) and change["new"] == change["old"] + 1, self._quiet
         self._quiet = True
-        position = self.controls["position"]
-        with position.hold_sync():
-            position.said = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
-            position.value = step
-        self.controls["event"].value = step
-        self._quiet = False
-        if not self.simple:
-            self._show_numbers()
-        captions = ("Pages that stay, and why", "... beside it")[: len(runs)]
-        self._stayed.value = "".join(stayed_html(each.stayed_columns(n), caption)
-                                     for each, n, caption in zip(runs, at, captions, strict=True))  # fmt: skip
-        self._show_source()
+        for stage, scene, at in zip(self.stages, self._scenes, self._pairs[self.step], strict=False):
+            stage.show(scene, at, self.step, forward)
+        for widget, traits in self._seen(self.step).items():
+            with widget.hold_sync():
+                for name, value in traits.items():
+                    widget.set_trait(name, value)
+        self._quiet = quiet
         self._show_link()
+        self._prepare()
 
-    def _show_numbers(self):
-        """The flow of the pages and the counters, made where they are seen."""
-        runs, at = self._runs, self._pairs[self.step]
-        self._flow.value = flow_svg(runs, at)
-        self._counters.value = counters_html(("here", "beside")[: len(runs)],
-                                             [each.counters(n) for each, n in zip(runs, at, strict=True)])  # fmt: skip
+    def _prepare(self):
+        """Have the browser show the next step by itself when Step is clicked; the kernel says the same afterwards."""
+        if self.stage.playing:
+            return
+        step = min(self._next(1), self.steps)
+        sides = zip(self.stages, self._scenes, self._pairs[step], strict=False)
+        stages = {stage: stage.seen(scene, at, step, step == self.step + 1) for stage, scene, at in sides}
+        self.stage.prepare(stages | self._seen(step))
+
+    def _seen(self, step):
+        """What the widgets around the stages show at a step: {widget: {trait: value}}."""
+        runs, at, before, c = self._runs, self._pairs[step], self._pairs[max(0, step - 1)], self.controls
+        seen = {}
+        for line, run, now, last in zip(self._said, runs, at, before, strict=False):
+            seen[line] = {"value": escape("waits · " * (step > 0 and now == last) + run.text(now))}
+        brief = self.recording.text(at[0]).partition(" ·")[0].partition(":")[0]
+        seen |= {c["position"]: {"said": brief, "value": step}, c["event"]: {"value": step}}
+        if not self.simple:  # made where they are seen
+            counters = [run.counters(now) for run, now in zip(runs, at, strict=True)]
+            seen[self._flow] = {"value": flow_svg(runs, at)}
+            seen[self._counters] = {"value": counters_html(("here", "beside")[: len(runs)], counters)}
+        captions = ("Pages that stay, and why", "... beside it")
+        stayed = [stayed_html(run.stayed_columns(now), caption)
+                  for run, now, caption in zip(runs, at, captions, strict=False)]  # fmt: skip
+        seen[self._stayed] = {"value": "".join(stayed)}
+        if self._is_open("Source"):
+            name, file, first, text, line = self._source_at(step)
+            name = f"{name} · {file}, line {line}" if name else "No event is shown: step on."
+            seen[self._source] = {"name": name, "text": text, "first": first, "marked": line}
+        return seen
 
     # -- the source of what happens
 
@@ -310,9 +324,8 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
         shown = self._is_open(name)
         self._folds[name].layout.display = "none" if shown else None
         self.controls[name].description = f"{name} {'▸' if shown else '▾'}"
-        self._show_source()
+        self._show()
         self._show_passes()
-        self._show_link()
 
     def _is_open(self, name):
         return self._folds[name].layout.display is None
@@ -326,20 +339,14 @@ class MigrationLab(Machines, Placing, Following, TakenAway, Plain, W.VBox):
 
         Empty before and after the call.
         """
-        at = self._pairs[self.step][0]
+        return self._source_at(self.step)
+
+    def _source_at(self, step):
+        at = self._pairs[step][0]
         if not 0 < at < self.recording.steps:
             return "", "", 1, "", 0
         code, line = self.recording.code[at - 1]
         return *source_of(code), line
-
-    def _show_source(self):
-        if not self._is_open("Source"):
-            return
-        name, file, first, text, marked = self.source()
-        with self._source.hold_sync():
-            self._source.name = f"{name} · {file}, line {marked}" if name else "No event is shown: step on."
-            self._source.text = text
-            self._source.first, self._source.marked = first, marked
 
     def __repr__(self):
         return f"<MigrationLab: {self._said_at(self._pairs[self.step])}>"

@@ -232,15 +232,16 @@ function stage({ model, el }) {
     if (picture.dataset.step !== step) {
       flight = null;
       if (model.get("hand").fly && !calm.matches && model.get("pace") >= 100) {
-        const long = Math.min(400, 0.8 * model.get("pace"));
+        const long = Math.min(400, 0.5 * model.get("pace"));
         flight = { time: long, end: time + long };
       }
       moved = time;
       if (at >= 0) model.get("playing") ? point(-1) : model.send({ look: at });
+      picture.dataset.step = step;
     }
     paintOver(time);
-    picture.setAttribute("aria-label", model.get("label"));
-    picture.dataset.step = step;
+    picture.toggleAttribute("data-flying", !!flight && time < flight.end);
+    if (picture.ariaLabel !== model.get("label")) picture.ariaLabel = model.get("label");
     play();
   }
 
@@ -271,6 +272,24 @@ function stage({ model, el }) {
         model.send({ next: asked });
       }, Math.max(0, model.get("pace") - (performance.now() - moved)));
     }
+  }
+
+  // -- a click on Step: what it will show is here already, and the kernel, which is told of the click, says it again
+
+  let ahead;
+  async function prepare({ ahead: states, from }, buffers) {
+    if (!states) return;
+    ahead = null;
+    const models = await Promise.all(Object.keys(states).map((id) => model.widget_manager.get_model(id)));
+    const cells = buffers.values();
+    for (const state of Object.values(states)) if ("step" in state) state.cells = cells.next().value;
+    ahead = { from, models, states: Object.values(states) };
+  }
+  function stepNow(event) {
+    if (!event.target.closest(".mm-step") || ahead?.from !== model.get("step") || model.get("playing")) return;
+    const { models, states } = ahead;
+    ahead = null;
+    models.forEach((each, i) => each.set_state(states[i]));
   }
 
   // -- pointing at a square
@@ -318,6 +337,7 @@ function stage({ model, el }) {
   const watch = new ResizeObserver(() => {
     const width = Math.floor(root.clientWidth / 20) * 20;
     if (width >= 300 && width !== model.get("width")) { model.set("width", width); model.save_changes(); }
+    root.closest(".mm-lab")?.addEventListener("click", stepNow);  // by then it is in the page, and in a lab
   });
   watch.observe(root);
   const themes = new MutationObserver(restyle);
@@ -327,6 +347,7 @@ function stage({ model, el }) {
   for (const media of [dark, dense]) media.addEventListener("change", restyle);
   model.on("change", change);
   model.on("msg:custom", tell);
+  model.on("msg:custom", prepare);
   request();
   return () => {
     watch.disconnect();
@@ -336,6 +357,7 @@ function stage({ model, el }) {
     cancelAnimationFrame(frame);
     model.off("change", change);
     model.off("msg:custom", tell);
+    model.off("msg:custom", prepare);
   };
 }
 

@@ -96,10 +96,20 @@ class Stage(Part):
             if scene is not self.scene:
                 self.scene = scene
                 self._resize()
-            hand = scene.hand(at)
-            self.cells = np.concatenate(scene.cells(at)).tobytes()
-            self.hand = hand | {"fly": forward and at != self.at and hand.get("fly", False)}
-            self.label, self.at, self.step = scene.label(at), at, step
+            for name, value in self.seen(scene, at, step, forward).items():
+                self.set_trait(name, value)
+            self.at = at
+
+    def seen(self, scene, at, step, forward):
+        """The traits that show a step of a scene after what is shown now."""
+        hand = scene.hand(at)
+        return {"cells": np.concatenate(scene.cells(at)).tobytes(), "label": scene.label(at), "step": step,
+                "hand": hand | {"fly": forward and at != self.at and hand.get("fly", False)}}  # fmt: skip
+
+    def prepare(self, seen):
+        """Give the browser what a click on Step will show, {widget: traits}: so it need not wait for the kernel."""
+        cells = [traits.pop("cells") for traits in seen.values() if "cells" in traits]
+        self.send({"ahead": {widget.model_id: traits for widget, traits in seen.items()}, "from": self.step}, cells)
 
     def _resize(self, *_):
         if self.scene:

@@ -122,6 +122,23 @@ def test_what_is_done_while_the_kernel_is_busy_happens_in_order(lab):
     assert lab.locator(".mm-picture").get_attribute("data-step") == "201"
 
 
+def test_a_busy_kernel_does_not_keep_a_step_back_and_says_the_same_afterwards(lab):
+    press(lab, "Step")
+    at_step(lab, 1)
+    settled(lab)
+    words = ".mm-said, .mm-position output, .mm-panels"
+    busy = "import time\nfor _ in range(600): time.sleep(0.1)"
+    lab.evaluate(f"code => {{ {SESSION}.session.kernel.requestExecute({{ code }}); }}", busy)
+    press(lab, "Step")
+    at_step(lab, 2)
+    seen = lab.evaluate(SUM), lab.locator(words).all_inner_texts()
+    expect(lab.locator(".mm-said")).to_contain_text("event 2 of")
+    assert lab.evaluate(f"{SESSION}.session.kernel.status") == "busy", "the step is shown by the browser alone"
+    lab.evaluate(f"() => {SESSION}.session.kernel.interrupt()")
+    settled(lab)
+    assert (lab.evaluate(SUM), lab.locator(words).all_inner_texts()) == seen
+
+
 def test_by_keys_alone(lab):
     lab.get_by_role("button", name="Settings ▸").press("Enter")
     expect(lab.get_by_label("from nodes")).to_be_visible()
