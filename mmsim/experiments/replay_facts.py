@@ -162,7 +162,7 @@ def fact(name):
 
 def varies(case):
     """A pattern of the facts that come out otherwise each time, or are not the task's alone."""
-    if fills(case):  # how many pages fit
+    if "node3" in case.setup:  # how many pages fit on a node that was filled up
         return "(?!(ret|errno|nodes_used)$).*"
     names = ["nodes_used"]
     if case.group == "swap_out_in":  # what was pushed out
@@ -176,11 +176,6 @@ def varies(case):
             return "(?!before$).*" if "STRICT" in case.flags else "(?!(errno|before)$).*"
         names += [r"swap_\w+", "(sharer_)?(read|write)_touch"] + ["ret"] * (limited and case.raw["ret"] > 0)
     return "|".join(names)
-
-
-def fills(case):
-    """Whether a node was filled up: then it is compared which nodes were used."""
-    return "node3" in case.setup
 
 
 def recorded(case):
