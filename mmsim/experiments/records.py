@@ -49,11 +49,10 @@ class Case(NamedTuple):
     release: str = ""  # of the kernel that was recorded, as `uname -r` gives it
 
     name = property(lambda self: self.call.get("name", ""), doc="The system call, where the record names it.")
-    variant = property(lambda self: self.call.get("variant", ""), doc="The call in words, where it is in words.")
+    words = property(lambda self: self.call.get("variant", self.call.get("text", "")), doc="The call in words, or ''.")
     kind = property(lambda self: self.setup.get("kind", ""), doc="The kind of mapping.")
-    words = property(lambda self: self.variant or self.call.get("text", ""), doc="The call in words, in any record.")
+    flags = property(lambda self: self.call.get("flags", ""), doc="MPOL_MF_ flags, as in 'STRICT|MOVE'.")
     kernel = property(lambda self: nearest_release(self.release), doc="The release that the model is compared as.")
-    flags = property(lambda self: self.call.get("flags", "").split("|"), doc="MPOL_MF_ flags.")
 
 
 # -- readers of values: (value, nodes of the machine) -> what would be right, or None if it is

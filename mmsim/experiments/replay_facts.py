@@ -171,7 +171,7 @@ def varies(case):
         limited = case.setup.get("swap") == "off" or case.group == "small_swap"
         of_file = "file" in case.kind or "shmem" in case.kind
         shared = of_file and case.setup.get("sharer", "none") != "none"
-        if (limited and case.name == "migrate_pages") or (shared and "MOVE_ALL" not in case.call.get("flags", "")):
+        if (limited and case.name == "migrate_pages") or (shared and "MOVE_ALL" not in case.flags):
             # where swap runs out, or MOVE asks a counter of writable mappings that fork leaves stale
             return "(?!before$).*" if "STRICT" in case.flags else "(?!(errno|before)$).*"
         names += [r"swap_\w+", "(sharer_)?(read|write)_touch"] + ["ret"] * (limited and case.raw["ret"] > 0)
