@@ -5,7 +5,7 @@ A record names what was looked at in the order in which it was, and the model is
 
 import re
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ..machine.results import file_frames
@@ -43,9 +43,10 @@ def placed(scene, task, span):
 
     It says 0 of the zero page, also where anonymous memory has no pte.
     """
-    pages, span = task.pages(span), range(span.start, span.stop)
+    span = range(span.start, span.stop)
     if scene.case.kernel not in EARLY:
         return task.placement(span)
+    pages = task.pages(span)
     anon = any(not vma["mapping"] and vma["vm_start"] <= span.start < vma["vm_end"] for vma in task._vmas())
     zero = set(pages.index[(pages["state"] == "zero") | (anon & (pages["state"] == "none"))])
     for page in set(pages.index[pages["state"] != "present"]) - zero:
@@ -59,12 +60,16 @@ def written(scene, task, span):
     return placed(scene, task, span)
 
 
-def maps(scene, task, span):
-    """What numa_maps says of a mapping; `no_pte`: how many pages no pte maps."""
+def maps(scene, task, _):
+    """What numa_maps says of a mapping."""
     heap = scene.mapped[task]
-    here = [line for line in task.numa_maps().splitlines()
-            if heap.start <= int(line.split()[0], 16) // 4096 < heap.stop]  # fmt: skip
-    return maps_state(here) | {"no_pte": len(span) - sum(task.pages(span)["state"] == "present")}
+    return maps_state([line for line in task.numa_maps().splitlines()
+                       if heap.start <= int(line.split()[0], 16) // 4096 < heap.stop])  # fmt: skip
+
+
+def maps_and_ptes(scene, task, span):
+    """What numa_maps says of a mapping; `no_pte`: how many pages no pte maps."""
+    return maps(scene, task, span) | {"no_pte": len(span) - sum(task.pages(span)["state"] == "present")}
 
 
 def maps_state(lines):
@@ -144,7 +149,7 @@ FACTS = {  # by patterns of their names
     "((partner|sharer)_)?(before|after)(_(write_touch|second_touch|settled))?": Fact(placed, nodes),
     "((sharer|second)_)?read_touch": Fact(touch, faults), "write_touch": Fact(partial(touch, write=True), faults),
     "(partner_)?numa_maps(_after)?": Fact(maps, maps_of_later),
-    "(sharer_)?state_(before|after_(call|read_touch|write_touch))": Fact(maps, state),
+    "(sharer_)?state_(before|after_(call|read_touch|write_touch))": Fact(maps_and_ptes, state),
     r"swap_after_\w+": Fact(swap, since_before), r"mincore_\w+": Fact(mincore, as_it_is),
     "get_mempolicy": Fact(own_policy, as_it_is),
     "mapped_after_call": Fact(lambda *where: sum(maps(*where)["mapped"]), as_it_is),
@@ -152,6 +157,7 @@ FACTS = {  # by patterns of their names
 }  # fmt: skip
 
 
+@cache
 def fact(name):
     """The Fact of this name; None if nobody compares it."""
     return next((fact for pattern, fact in FACTS.items() if re.fullmatch(pattern, name)), None)
