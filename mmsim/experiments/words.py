@@ -71,23 +71,29 @@ def caller_of(case):
     return said[0] if said else case.setup.get("caller", "uid0(all caps)")
 
 
-KNOWN = WORDS["known"] | {  # what a key of setup or call may say, as values or as a function; others: see FIELDS
+KNOWN = WORDS["known"] | {  # what a key of setup or call may say, as values or as a function; of others see FIELDS
     "kind": KINDS, "state": STATES, "caller": CALLERS, "mode": is_mode,
     "node3": re.compile(FILLED).fullmatch, "flags": lambda flags: {*flags.split("|")} <= {*FLAGS},
     **dict.fromkeys(("vma_policy", "task_policy"), lambda mode: mode == "none" or is_mode(mode)),
 }  # fmt: skip
-SENTENCES = {"move_pages": WORDS["sentences"]["move_pages"], "cpuset_v2": CPUSET_V2}  # of groups that have their own
 
 
 def unknown_words(case):
     """The first thing in setup or call that is not understood, as text; None if all is."""
     for part in ("setup", "call"):
         for key, value in getattr(case, part).items():
-            known = KNOWN.get(key)
             if key in ("variant", "text"):
-                known = SENTENCES.get(case.group, lambda words: calls_in(words) or words in CPUSET_MISC)
-            elif known is None:
-                known = any(re.fullmatch(pattern, key) for pattern in FIELDS[part]) and (lambda _: True)
-            if not known or not (known(value) if callable(known) else value in known):
+                fits = is_sentence(value, case.group)
+            elif (known := KNOWN.get(key)) is not None:
+                fits = known(value) if callable(known) else value in known
+            else:
+                fits = any(re.fullmatch(pattern, key) for pattern in FIELDS[part])
+            if not fits:
                 return f"{key}={value!r}"
     return None if caller_of(case) in CALLERS else f"caller={caller_of(case)!r}"
+
+
+def is_sentence(text, group):
+    """True for a sentence that is understood: one that says calls, or one of those that some groups have."""
+    own = {"move_pages": WORDS["sentences"]["move_pages"], "cpuset_v2": CPUSET_V2, "cpuset_misc": CPUSET_MISC}
+    return text in own.get(group, ()) or (group not in ("move_pages", "cpuset_v2") and calls_in(text) is not None)
