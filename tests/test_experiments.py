@@ -15,7 +15,7 @@ from machines import no_numa
 
 import mmsim
 from mmsim import Kernel, Topology, cli
-from mmsim.experiments import recording, replay_own, verify
+from mmsim.experiments import recording, verify
 from mmsim.experiments.matrix import CATALOGUE
 from mmsim.linux import Linux
 
@@ -119,8 +119,8 @@ WRONG = {  # a model that lacks a change: an experiment in which it is found out
 @pytest.mark.parametrize("change", ["mapcount-rule", "locked-vmas-move", "vma-policies-follow"])
 def test_a_wrong_model_is_found(change, some, monkeypatch):
     path = some([WRONG[change]])
-    monkeypatch.setattr(replay_own, "explained", lambda *_: "")
-    monkeypatch.setattr(replay_own, "Kernel", lambda without=(), **given: Kernel(without=[*without, change], **given))
+    monkeypatch.setattr(verify, "explained", lambda *_: "")
+    monkeypatch.setattr(verify, "Kernel", lambda without=(), **given: Kernel(without=[*without, change], **given))
     (found,) = verify.judge_all(path)
     assert found.verdict == "unexplained"
 
@@ -129,7 +129,7 @@ def test_a_wrong_model_is_found(change, some, monkeypatch):
 def test_a_difference_is_explained_by_the_change_that_makes_it(change, some):
     """A record of a kernel that lacks one change is named by this change."""
     case = next(case for case in verify.read(RECORD) if case.id == WRONG[change])
-    old = replay_own.facts_on(case, "6.1", [change])
+    old = verify.facts_on(case, "6.1", without=[change])
     (found,) = verify.judge_all(some([case.id], lambda line: line | {"facts": old}))
     assert (found.verdict, found.why) == ("differ", f"as without the change {change}")
 

@@ -88,6 +88,10 @@ NOT_KNOWN = {
     "a variant": changed("mbm_00", call={"variant": "bind"}), "flags": changed("mb_default_f1", call={"flags": "HARD"}),
     "a full node": changed("fl_mp_leave0", setup={"node3": "full"}),
     "a key": changed("mp_s0_s2", setup={"colour": "green"}),
+    "an obstacle": changed("spc0_mb_move", setup={"special": "glue on all 8 pages"}),
+    "a way to share": changed("sh_mb_k0_f3", setup={"sharing": "fork: both processes map pages 0-3"}),
+    "a call": changed("mp_s0_s2", call={"name": "migrate_pages slowly"}),
+    "a sentence around a call": changed("sw_0_cpu0", call={"variant": "pages 8-15 sold; migrate_pages {0}->{1}"}),
 }  # fmt: skip
 
 

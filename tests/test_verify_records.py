@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mmsim import Kernel, cli
-from mmsim.experiments import replay_early, replay_words, verify
+from mmsim.experiments import replay, verify
 from mmsim.experiments.records import check, read
+from mmsim.experiments.replay_facts import EARLY
 from mmsim.mm import mbind
 
 ROOT = Path(__file__).parents[1]
@@ -79,13 +80,14 @@ def test_every_record_of_the_repository_is_as_it_should_be(release):
 
 
 def test_every_word_of_the_early_records_is_known():
-    for release in verify.EARLY:
-        assert [case.id for case in read(verify.RECORDS[release]) if replay_early.unknown_words(case)] == []
+    for release in EARLY:
+        why = [replay.not_asked(case) or "" for case in read(verify.RECORDS[release])]
+        assert [each for each in why if each.startswith("unknown words")] == []
 
 
 def test_a_case_in_words_is_asked_or_named():
-    case = next(case for case in read(verify.RECORDS["6.1"]) if case.group == "cpuset_v2" and case.variant)
-    assert replay_words.not_understood(case) is None
+    case = next(case for case in read(verify.RECORDS["6.1"]) if case.group == "cpuset_v2" and case.words)
+    assert replay.not_asked(case) is None
     odd = case._replace(call=case.call | {"variant": "cpuset.mems 0-1 -> 2"})
     assert verify.judge(odd).why == "unknown words: variant='cpuset.mems 0-1 -> 2'"
 

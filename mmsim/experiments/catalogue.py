@@ -22,7 +22,11 @@ def experiment(name, **machine):
 
 
 EXPERIMENTS = {}  # name: function of a kernel that gives {fact: value}
-NAMES = {22: "-EINVAL", 14: "-EFAULT", 19: "-ENODEV", 12: "-ENOMEM", 1: "-EPERM", 38: "-ENOSYS", 5: "-EIO"}
+# The numbers are Linux's, whatever system the model runs on; a real one may answer with others as well.
+ERRNO_NAMES = errno.errorcode | {
+    1: "EPERM", 2: "ENOENT", 3: "ESRCH", 5: "EIO", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY",
+    17: "EEXIST", 19: "ENODEV", 22: "EINVAL", 28: "ENOSPC", 38: "ENOSYS",
+}  # fmt: skip
 
 
 def answer(call, *args, **options):
@@ -30,8 +34,15 @@ def answer(call, *args, **options):
     try:
         returned = call(*args, **options)
     except OSError as error:
-        return NAMES.get(error.errno) or f"-{errno.errorcode.get(error.errno, error.errno)}"
+        return named(error)
     return 0 if returned is None else returned
+
+
+def named(error):
+    """What an error is called: by its errno, as '-EINVAL'; of one that has none, its class, as 'KernelHang'."""
+    if isinstance(error, OSError):
+        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}"
+    return type(error).__name__
 
 
 def written(task, pages, **options):

@@ -6,11 +6,12 @@ from itertools import product
 import pandas as pd
 
 from ..machine.config import Config
-from ..machine.errors import ERRNO_NAMES, KernelBug
+from ..machine.errors import KernelBug
 from ..machine.kernel import Kernel
 from ..machine.changes import parse_patches
 from ..machine.policy import Policy
 from ..machine.topology import Topology
+from .catalogue import named
 
 OPTIONS = ("NUMA", "SPARSEMEM", "DISCONTIGMEM", "SMP", "SWAP")
 TRIGGERS = {
@@ -68,7 +69,7 @@ def answer(config, patches, trigger):
     try:
         pull(kernel, task, heap, trigger)
     except OSError as error:
-        return f"-{ERRNO_NAMES[error.errno]}"
+        return named(error)
     except KernelBug:
         return "BUG()"
     done = {"moved": kernel.last.moved, "swapped out": kernel.last.evicted}

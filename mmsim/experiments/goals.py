@@ -9,12 +9,13 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..machine.errors import ERRNO_NAMES, MMSimError
+from ..machine.errors import MMSimError
 from ..machine.explain import frames_behind
 from ..machine.kernel import Kernel
 from ..machine.policy import Policy
 from ..machine.topology import Topology
 from ..mm.structs import VM_MAJOR, VM_MINOR, VM_SWAP_WRITE
+from .catalogue import named
 
 MOST = 4  # calls of a solution
 
@@ -61,7 +62,7 @@ def make(kernel, call):
     try:
         returned = call.do(kernel)
     except OSError as error:
-        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}"
+        return named(error)
     except MMSimError as error:
         return f"{type(error).__name__}: {error}"
     except ValueError as error:

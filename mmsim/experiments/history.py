@@ -11,9 +11,10 @@ import pandas as pd
 
 from ..machine.arguments import like, shown
 from ..machine.changes import CHANGES
-from ..machine.errors import ERRNO_NAMES, MMSimError
+from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel
 from ..machine.topology import Topology
+from .catalogue import named
 from .switches import SERIES, SWAP, SWITCHES, axis, candidates, kernel_of, label, left_out, smallest, switches_of
 
 NODES, FRAMES = 4, 2048  # of the machine that an experiment gets where nobody says another
@@ -242,7 +243,7 @@ class Runs:
         try:
             return self.experiment(kernel)
         except (OSError, MMSimError) as error:
-            return {"ends with": answer_of(error)}
+            return {"ends with": named(error)}
 
     def watched(self, switches, observer=None):
         """The machine after one more run on these switches, with its trace; None of a Scenario that fails at once.
@@ -304,7 +305,7 @@ class Runs:
             facts = {name: plain(figures[name]) for name in names if name not in ("kernel", "error")}
             facts |= {"ends with": figures["error"]} if figures["error"] else {}
         except (OSError, MMSimError) as error:
-            facts = {"ends with": answer_of(error)}
+            facts = {"ends with": named(error)}
         return frozenset(SWITCHES), facts
 
     def causes(self, a, b, fact=None):
@@ -347,10 +348,3 @@ def plain(value):
     if hasattr(value, "items"):
         return {plain(key): plain(each) for key, each in value.items()}
     return sorted(value) if isinstance(value, (set, frozenset)) else value
-
-
-def answer_of(error):
-    """What an error of the machine is called: '-ENOMEM', 'KernelHang'."""
-    if isinstance(error, OSError):
-        return f"-{ERRNO_NAMES.get(error.errno, error.errno)}"
-    return type(error).__name__

@@ -5,10 +5,10 @@ the same history on the model and on a real kernel, and still is one if steps ar
 answer and the placement of every task are written down.  numpy is not imported here.
 """
 
-import errno
 import random
 
 from ..terms.policy import Policy
+from .catalogue import named
 
 MOST_TASKS, MOST_PAGES, FIRST = 3, 6, 0x10000
 POLICIES = ("default", "preferred", "bind", "interleave", "local", "preferred_many")
@@ -169,10 +169,8 @@ def play(kernel, steps):
     for each in steps:
         try:
             answer = world.do(each)
-        except OSError as error:
-            answer = f"-{errno.errorcode.get(error.errno, error.errno)}"
-        except Exception as error:  # of the model alone, or a wrong argument on both
-            answer = type(error).__name__
+        except Exception as error:  # also of the model alone, or a wrong argument on both
+            answer = named(error)
         seen.append([answer, [look(world, task) for task in world.tasks]])
     return seen
 

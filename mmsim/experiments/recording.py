@@ -3,11 +3,11 @@
 On a machine that has Python and nothing else: ``python -m mmsim record mine.jsonl``.  numpy is not imported here.
 """
 
-import errno
 import json
 import warnings
 from pathlib import Path
 
+from .catalogue import named
 from .matrix import CATALOGUE
 
 FORMAT = "mmsim experiments 1"
@@ -22,10 +22,8 @@ def facts_of(experiment, kernel):
         facts = experiment(kernel)
     except NotImplementedError:
         raise
-    except OSError as error:
-        facts = {"ends with": f"-{errno.errorcode.get(error.errno, error.errno)}"}
-    except Exception as error:  # one that the model has instead of an errno, or a wrong argument on both
-        facts = {"ends with": type(error).__name__}
+    except Exception as error:  # also one that the model has instead of an errno, or a wrong argument on both
+        facts = {"ends with": named(error)}
     return json.loads(json.dumps(facts, default=int))
 
 

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from ..machine.policy import node_set
+from ..machine.releases import nearest_release
 from ..machine.topology import Topology
 
 FRAMES = (1024, 1024, 1024, 256)  # the recorded machine, 128 times smaller
@@ -48,9 +49,10 @@ class Case(NamedTuple):
     release: str = ""  # of the kernel that was recorded, as `uname -r` gives it
 
     name = property(lambda self: self.call.get("name", ""), doc="The system call, where the record names it.")
-    variant = property(lambda self: self.call.get("variant", ""), doc="The call in words, where it is in words.")
+    words = property(lambda self: self.call.get("variant", self.call.get("text", "")), doc="The call in words, or ''.")
     kind = property(lambda self: self.setup.get("kind", ""), doc="The kind of mapping.")
-    flags = property(lambda self: self.call.get("flags", "").split("|"), doc="MPOL_MF_ flags.")
+    flags = property(lambda self: self.call.get("flags", ""), doc="MPOL_MF_ flags, as in 'STRICT|MOVE'.")
+    kernel = property(lambda self: nearest_release(self.release), doc="The release that the model is compared as.")
 
 
 # -- readers of values: (value, nodes of the machine) -> what would be right, or None if it is
@@ -123,16 +125,17 @@ def object_of(**fields):
 # What stands in a record, where it stands there: a pattern of its names, and the reader of its value
 FIELDS = {
     "setup": {
-        "pages": whole(1, MOST_PAGES), "unfaulted_tail": whole(0, MOST_PAGES), r"(\w+_)?cpu": node,
+        "pages": whole(1, MOST_PAGES), "unfaulted_tail": whole(0, MOST_PAGES), "((task|caller|touch)_)?cpu": node,
         "place": node_or_places, "place_cyclic_nodes|place_blocks_on_nodes": places,
-        "place_blocks_mask": whole(1, (1 << len(FRAMES)) - 1), r"\w+_uid": whole(0, 1 << 31),
+        "place_blocks_mask": whole(1, (1 << len(FRAMES)) - 1), "(owner|target)_uid": whole(0, 1 << 31),
         "kind|caller|owner|sharer|lock|sharing|special|state|fs|cgroup|node3|vma_policy|task_policy": text,
         "vma_policy_nodes|task_policy_nodes": node_set_of, "base_cpuset_mems": some_nodes,
-        "vma_pgoff_mod_12": whole(0, 11), r"node3_free\w*|swap_slots_asked|page_cluster": number,
+        "vma_pgoff_mod_12": whole(0, 11), "target_dumpable": whole(0, 1),
+        "node3_free(_pages)?_before|pages_not_swapped_out|swap_slots_asked|page_cluster": number,
     },
     "call": {
-        "name|variant|text|mode|flags|pid": text, "nodes": numbers_or_one, "from|to|old_mems|new_mems": some_nodes,
-        r"memory_migrate_\w+": whole(0, 1), "cpu": node,
+        "name|variant|text|mode|flags|pid": text, "nodes": numbers_or_one, "cpu": node,
+        "from|to|old_mems|new_mems|default_from|default_to": some_nodes, "memory_migrate_(src|dst)": whole(0, 1),
     },
     "": {
         r"((partner|sharer)_)?(before|after)(_\w+)?(?<!_counts)": answers, "(before|after)_counts": counts,

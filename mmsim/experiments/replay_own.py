@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from ..machine.changes import CHANGES, RELEASES, order
-from ..machine.kernel import Kernel
 from ..machine.releases import nearest_release
 from ..machine.topology import Topology
 from . import compared
@@ -31,13 +29,7 @@ class Recorded(NamedTuple):
     machine: dict
     in_order: bool = False
 
-
-LACKS = {  # what the model does not have: by experiment the facts that it is about, and what it is
-    "the next touch of a mapped file": (
-        {"faults at the next read"},
-        "a fault on a file reads and maps its neighbours as well (since 3.15), and counts once for all",
-    ),
-}
+    kernel = property(lambda self: nearest_release(self.release), doc="The release that the model is compared as.")
 
 
 def knows(first):
@@ -101,43 +93,24 @@ def by_step(steps, seen):
             for number, (step, after) in enumerate(zip(steps, seen, strict=True), 1)}  # fmt: skip
 
 
-def facts_on(case, release, without=()):
-    """The facts of an experiment on the model of a release; None: V1."""
-    kernel = Kernel(release=release, without=without, trace=False, **case.machine)
+def not_asked(case):
+    """Why there is nothing to compare; '' if there is."""
+    return case.why_not and f"not possible there: {case.why_not.split(':')[0]}"
+
+
+def machine(case):
+    """What to boot for it, for Kernel()."""
+    return case.machine
+
+
+def recorded(case):
+    """The facts of the record."""
+    return case.facts
+
+
+def replay(case, kernel):
+    """The facts of an experiment on the model."""
     try:
         return facts_of(case.experiment, kernel)
     except NotImplementedError as error:
         return {"ends with": str(error)}
-
-
-def judge(case, verdict):
-    """Compare one experiment; `verdict` makes the Verdict."""
-    if case.why_not:
-        return verdict(case, "not asked", f"not possible there: {case.why_not.split(':')[0]}", {}, {})
-    release = nearest_release(case.release)
-    linux, model = case.facts, facts_on(case, release)
-    wrong = [name for name in {**linux, **model} if linux.get(name) != model.get(name)]
-    if not wrong:
-        return verdict(case, "equal", "", linux, model)
-    facts, what = LACKS.get(case.id, (set(), ""))
-    if facts.issuperset(wrong):
-        return verdict(case, "differ", what, linux, model)
-    why = explained(case, release)
-    if case.in_order:
-        linux, model = ({wrong[0]: facts.get(wrong[0])} for facts in (linux, model))
-    return verdict(case, "differ" if why else "unexplained", why, linux, model)
-
-
-def explained(case, release):
-    """The change that explains a difference, found by running: the kernel is as if it had it, or had it not; or ''."""
-    for later in (each for each in RELEASES if order(each) > order(release)):
-        if facts_on(case, later) == case.facts:
-            return f"as Linux {later}: a vendor brought a change back, or it came between two releases"
-    for change in reversed(CHANGES):
-        if order(change.release) <= order(release):
-            try:
-                if facts_on(case, release, [change.name]) == case.facts:
-                    return f"as without the change {change.name}"
-            except ValueError:  # others need it
-                continue
-    return ""

@@ -35,7 +35,7 @@ class CpuSet:
         root, unified = hierarchy()
         follows = unified and [int(number) for number in re.findall(r"\d+", kernel.release)[:2]] >= FOLLOWS
         self.__dict__.update(_kernel=kernel, name=name, unified=unified, _follows=follows)
-        with self._in_words("cpuset"):
+        with self._in_words():
             ours = base(root, unified, kernel._folder_of_cpusets)
             self.__dict__["_folder"] = (parent._folder if parent else ours) / name
             if unified and memory_migrate is not follows:
@@ -57,7 +57,7 @@ class CpuSet:
                 self.memory_migrate = memory_migrate
 
     @contextlib.contextmanager
-    def _in_words(self, call):
+    def _in_words(self):
         """Say what an error of the file system means."""
         try:
             yield
@@ -66,10 +66,10 @@ class CpuSet:
                 raise
             if error.errno in (EACCES, EPERM, EROFS):
                 raise OSError(EACCES, "cpuset: it takes root, or a cgroup that was delegated to you") from None
-            raise error_of(call, error.errno) from None
+            raise error_of("cpuset", error.errno) from None
 
     def _write(self, file, text):
-        with self._in_words("cpuset"):
+        with self._in_words():
             try:
                 file.write_text(f"{text}\n")
             except OSError as error:

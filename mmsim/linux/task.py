@@ -55,15 +55,15 @@ class Task:
                 return None
             code = self._ended(kill=False)
             self._how = f", by signal {-code}" if code < 0 else ""
-            raise OSError(ESRCH, f"{self._what()} was ended{self._how}") from None
+            raise OSError(ESRCH, f"{self.label} was ended{self._how}") from None
         if failed:
             raise error_of(name, failed)
         return value
 
-    def _what(self):
+    @property
+    def label(self):
+        """What messages call it."""
         return f"{self.name} (pid {self.pid})"
-
-    label = property(lambda self: self._what(), doc="What messages call it.")
 
     @property
     def alive(self):
@@ -72,10 +72,7 @@ class Task:
 
     def _check_alive(self):
         if self._sock is None:
-            raise OSError(ESRCH, f"{self._what()} does not live any more{self._how}")
-
-    def _check_exists(self, argument=""):
-        """A task of a real machine always is, or was."""
+            raise OSError(ESRCH, f"{self.label} does not live any more{self._how}")
 
     def _ended(self, kill=True):
         """Forget the process, which is to end, or ends without our doing: its exit code."""
@@ -89,7 +86,7 @@ class Task:
     def _range(self, range_, name="range"):
         """(first page, end) of a Mapping, a part of one, or a range of page numbers; None: all that is mapped."""
         if range_ is None:
-            return (self._areas[0][0], max(end for _, end in self._areas)) if self._areas else (0, 0)
+            return (self._areas[0][0], self._areas[-1][1]) if self._areas else (0, 0)
         if isinstance(range_, Range):
             self._check_owner(range_, name)
         elif not isinstance(range_, range) or range_.step != 1:
@@ -108,8 +105,7 @@ class Task:
             raise ValueError(f"{name}: {range_!r} belongs to a task of another machine")
         task = self
         while task is not range_.task:
-            known = task is not None and any(a <= range_.start and range_.stop <= e for a, e in joined(task._inherited))
-            if not known:
+            if task is None or not any(a <= range_.start and range_.stop <= e for a, e in task._inherited):
                 raise ValueError(f"{name}: {range_!r} does not belong to {self.label}")
             task = task._parent
 
@@ -131,12 +127,12 @@ class Task:
                 raise ValueError(f"flags: {shown(flag)} is none; there are {', '.join(VM_FLAGS)}")
             if flag != "shm":
                 raise NotImplementedError(f"flags: only drivers of the kernel make mappings that are {flag}")
-        start = max([FIRST_PAGE, *(end for _, end in self._areas)]) if at is None else whole(at, "at", least=0)
-        if any(first < start + pages and start < end for first, end in self._areas):
+        start = max(FIRST_PAGE, self._range(None)[1]) if at is None else whole(at, "at", least=0)
+        if self._inside(start, start + pages):
             raise OSError(EEXIST, f"at: something is mapped at {start:#x} already")
         fd = None if file is None else file._fd
         self._ask("mmap", start * PAGE, pages, shared, writable, offset, fd=fd)
-        self._areas = sorted([*self._areas, (start, start + pages)])
+        self._areas = joined([*self._areas, (start, start + pages)])
         if locked:
             try:
                 self._ask("mlock", start * PAGE, pages)
@@ -166,7 +162,7 @@ class Task:
 
     def _inside(self, start, end):
         """The parts of [start, end) in which this task has mapped something."""
-        parts = ((max(a, start), min(e, end)) for a, e in joined(self._areas))
+        parts = ((max(a, start), min(e, end)) for a, e in self._areas)
         return [(a, e) for a, e in parts if a < e]
 
     def _pythons(self, start, end):
