@@ -334,7 +334,6 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
         until = self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock)
-        self._skip_rounds(until)
         self._hurry(until)
         self.call(timer.wait_until, until)
 
