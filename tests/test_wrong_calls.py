@@ -97,7 +97,7 @@ def public(owner):
     """The public methods of a class that take arguments: {name: parameters}."""
     found = {}
     for name, member in inspect.getmembers(owner, inspect.isfunction):
-        parameters = [p for p in inspect.signature(member).parameters.values() if p.name != "self"]
+        parameters = [*inspect.signature(member).parameters.values()][1:]
         if parameters and name not in ELSEWHERE and (name == "__getitem__" or not name.startswith("_")):
             found[name] = parameters
     return found

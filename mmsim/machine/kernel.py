@@ -353,25 +353,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         """The functions of page migration that this kernel image holds."""
         return self.config.symbols(self.patches)
 
-    def frames(self):
-        """mem_map as a DataFrame, one row a page frame."""
-        return results.frames(self)
-
-    def residency(self):
-        """How many frames of each node belong to whom: nodes x owners."""
-        return results.residency(self)
-
-    def vmstat(self):
-        """Cumulative counters, and the lowest number of free pages that each node saw."""
-        return results.vmstat(self)
-
-    def events(self):
-        """The trace as a DataFrame, one row an event."""
-        return results.events(self)
-
-    def verify(self):
-        """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
-        verify.verify(self)
+    frames, residency, vmstat, events = results.frames, results.residency, results.vmstat, results.events
+    verify = verify.verify
 
     def __repr__(self):
         patches = f"patches {','.join(map(str, sorted(self.patches))) or 'none'}"

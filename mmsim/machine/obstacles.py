@@ -80,7 +80,7 @@ class Obstacles:
         start, end = task_range(task, range)
         if until <= self.clock:
             raise ValueError(f"until is {until}, but the clock already says {self.clock}")
-        _, ptes = ptes_of(self, task, start, end)
+        _, ptes = ptes_of(task, start, end)
         pfns = ptes["value"][(ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)].astype(np.int64)
         for pfn in pfns[self.tables["mem_map"]["flags"][pfns] & structs.PG_locked != 0][:1]:
             raise ValueError(f"range: frame {pfn} is already locked")

@@ -15,7 +15,7 @@ BLOCK = 1 << 18  # rows of the page tables that are looked at together; what is 
 
 
 def verify(kernel):
-    """Check every rule; InvariantError names the first page, slot or row that breaks one."""
+    """Check every invariant by walking all that can refer to a page; InvariantError names the first that is broken."""
     tables = kernel.tables
     check_lists(kernel)
     check_vmas(tables)
