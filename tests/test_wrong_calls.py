@@ -11,8 +11,8 @@ import pytest
 from machines import changed, expect_refusal, frozen, writer
 
 from mmsim import Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Task, Topology, plots
-from mmsim.machine.arguments import shown
 from mmsim.race import explore
+from mmsim.terms.arguments import shown
 from mmsim.whatif import Scenario, sweep
 
 NO_NUMBER = ["one", b"1", [1], {"pages": 1}, 1j, object(), True]

@@ -5,12 +5,12 @@ import sys
 import numpy as np
 
 from . import results, verify
-from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
+from ..terms.arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
 from .boot import boot_tables, ctypes_view
 from .callers import InKernelCallers
 from .speed import load_compiler
 from .config import Config, Costs
-from .cpuset import CpuSet
+from .cpuset import CpuSet, new_cpuset
 from .doors import Doorkeeper, door
 from .errors import os_error
 from .explain import sharers
@@ -321,14 +321,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.tables["mapping"][m] = (fs, pages, base, 0, nameless, 0)
         return self._register(File, m, name)
 
-    @door
-    def cpuset(self, name, mems, memory_migrate=False, parent=None, unified=False):
-        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes).
-
-        `unified`: in the unified hierarchy (since 5.0), where memory follows always since 5.15, and never before.
-        """
-        unified, memory_migrate = yes_no(unified, "unified"), yes_no(memory_migrate, "memory_migrate")
-        return CpuSet.create(self, text(name, "name"), mems, memory_migrate, parent, unified)
+    cpuset = new_cpuset
 
     @door
     def wait(self, ns):

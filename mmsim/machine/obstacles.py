@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .arguments import END_OF_TIME, one_node, whole
+from ..terms.arguments import END_OF_TIME, one_node, whole
 from .doors import door
 from .handles import own
 from ..mm import fault, filemap, ll_rw_blk, sched, structs, swapfile, timer, vmscan

@@ -4,7 +4,7 @@ import difflib
 import re
 from typing import NamedTuple
 
-from .arguments import shown, words
+from ..terms.arguments import shown, words
 from .changes import CHANGES, NEWEST, RELEASED, SWAP_MIGRATION, order
 
 # Between 2.6.16-rc1 and 2.6.16: the rule of mapcounts was there, and what makes up for it was not.

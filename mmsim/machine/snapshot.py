@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import verify
-from .arguments import shown
+from ..terms.arguments import shown
 from .bounds import check_bounds
 from .config import Config, Costs
 from .doors import Doorkeeper

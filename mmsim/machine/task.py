@@ -3,8 +3,7 @@
 import numpy as np
 
 from . import numa_maps, results
-from ..terms.arguments import Faults, counted
-from .arguments import one_node, shown, text, whole, words, yes_no
+from ..terms.arguments import Faults, counted, one_node, shown, text, whole, words, yes_no
 from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from ..machine.arguments import function, like
+from ..terms.arguments import function, like
 from ..machine.errors import MMSimError
 from ..machine.kernel import PID_KERNEL
 from ..mm import structs, trace
