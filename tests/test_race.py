@@ -150,9 +150,12 @@ def history(running, names):
 
 def test_points_stand_before_functions_of_the_kernel():
     functions = {name: f for m in kernel_modules() for name, f in vars(m).items() if inspect.isfunction(f)}
-    for name, point in points.POINTS.items():
-        assert list(inspect.signature(point).parameters) == ["caller", *inspect.signature(functions[name]).parameters]
-    callers = re.findall(r'caller [!=]= "(\w+)"', inspect.getsource(points))
+    source = inspect.getsource(points)
+    named = {name: args.split(", ")[1:] for name, args in re.findall(r'case "(\w+)"((?:, \w+)*)', source)}
+    assert named.keys() == points.POINTS
+    for name, args in named.items():
+        assert ["k", *(arg.removeprefix("_") for arg in args)] == list(inspect.signature(functions[name]).parameters)
+    callers = re.findall(r'caller [!=]= "(\w+)"', source)
     assert callers
     for caller in callers:
         assert interruptible(functions[caller]), f"no point is reached from {caller}()"

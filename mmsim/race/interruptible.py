@@ -16,13 +16,12 @@ import inspect
 from types import FunctionType
 
 from .. import mm
-from .points import POINTS
+from .points import POINTS, point
 
 
 def may_stop(caller, function, k, *args):
     """Call a kernel function from the one named `caller`: stop before, if there is a point here, and within."""
-    point = POINTS.get(function.__name__)
-    stop = point and point(caller, k, *args)
+    stop = point(caller, function.__name__, k, *args)
     if stop:
         yield stop
     generator = interruptible(function)
@@ -70,7 +69,7 @@ def stops(function):
         one = rest.pop()
         if one not in seen:
             seen.add(one)
-            if not POINTS.keys().isdisjoint(calls(one)):
+            if not POINTS.isdisjoint(calls(one)):
                 return True
             rest += calls(one).values()
     return False
