@@ -279,13 +279,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         bits, kernel_thread = capabilities(caps, uid), yes_no(kernel_thread, "kernel_thread")
         pid = len(self._book["tasks"])
         self._grow("task", pid + 1)
-        row = self.tables["task"][pid]
-        row["uid"] = row["euid"] = row["suid"] = uid
-        row["caps"] = bits
-        row["node"] = node
-        row["home"] = -1
-        row["mems_allowed"] = (1 << self.topology.nodes) - 1
-        row["flags"] = structs.PF_KTHREAD if kernel_thread else 0
+        row = {"uid": uid, "euid": uid, "suid": uid, "caps": bits, "node": node, "home": -1,
+               "mems_allowed": (1 << self.topology.nodes) - 1, "flags": structs.PF_KTHREAD * kernel_thread}  # fmt: skip
+        self.tables["task"][pid] = tuple(row.get(name, 0) for name in structs.TASK.names)
         return self._register(Task, pid, name)
 
     @door

@@ -34,11 +34,6 @@ class FreeList:
         self.rest = self.k.mem_map[pfn].next
         return pfn
 
-    def give(self, pfn):
-        """Put a page back, as the first."""
-        self.free += 1
-        self.stack.append(pfn)
-
     def write(self):
         """Write the list into the tables."""
         k = self.k
@@ -82,7 +77,8 @@ def packets(k, stop):
         if kind != INTERRUPT:
             if a not in home:
                 home[a] = lists[k.mem_map[a].node]
-            home[a].give(a)
+            home[a].free += 1
+            home[a].stack.append(a)
             given += 1
             continue
         period, hold = lists[a].period, lists[a].hold
