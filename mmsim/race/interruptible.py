@@ -11,11 +11,13 @@ code, and cannot be built for a browser (issue 2664 of pyodide), and there the l
 """
 
 import ast
+import copy
 import functools
 import inspect
 from types import FunctionType
 
 from .. import mm
+from ..machine.signatures import source
 from .points import POINTS, point
 
 
@@ -34,13 +36,12 @@ def interruptible(function):
     names = {name for name, called in calls(function).items() if name in POINTS or stops(called)}
     if not names:
         return None
-    tree = ast.parse(inspect.getsource(function))
-    definition = tree.body[0]
+    definition = copy.deepcopy(source(function))
     Calls(function.__name__, names).visit(definition)
     definition.args.kwonlyargs.append(ast.arg("may_stop"))
     definition.args.kw_defaults.append(None)
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
-    code = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    code = compile(tree, inspect.getsourcefile(function), "exec")
     body = next(constant for constant in code.co_consts if inspect.iscode(constant))
     generator = FunctionType(body, function.__globals__, function.__name__)
     generator.__kwdefaults__ = {"may_stop": may_stop}
