@@ -64,22 +64,30 @@ class Calls(ast.NodeTransformer):
 
 
 def stops(function):
-    """True if a point can be reached from within a kernel function; reclaim and allocation call each other."""
+    """True if a point can be reached from within a kernel function; reclaim and allocation call each other.
+
+    Also of what stands in the place of a kernel function for a while: then it is looked at when it is called.
+    """
     seen, rest = set(), [function]
     while rest:
         one = rest.pop()
         if one not in seen:
             seen.add(one)
-            if not POINTS.isdisjoint(calls(one)):
+            if not is_kernel(one) or not POINTS.isdisjoint(calls(one)):
                 return True
             rest += calls(one).values()
     return False
 
 
+def is_kernel(function):
+    """Whether a function is one of mmsim.mm."""
+    return function.__module__.rpartition(".")[0] == mm.__name__
+
+
 @functools.cache
 def calls(function):
     """The kernel functions that a kernel function names: {name: function}."""
-    if function.__module__.rpartition(".")[0] != mm.__name__:
+    if not is_kernel(function):
         return {}
     found = {name: function.__globals__.get(name) for name in function.__code__.co_names}
     return {name: called for name, called in found.items() if isinstance(called, FunctionType)}
