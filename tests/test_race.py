@@ -14,7 +14,7 @@ from mmsim.mm import fault, mbind, memory, structs, swapfile
 from mmsim.race import SCENES, Fault, Migrate, Swapoff, one_page, points
 from mmsim.race import WITHOUT_PATCH_2 as WITHOUT
 from mmsim.race.actors import unmap_into_swap_cache
-from mmsim.race.interruptible import interruptible
+from mmsim.race.interruptible import calls, interruptible
 from mmsim.race.view import frames, lanes, places
 
 SITES = {name: SCENES[name] for name in list(SCENES)[:4]}
@@ -150,9 +150,12 @@ def history(running, names):
 
 def test_points_stand_before_functions_of_the_kernel():
     functions = {name: f for m in kernel_modules() for name, f in vars(m).items() if inspect.isfunction(f)}
-    for name, point in points.POINTS.items():
-        assert list(inspect.signature(point).parameters) == ["caller", *inspect.signature(functions[name]).parameters]
-    callers = re.findall(r'caller [!=]= "(\w+)"', inspect.getsource(points))
+    source = inspect.getsource(points)
+    named = {name: args.split(", ")[1:] for name, args in re.findall(r'case "(\w+)"((?:, \w+)*)', source)}
+    assert named.keys() == points.POINTS
+    for name, args in named.items():
+        assert ["k", *(arg.removeprefix("_") for arg in args)] == list(inspect.signature(functions[name]).parameters)
+    callers = re.findall(r'caller [!=]= "(\w+)"', source)
     assert callers
     for caller in callers:
         assert interruptible(functions[caller]), f"no point is reached from {caller}()"
@@ -185,6 +188,15 @@ def test_a_function_that_was_exchanged_is_the_one_that_runs(monkeypatch):
     running = race.Race(one_page, [Fault("a")])
     assert asked == [0x10000]
     assert running.done
+
+
+def test_a_function_that_was_exchanged_for_a_while_is_interrupted_again(monkeypatch):
+    interruptible.cache_clear()
+    calls.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "do_swap_page", lambda *_: -structs.ENOMEM)
+        race.Race(one_page, [Fault("a")])
+    assert race.explore(*SCENES["do_swap_page"], 7).schedules > 20
 
 
 def test_with_patch_2_a_recheck_is_said_to_be_one():

@@ -11,8 +11,8 @@ import pytest
 from machines import changed, expect_refusal, frozen, writer
 
 from mmsim import Config, Costs, CpuSet, Kernel, Mapping, MMSimError, OutOfMemory, Policy, Task, Topology, plots
-from mmsim.machine.arguments import shown
 from mmsim.race import explore
+from mmsim.terms.arguments import shown
 from mmsim.whatif import Scenario, sweep
 
 NO_NUMBER = ["one", b"1", [1], {"pages": 1}, 1j, object(), True]
@@ -97,7 +97,7 @@ def public(owner):
     """The public methods of a class that take arguments: {name: parameters}."""
     found = {}
     for name, member in inspect.getmembers(owner, inspect.isfunction):
-        parameters = [p for p in inspect.signature(member).parameters.values() if p.name != "self"]
+        parameters = [*inspect.signature(member).parameters.values()][1:]
         if parameters and name not in ELSEWHERE and (name == "__getitem__" or not name.startswith("_")):
             found[name] = parameters
     return found

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..machine.arguments import like, shown
+from ..terms.arguments import like, shown
 from ..machine.changes import CHANGES
 from ..machine.errors import MMSimError
 from ..machine.kernel import Kernel

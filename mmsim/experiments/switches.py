@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from ..machine.arguments import shown
+from ..terms.arguments import shown
 from ..machine.changes import CHANGES, PATCHES, RELEASES, SWAP_MIGRATION, Change, order
 from ..machine.releases import V1, parse_release
 

@@ -7,7 +7,6 @@ from unittest.mock import patch
 from .teaching import Question
 from ..mm import filemap, memory, structs, swap
 from ..race import SCENES, WITHOUT_PATCH_2, Fault, Migrate, Race, Schedule, explore
-from ..machine.results import placement
 
 GOOD, BAD = "good", "bad"
 
@@ -61,7 +60,7 @@ def how_it_ends(rng):
     is_bad = schedule.race.outcome()[1]
     saved = patched and schedule.under(WITHOUT_PATCH_2).race.outcome()[1]
     before = names.index("a")  # steps of the migration before the look-up
-    node = placement(schedule.race.kernel, schedule.race.kernel.tasks[0], 0x10000, 0x10001)[0]
+    node = schedule.race.kernel.tasks[0].placement()[0]
     if is_bad:
         why = "`do_swap_page()` looked up after the test and before the slot was replaced, and used what it held."
     elif saved:

@@ -62,9 +62,8 @@ def zonelists(topology, release):
     Of nodes that are equally far the model of V1 takes the lower number first; a release does as Linux always has.
     """
     every = range(topology.nodes)
-    lists = [topology.zonelist(node) for node in every]
-    if "zonelists-take-turns" in release.changes:
-        lists = build_zonelists(topology)
+    take_turns = "zonelists-take-turns" in release.changes
+    lists = build_zonelists(topology) if take_turns else [topology.zonelist(node) for node in every]
     return np.array([[*nodes, *(n for n in every if n not in nodes)] for nodes in lists] + [[*every]], np.int32)
 
 

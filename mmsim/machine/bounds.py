@@ -14,13 +14,7 @@ MANY = (1 << 31) - 1
 
 
 def check_bounds(kernel):
-    """InvariantError for the first number of a machine that names nothing."""
-    check_numbers(kernel)
-    check_places(kernel)
-
-
-def check_numbers(kernel):
-    """Every number that names a row, a node or one of a few words is one that is there."""
+    """InvariantError for the first number of a machine that names no row, node or word that is there."""
     for name, columns in bounds(kernel).items():
         table = kernel.tables[name]
         for column, (least, most) in columns.items():
@@ -29,6 +23,7 @@ def check_numbers(kernel):
                 ((numbers >= least) & (numbers <= most)).reshape(len(table), -1).all(1),
                 f"its {column or 'number'} is not from {least} to {most}", f"{name}: row",
             )  # fmt: skip
+    check_places(kernel)
 
 
 def bounds(kernel):

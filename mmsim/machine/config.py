@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from .arguments import shown, whole, yes_no
+from ..terms.arguments import shown, whole, yes_no
 
 MOST_COST = 10**10  # ns, ten seconds for a page: sums of costs stay far below 63 bits
 _PRESETS = {"altix-2005": (), "two-socket": (100, 300, 400, 2_000, 12_000, 2_000, 12_000, 250, 90)}  # (): the defaults
@@ -29,22 +29,17 @@ class Config:
 
     def symbols(self, patches):
         """The functions of page migration that the image holds, under a set of patches."""
-        names = []
-        if self.migration or 1 not in patches:
-            names += ["isolate_lru_page", "putback_lru_pages", "migrate_pages", "swap_page"]
-            if self.smp or 1 not in patches:
-                names += ["lru_add_drain_per_cpu"]
-            if 3 in patches:
-                names += ["migrate_page", "migrate_page_copy", "migrate_page_remove_references"]
-            if 4 in patches and self.swap:
-                names += ["remove_from_swap"]
-            if 6 in patches:
-                names += ["buffer_migrate_page", "fail_migrate_page"]
-        if self.numa:
-            names += ["check_range", "do_migrate_pages", "sys_mbind", "sys_migrate_pages"]
-            if 5 in patches:
-                names += ["migrate_pages_to", "migrate_to_node"]
-        return names
+        migration = self.migration or 1 not in patches
+        held = {
+            "isolate_lru_page putback_lru_pages migrate_pages swap_page": migration,
+            "lru_add_drain_per_cpu": migration and (self.smp or 1 not in patches),
+            "migrate_page migrate_page_copy migrate_page_remove_references": migration and 3 in patches,
+            "remove_from_swap": migration and 4 in patches and self.swap,
+            "buffer_migrate_page fail_migrate_page": migration and 6 in patches,
+            "check_range do_migrate_pages sys_mbind sys_migrate_pages": self.numa,
+            "migrate_pages_to migrate_to_node": self.numa and 5 in patches,
+        }
+        return [name for names, there in held.items() if there for name in names.split()]
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """CpuSet: a group of tasks that is confined to some nodes (trigger C)."""
 
-from .arguments import shown, yes_no
+from ..terms.arguments import counted, shown, text, yes_no
 from .doors import door
 from .handles import Handle, own
 from ..mm.cpuset import cpuset_attach, update_nodemask
 from .errors import os_error
 from .explain import Asked
 from .policy import format_nodes, parse_nodes
-from ..terms.arguments import counted
 from .task import Task
 
 
@@ -17,25 +16,6 @@ class CpuSet(Handle):
     __slots__ = ()
     kind, made_by, _table = "cpusets", "kernel.cpuset()", "cpuset"
     settable = ("mems", "memory_migrate")
-
-    @classmethod
-    def create(cls, kernel, name, mems, memory_migrate, parent, unified):
-        """A new cpuset below `parent`."""
-        if unified and not kernel.k.change.cgroup_v2:
-            raise os_error("EINVAL", f"unified: {kernel.spoken} has no cpusets in the unified hierarchy; 5.0 has")
-        if memory_migrate:
-            check_file(kernel, unified, "EINVAL")
-        above = 0 if parent is None else own(kernel, parent, cls, "parent")._number
-        mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
-        check_subset(kernel, mask, above)
-        for other in cpusets_of(kernel):
-            if other.name == name and other._row["parent"] == above:
-                raise os_error("EEXIST", f"name: there is a cpuset {name} there already, with mems {other.mems}")
-        number = len(kernel._book["cpusets"])
-        kernel._grow("cpuset", number + 1)
-        memory_migrate |= unified and bool(kernel.k.change.cgroup_v2_moves)
-        kernel.tables["cpuset"][number] = (above, memory_migrate, mask, unified, mask)
-        return kernel._register(cls, number, name)
 
     @property
     def mems(self):
@@ -111,6 +91,31 @@ class CpuSet(Handle):
             return f"<CpuSet {self.name}, which is no more>"
         migrate = ", memory_migrate" if self.memory_migrate else ""
         return f"<CpuSet {self.name}: mems {self.mems or 'none'}{migrate}, {counted(len(self.tasks), 'task')}>"
+
+
+@door
+def new_cpuset(kernel, name, mems, memory_migrate=False, parent=None, unified=False):
+    """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes).
+
+    `unified`: in the unified hierarchy (since 5.0), where memory follows always since 5.15, and never before.
+    """
+    unified, memory_migrate = yes_no(unified, "unified"), yes_no(memory_migrate, "memory_migrate")
+    name = text(name, "name")
+    if unified and not kernel.k.change.cgroup_v2:
+        raise os_error("EINVAL", f"unified: {kernel.spoken} has no cpusets in the unified hierarchy; 5.0 has")
+    if memory_migrate:
+        check_file(kernel, unified, "EINVAL")
+    above = 0 if parent is None else own(kernel, parent, CpuSet, "parent")._number
+    mask = parse_nodes(mems, kernel.topology.nodes, name="mems")
+    check_subset(kernel, mask, above)
+    for other in cpusets_of(kernel):
+        if other.name == name and other._row["parent"] == above:
+            raise os_error("EEXIST", f"name: there is a cpuset {name} there already, with mems {other.mems}")
+    number = len(kernel._book["cpusets"])
+    kernel._grow("cpuset", number + 1)
+    memory_migrate |= unified and bool(kernel.k.change.cgroup_v2_moves)
+    kernel.tables["cpuset"][number] = (above, memory_migrate, mask, unified, mask)
+    return kernel._register(CpuSet, number, name)
 
 
 def cpusets_of(kernel):

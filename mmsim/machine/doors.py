@@ -10,23 +10,21 @@ class Doorkeeper:
     """Who is in a machine, and whether anything has been changed since they came in."""
 
     def __init__(self):
-        self._inside = {}  # "thread": the one that is in a call, "depth": of calls within calls
+        self._lock, self._depth = threading.RLock(), 0  # its thread may come in again, for calls within calls
         self.begun = False  # tables were changed, so that a call that ends now ends half-way
 
     def enter(self):
         """Come in; RuntimeError if another thread is inside."""
-        me = threading.get_ident()
-        if self._inside.setdefault("thread", me) != me:  # one step, so that two threads never both come in
+        if not self._lock.acquire(blocking=False):
             raise RuntimeError("another thread is in a call of this machine: give each thread a Kernel of its own")
-        depth = self._inside["depth"] = self._inside.get("depth", 0) + 1
-        if depth == 1:
+        self._depth += 1
+        if self._depth == 1:
             self.begun = False
 
     def leave(self):
         """Go out again."""
-        self._inside["depth"] -= 1
-        if not self._inside["depth"]:
-            self._inside.clear()
+        self._depth -= 1
+        self._lock.release()
 
 
 def door(method):

@@ -1,6 +1,6 @@
 """Handle: what a Task, a File and a CpuSet have in common."""
 
-from .arguments import shown
+from ..terms.arguments import shown
 
 
 class Handle:

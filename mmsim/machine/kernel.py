@@ -5,12 +5,12 @@ import sys
 import numpy as np
 
 from . import results, verify
-from .arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
+from ..terms.arguments import END_OF_TIME, one_node, shown, text, whole, yes_no
 from .boot import boot_tables, ctypes_view
 from .callers import InKernelCallers
 from .speed import load_compiler
 from .config import Config, Costs
-from .cpuset import CpuSet
+from .cpuset import CpuSet, new_cpuset
 from .doors import Doorkeeper, door
 from .errors import os_error
 from .explain import sharers
@@ -279,13 +279,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         bits, kernel_thread = capabilities(caps, uid), yes_no(kernel_thread, "kernel_thread")
         pid = len(self._book["tasks"])
         self._grow("task", pid + 1)
-        row = self.tables["task"][pid]
-        row["uid"] = row["euid"] = row["suid"] = uid
-        row["caps"] = bits
-        row["node"] = node
-        row["home"] = -1
-        row["mems_allowed"] = (1 << self.topology.nodes) - 1
-        row["flags"] = structs.PF_KTHREAD if kernel_thread else 0
+        row = {"uid": uid, "euid": uid, "suid": uid, "caps": bits, "node": node, "home": -1,
+               "mems_allowed": (1 << self.topology.nodes) - 1, "flags": structs.PF_KTHREAD * kernel_thread}  # fmt: skip
+        self.tables["task"][pid] = tuple(row.get(name, 0) for name in structs.TASK.names)
         return self._register(Task, pid, name)
 
     @door
@@ -321,20 +317,12 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.tables["mapping"][m] = (fs, pages, base, 0, nameless, 0)
         return self._register(File, m, name)
 
-    @door
-    def cpuset(self, name, mems, memory_migrate=False, parent=None, unified=False):
-        """Make a cpuset; its nodes must be among its parent's (default: the root, all nodes).
-
-        `unified`: in the unified hierarchy (since 5.0), where memory follows always since 5.15, and never before.
-        """
-        unified, memory_migrate = yes_no(unified, "unified"), yes_no(memory_migrate, "memory_migrate")
-        return CpuSet.create(self, text(name, "name"), mems, memory_migrate, parent, unified)
+    cpuset = new_cpuset
 
     @door
     def wait(self, ns):
         """Let simulated time pass: I/O ends, locks are released, interrupts come and go."""
         until = self.clock + whole(ns, "ns", least=0, most=END_OF_TIME - self.clock)
-        self._skip_rounds(until)
         self._hurry(until)
         self.call(timer.wait_until, until)
 
@@ -354,25 +342,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         """The functions of page migration that this kernel image holds."""
         return self.config.symbols(self.patches)
 
-    def frames(self):
-        """mem_map as a DataFrame, one row a page frame."""
-        return results.frames(self)
-
-    def residency(self):
-        """How many frames of each node belong to whom: nodes x owners."""
-        return results.residency(self)
-
-    def vmstat(self):
-        """Cumulative counters, and the lowest number of free pages that each node saw."""
-        return results.vmstat(self)
-
-    def events(self):
-        """The trace as a DataFrame, one row an event."""
-        return results.events(self)
-
-    def verify(self):
-        """Check every invariant by walking all that can refer to a page; InvariantError names what is broken."""
-        verify.verify(self)
+    frames, residency, vmstat, events = results.frames, results.residency, results.vmstat, results.events
+    verify = verify.verify
 
     def __repr__(self):
         patches = f"patches {','.join(map(str, sorted(self.patches))) or 'none'}"

@@ -16,8 +16,9 @@ PAGE_SIZES = order("4.1")  # "fs: proc: task_mmu: show page size in /proc/<pid>/
 WORDS = {"preferred_many": "prefer (many)", "preferred": "prefer", "weighted_interleave": "weighted interleave"}
 
 
-def numa_maps(kernel, task):
-    """One line a vma: address, policy, then how many of its pages are what, and on which node."""
+def numa_maps(task):
+    """As /proc/PID/numa_maps: one line a vma: address, policy, how many of its pages are what, and on which node."""
+    kernel = task._kernel
     release = order(kernel.release) if kernel.release else PAGE_SIZES
     lines = (line(kernel, task, vma, release) for vma in task._vmas())
     return "\n".join(filter(None, lines))

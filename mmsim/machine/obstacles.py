@@ -1,16 +1,13 @@
 """What others do to pages: pins, locks, interrupts, memory pressure, swapoff."""
 
-import hashlib
-import math
-
 import numpy as np
 
-from .arguments import END_OF_TIME, one_node, whole
+from ..terms.arguments import END_OF_TIME, one_node, whole
 from .doors import door
 from .handles import own
 from ..mm import fault, filemap, ll_rw_blk, sched, structs, swapfile, timer, vmscan
 from ..mm.swap import release_pages
-from .packets import packets
+from .packets import PACKETS, packets
 from .errors import os_error
 from .ranges import task_range
 from .results import ptes_of
@@ -20,10 +17,7 @@ from .trouble import free_memory
 PID_KSWAPD = 1
 builtin_range = range  # `range` is the name of an argument below
 MOST_PINS, MOST_PINS_IN_ALL = 1 << 16, 1 << 26  # by one call: of a page, and of all pages together
-ROUNDS_FROM = 10_000  # interrupts from which on it is worth while to look for rounds
-ROUNDS_EFFORT = 1 << 28  # bytes of tables that are compared until it is given up
 MANY = 300  # interrupts from which on `packets` is worth while
-PACKETS = (timer.INTERRUPT, timer.PACKET_DONE)
 
 
 class Obstacles:
@@ -86,7 +80,7 @@ class Obstacles:
         start, end = task_range(task, range)
         if until <= self.clock:
             raise ValueError(f"until is {until}, but the clock already says {self.clock}")
-        _, ptes = ptes_of(self, task, start, end)
+        _, ptes = ptes_of(task, start, end)
         pfns = ptes["value"][(ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)].astype(np.int64)
         for pfn in pfns[self.tables["mem_map"]["flags"][pfns] & structs.PG_locked != 0][:1]:
             raise ValueError(f"range: frame {pfn} is already locked")
@@ -106,42 +100,6 @@ class Obstacles:
         waiting = self._timers()
         if period and not ((waiting["kind"] == timer.INTERRUPT) & (waiting["a"] == node)).any():
             self._run(timer.add_timer, self.clock + period, timer.INTERRUPT, node, 0, 0)
-
-    def _skip_rounds(self, until):
-        """Let interrupts run until they go in rounds, and skip whole rounds: the machine is as if all of them had run.
-
-        Where nothing but interrupts and packets is pending, what happens follows from the tables, but for the clock and
-        what only counts. Once they are as they were some time before, what was in between repeats.
-        """
-        periods = self.tables["zone"]["irq_period"].tolist()
-        step = math.lcm(*(period for period in periods if period))
-        if self.compiled or not any(periods) or until - self.clock < ROUNDS_FROM * step:
-            return
-        seen = {}
-        while (state := self._state_of_interrupts()) not in seen:
-            enough = len(seen) * self.tables["mem_map"].nbytes > ROUNDS_EFFORT or self.clock + step > until
-            if enough or not np.isin(self._timers()["kind"], (timer.INTERRUPT, timer.PACKET_DONE)).all():
-                return
-            seen[state] = self.clock, self.k.sys.timers_added, self.tables["vmstat"].copy()
-            self._run(timer.wait_until, self.clock + step)
-        clock, added, counted = seen[state]
-        rounds = (until - self.clock) // (self.clock - clock)
-        self._timers()["time"] += rounds * (self.clock - clock)
-        self._timers()["added"] += rounds * (self.k.sys.timers_added - added)
-        self.tables["vmstat"] += rounds * (self.tables["vmstat"] - counted)
-        self.k.sys.timers_added += rounds * (self.k.sys.timers_added - added)
-        self.k.sys.clock += rounds * (self.clock - clock)
-
-    def _state_of_interrupts(self):
-        """All that decides what interrupts do from now on, as a digest."""
-        waiting, sys = self._timers().copy(), self.tables["sys"].copy()
-        waiting = waiting[np.lexsort((waiting["added"], waiting["time"]))]
-        waiting["time"] -= self.clock
-        waiting["added"] = sys["clock"] = sys["timers_added"] = 0
-        digest = hashlib.blake2b()
-        for table in (waiting, sys, self.tables["zone"], self.tables["mem_map"]):
-            digest.update(table.view(np.uint8))
-        return digest.digest()
 
     def _hurry(self, until):
         """Let the interrupts that arrive before `until` happen, many at once: the machine is as if each had run.

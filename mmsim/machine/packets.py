@@ -9,6 +9,9 @@ from ..mm.page_alloc import ANY_NODE, wakeup_kswapd, zone_mark
 from ..mm.timer import INTERRUPT, PACKET_DONE
 from ..mm.trace import ATOMIC_FAILED, trace
 
+PACKETS = (INTERRUPT, PACKET_DONE)
+EFFORT = 1 << 19  # numbers in the states that are compared until it is given up to find a round
+
 
 class FreeList:
     """The free pages of a node.  The first one is taken first: what was given back is a stack, above the rest."""
@@ -31,11 +34,6 @@ class FreeList:
         self.rest = self.k.mem_map[pfn].next
         return pfn
 
-    def give(self, pfn):
-        """Put a page back, as the first."""
-        self.free += 1
-        self.stack.append(pfn)
-
     def write(self):
         """Write the list into the tables."""
         k = self.k
@@ -50,7 +48,9 @@ class FreeList:
 def packets(k, stop):
     """Let the interrupts, and the packets that end, before `stop` happen; nothing else may be due before.
 
-    The tables are then as after run_timer() for each of them, but for the places of equal timers in the heap.
+    The tables are then as after run_timer() for each of them, but for the places of equal timers in the heap.  What
+    happens follows from what is pending and from the lists.  Once these are as they were some time before, what was in
+    between repeats: whole rounds of it are skipped.
     """
     rows = [k.timer[i] for i in range(k.sys.nr_timers)]
     heap = sorted((t.time, t.added, t.kind, t.a, t.b, t.c) for t in rows)
@@ -58,13 +58,27 @@ def packets(k, stop):
     zonelists = [[lists[k.zonelist[node][i]] for i in range(len(lists))] for node in range(len(lists))]
     home = {}  # the list from which a page has been taken, or to which it goes
     added, arrived, lost, given = k.sys.timers_added, 0, 0, 0
+    seen, effort = {}, 0
     while heap and heap[0][0] < stop:
-        time, _, kind, a, _, _ = heapq.heappop(heap)
+        time, _, kind, a, _, _ = heap[0]
+        if kind == INTERRUPT and effort < EFFORT:
+            ahead = [(at - time, what, of) for at, _, what, of, _, _ in sorted(heap) if what in PACKETS]
+            state = (*ahead, *((*one.stack, one.rest) for one in lists), lost * k.sys.tracing)
+            effort += sum(map(len, state[:-1]))
+            now = time, added, arrived, lost, given
+            later = [x - y for x, y in zip(now, seen.setdefault(state, now), strict=True)]
+            if rounds := later[0] and (stop - 1 - time) // later[0]:
+                time, added, arrived, lost, given = (x + rounds * y for x, y in zip(now, later, strict=True))
+                heap = sorted((at + rounds * later[0], number + rounds * later[1], *rest) if rest[0] in PACKETS else
+                              (at, number, *rest) for at, number, *rest in heap)  # fmt: skip
+                effort = EFFORT  # what is left is less than a round
+        heapq.heappop(heap)
         k.sys.clock = max(k.sys.clock, time)
         if kind != INTERRUPT:
             if a not in home:
                 home[a] = lists[k.mem_map[a].node]
-            home[a].give(a)
+            home[a].free += 1
+            home[a].stack.append(a)
             given += 1
             continue
         period, hold = lists[a].period, lists[a].hold

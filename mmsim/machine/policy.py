@@ -3,22 +3,17 @@
 from typing import NamedTuple
 
 from .errors import os_error
+from ..mm import structs
 from ..mm.mempolicy import relative_nodes
-from ..mm.structs import (
-    MAX_NODES, MPOL_BIND, MPOL_DEFAULT, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES, MPOL_INTERLEAVE, MPOL_LOCAL,
-    MPOL_PREFERRED, MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE,
-)
-from ..terms.policy import Policy, check_policy, format_nodes, mask_nodes, named_nodes, node_set
+from ..mm.structs import MAX_NODES, MPOL_DEFAULT, MPOL_LOCAL, MPOL_PREFERRED
+from ..terms.policy import MODE_NAMES, Policy, check_policy, format_nodes, mask_nodes, named_nodes, node_set
 
 __all__ = [
     "Policy", "Resolved", "check_policy", "format_nodes", "mask_nodes", "node_set", "parse_nodes", "policy_of",
     "resolve",
 ]  # fmt: skip
-MODES = {
-    "default": MPOL_DEFAULT, "preferred": MPOL_PREFERRED, "bind": MPOL_BIND, "interleave": MPOL_INTERLEAVE,
-    "local": MPOL_LOCAL, "preferred_many": MPOL_PREFERRED_MANY, "weighted_interleave": MPOL_WEIGHTED_INTERLEAVE,
-}  # fmt: skip
-MPOL_FLAGS = {"": 0, "static": MPOL_F_STATIC_NODES, "relative": MPOL_F_RELATIVE_NODES}
+MODES = {name: getattr(structs, f"MPOL_{name.upper()}") for name in MODE_NAMES}
+MPOL_FLAGS = {"": 0, "static": structs.MPOL_F_STATIC_NODES, "relative": structs.MPOL_F_RELATIVE_NODES}
 NEEDS = {"local": "mpol_local", "preferred_many": "preferred_many", "weighted_interleave": "weighted_interleave"}
 
 

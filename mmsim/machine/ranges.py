@@ -1,11 +1,9 @@
 """Ranges of a task's address space: a mapping, a part of one, or page numbers."""
 
-from .arguments import shown
+from ..terms.arguments import shown
 from .errors import os_error
 from ..mm.mbind import END_OF_MEMORY
-from ..terms.ranges import Mapping, Range
-
-__all__ = ["Mapping", "Range", "areas", "check_owner", "task_range"]
+from ..terms.ranges import Range
 
 
 def task_range(task, range_, mapped=True, beyond="EFAULT"):

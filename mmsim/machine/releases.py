@@ -4,7 +4,7 @@ import difflib
 import re
 from typing import NamedTuple
 
-from .arguments import shown, words
+from ..terms.arguments import shown, words
 from .changes import CHANGES, NEWEST, RELEASED, SWAP_MIGRATION, order
 
 # Between 2.6.16-rc1 and 2.6.16: the rule of mapcounts was there, and what makes up for it was not.
@@ -52,7 +52,8 @@ def parse_release(release, without=()):
         raise TypeError(f"release is {shown(release)}; it is text, as in '6.1': 5.10 is not 5.1")
     release = known_release(release)
     series = ".".join(release.split(".")[:2])
-    had = {c.name for c in CHANGES if order(c.release) <= order(release) or series in c.backported}
+    past = {each for each in RELEASED if order(each) <= order(release)}
+    had = {c.name for c in CHANGES if c.release in past or series in c.backported}
     if release in WITHOUT_ROOT:
         had = {c.name for c in CHANGES if c.release == "2.6.16"} - {"root-moves-all", "cap-sys-nice"}
     absent = [name for name in without if name not in had]
@@ -60,7 +61,7 @@ def parse_release(release, without=()):
         came = names[absent[0]].release
         raise ValueError(f"without: Linux {release} does not have {absent[0]}, which came with {came}")
     chosen = had - set(without)
-    chosen -= {name for name in chosen if ended(names[name].ends, release, chosen)}
+    chosen -= {name for name in chosen if names[name].ends in chosen | past}
     for missing in without:
         needed = sorted(name for name in chosen if missing in names[name].needs)
         if needed:
@@ -68,11 +69,6 @@ def parse_release(release, without=()):
     direct = order(release) > order(SWAP_MIGRATION)
     moves = order(release) >= order(SWAP_MIGRATION)
     return Release(release, V1.patches if direct else frozenset(), frozenset(chosen), moves, tuple(without))
-
-
-def ended(ends, release, chosen):
-    """True if what has made an end of a change is in this release."""
-    return ends in chosen or (ends in RELEASED and order(ends) <= order(release))
 
 
 class UnknownRelease(ValueError):

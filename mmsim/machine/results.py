@@ -6,6 +6,7 @@ from .lazy import Lazy
 from ..mm import structs, trace
 from ..mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
 from .names import HOLDERS, file_labels, task_labels
+from .ranges import task_range
 
 pd = Lazy("pandas")
 
@@ -115,7 +116,7 @@ def file_names(kernel):
 
 
 def frames(kernel):
-    """One row a page frame, indexed by pfn: node, owner, state, flags, count, mapcount, index, entry, file.
+    """mem_map as a DataFrame, one row a page frame: node, owner, state, flags, count, mapcount, index, entry, file.
 
     `file`: which file it holds a page of, in the page cache or the swap cache; `index`: which page of it.
     """
@@ -123,19 +124,13 @@ def frames(kernel):
     pages = kernel.tables["mem_map"][:n]
     flags = pages["flags"]
     owner, names = owners(kernel)
-    states = np.array(["unmapped", "page cache", "swap cache", "mapped", "kernel", "free", "offline"], object)
-    state = np.zeros(n, np.int8)
-    for number, where in enumerate((
-        pages["mapping"] > 0, flags & structs.PG_swapcache != 0, pages["mapcount"] > 0,
-        flags & (structs.PG_slab | structs.PG_reserved) != 0, flags & structs.PG_free != 0,
-        out_of_use(pages),
-    ), 1):  # fmt: skip
-        state[where] = number
+    held = [{"shared": "mapped", "other": "unmapped"}.get(holder, holder) for holder in HOLDERS]
+    states = np.array(["mapped"] * (len(names) - len(HOLDERS)) + held, object)
     return pd.DataFrame(
         {
             "node": pages["node"].astype(int),
             "owner": names[owner],
-            "state": states[state],
+            "state": states[owner],
             "flags": flag_text(flags, FLAG_NAMES),
             "count": pages["count"].astype(int),
             "mapcount": pages["mapcount"].astype(int),
@@ -149,7 +144,7 @@ def frames(kernel):
 
 
 def residency(kernel):
-    """Counts of page frames: one row a node, one column an owner; tasks first, by their labels."""
+    """How many frames of each node belong to whom: a row a node, a column an owner; tasks first, by their labels."""
     nodes, (owner, names) = kernel.topology.nodes, owners(kernel)
     where = kernel.tables["mem_map"]["node"][: len(owner)] * np.int32(len(names)) + owner
     counts = np.bincount(where, minlength=nodes * len(names)).reshape(nodes, len(names))
@@ -160,7 +155,7 @@ def residency(kernel):
 
 
 def vmstat(kernel):
-    """The counters of k.vmstat by name, and lowest_free_N of each node."""
+    """Cumulative counters by name, and the lowest number of free pages that each node saw, as lowest_free_N."""
     counters = dict(zip(structs.VMSTAT, kernel.tables["vmstat"].tolist(), strict=False))
     for node, zone in enumerate(kernel.tables["zone"]):
         counters[f"lowest_free_{node}"] = int(zone["lowest_free"])
@@ -185,7 +180,7 @@ def event_text(row, tasks=None, page=""):
 
 
 def events(kernel):
-    """The events that the ring still holds, oldest first."""
+    """The trace as a DataFrame, one row an event: those that the ring still holds, oldest first."""
     total = int(kernel.k.sys.nr_events)
     ring = kernel.tables["event"]
     kept = min(total, len(ring)) if kernel.k.sys.tracing else 0
@@ -207,21 +202,21 @@ def events(kernel):
     )
 
 
-def ptes_of(kernel, task, start, end):
+def ptes_of(task, start, end):
     """The mapped virtual pages of [start, end): (their numbers, their ptes)."""
     addresses, ptes = [np.zeros(0, int)], [np.zeros(0, structs.PTE)]
     for vma in task._vmas():
         first, last = max(start, int(vma["vm_start"])), min(end, int(vma["vm_end"]))
         if first < last:
             addresses.append(np.arange(first, last))
-            ptes.append(kernel.tables["pte"][vma["pte_base"] + first : vma["pte_base"] + last])
+            ptes.append(task._kernel.tables["pte"][vma["pte_base"] + first : vma["pte_base"] + last])
     return np.concatenate(addresses), np.concatenate(ptes)
 
 
-def pages(kernel, task, start, end):
-    """One row a mapped virtual page of [start, end), indexed by page number."""
-    address, ptes = ptes_of(kernel, task, start, end)
-    frame = kernel.tables["mem_map"]
+def pages(task, range=None):
+    """One row a mapped virtual page of a range: state, pfn, node, entry, flags, mapcount."""
+    address, ptes = ptes_of(task, *task_range(task, range, mapped=False))
+    frame = task._kernel.tables["mem_map"]
     present, swap = ptes["flags"] & PTE_PRESENT != 0, ptes["flags"] & PTE_SWAP != 0
     pfn = np.where(present, ptes["value"], 0)
     zero = present & (frame["flags"][pfn] & structs.PG_reserved != 0)
@@ -240,10 +235,11 @@ def pages(kernel, task, start, end):
     )
 
 
-def placement(kernel, task, start, end):
-    """The node of each page of [start, end); None where no page of the task's own is present."""
-    address, ptes = ptes_of(kernel, task, start, end)
-    frame = kernel.tables["mem_map"]
+def placement(task, range=None):
+    """The node of each page of a range; None where none of the task's own is present (the zero page is nobody's)."""
+    start, end = task_range(task, range, mapped=False)
+    address, ptes = ptes_of(task, start, end)
+    frame = task._kernel.tables["mem_map"]
     present = ptes["flags"] & PTE_PRESENT != 0
     address, pfn = address[present], ptes["value"][present]
     own = frame["flags"][pfn] & structs.PG_reserved == 0
@@ -252,9 +248,12 @@ def placement(kernel, task, start, end):
     return nodes.tolist()
 
 
-def access_cost(kernel, task, start, end):
-    """Mean ns that an access to [start, end) would take from the node of the task."""
-    _, ptes = ptes_of(kernel, task, start, end)
+def access_cost(task, range=None):
+    """Mean ns that an access to the pages of a range would take from where the task runs; nan if nothing is mapped.
+
+    A page that is swapped out counts as its major fault, one in the swap cache as a minor fault.
+    """
+    kernel, (_, ptes) = task._kernel, ptes_of(task, *task_range(task, range, mapped=False))
     costs, node = kernel.costs, kernel.tables["mem_map"]["node"]
     distance = np.array(kernel.topology.distances[task.node]) / 10
     present = node[ptes["value"][ptes["flags"] & PTE_PRESENT != 0]]

@@ -5,7 +5,7 @@ import numpy as np
 from ..mm import mbind, mempolicy, nodemask, structs
 from ..mm.move_pages import NOT_WRITTEN, sys_move_pages
 from . import results
-from .arguments import shown, whole, words, yes_no
+from ..terms.arguments import shown, whole, words, yes_no
 from .doors import door
 from .errors import ERRNO_NAMES, os_error
 from .explain import Asked

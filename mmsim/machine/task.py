@@ -3,8 +3,7 @@
 import numpy as np
 
 from . import numa_maps, results
-from ..terms.arguments import Faults, counted
-from .arguments import one_node, shown, text, whole, words, yes_no
+from ..terms.arguments import Faults, counted, one_node, shown, text, whole, words, yes_no
 from .doors import door
 from .errors import OutOfMemory, os_error
 from .file import File
@@ -266,24 +265,8 @@ class Task(NumaCalls):
 
     # -- what can be seen
 
-    def pages(self, range=None):
-        """One row a virtual page: state, pfn, node, entry, flags, mapcount."""
-        return results.pages(self._kernel, self, *task_range(self, range, mapped=False))
-
-    def placement(self, range=None):
-        """The node of each page of a range; None where none of its own is present (the zero page is nobody's)."""
-        return results.placement(self._kernel, self, *task_range(self, range, mapped=False))
-
-    def numa_maps(self):
-        """As /proc/PID/numa_maps."""
-        return numa_maps.numa_maps(self._kernel, self)
-
-    def access_cost(self, range=None):
-        """Mean ns that an access to the pages of a range would take from where the task runs; nan if nothing is mapped.
-
-        A page that is swapped out counts as its major fault, one in the swap cache as a minor fault.
-        """
-        return results.access_cost(self._kernel, self, *task_range(self, range, mapped=False))
+    pages, placement, access_cost = results.pages, results.placement, results.access_cost
+    numa_maps = numa_maps.numa_maps
 
     def __repr__(self):
         if not self.exists:

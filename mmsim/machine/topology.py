@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .arguments import whole
+from ..terms.arguments import whole
 from .lazy import Lazy
 from ..mm.structs import MAX_NODES
 

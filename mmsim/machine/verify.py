@@ -15,7 +15,7 @@ BLOCK = 1 << 18  # rows of the page tables that are looked at together; what is 
 
 
 def verify(kernel):
-    """Check every rule; InvariantError names the first page, slot or row that breaks one."""
+    """Check every invariant by walking all that can refer to a page; InvariantError names the first that is broken."""
     tables = kernel.tables
     check_lists(kernel)
     check_vmas(tables)
@@ -29,9 +29,9 @@ def verify(kernel):
     check_contents(tables, found)
 
 
-def demand(holds, rule, what="page"):
-    """Raise InvariantError for the first place where `holds` is false."""
-    wrong = np.flatnonzero(~np.asarray(holds))
+def demand(holds, rule, what="page", at=None):
+    """Raise InvariantError for the first place where `holds` is false; `at`: the places, if it does not have all."""
+    wrong = np.flatnonzero(~np.asarray(holds)) if at is None else np.unique(at[~holds])
     if len(wrong):
         raise InvariantError(f"{what} {wrong[0]}: {rule}" + (f" ({len(wrong)} in all)" if len(wrong) > 1 else ""))
 
@@ -215,7 +215,6 @@ def check_references(kernel, found):
 
 def check_swap(tables, found):
     """swap_map is the number of users of each entry; the swap cache and its pages point at each other."""
-    slots = len(tables["swap_map"])
     cache, pages = tables["swap_cache"], tables["mem_map"]
     in_cache = cache > 0
     users = found.swapped + in_cache
@@ -224,13 +223,11 @@ def check_swap(tables, found):
     demand(tables["swap_map"] == users, "its use count is not the number of its users", "swap entry")
     entry = np.flatnonzero(in_cache)
     flagged = pages["flags"] & structs.PG_swapcache != 0
-    holds = np.ones(slots, bool)
-    holds[entry] = flagged[cache[entry]] & (pages["private"][cache[entry]] == entry)
-    demand(holds, "its page does not point back", "swap entry")
+    back = flagged[cache[entry]] & (pages["private"][cache[entry]] == entry)
+    demand(back, "its page does not point back", "swap entry", entry)
     pfn = np.flatnonzero(flagged)
-    holds = np.ones(len(pages), bool)
-    holds[pfn] = cache[pages["private"][pfn]] == pfn
-    demand(holds, "is an orphan: flagged swapcache, but its slot holds another page or none")
+    held = cache[pages["private"][pfn]] == pfn
+    demand(held, "is an orphan: flagged swapcache, but its slot holds another page or none", at=pfn)
     groups = np.bincount(entry // structs.RADIX_KEYS, minlength=len(tables["radix_count"]))
     demand(tables["radix_count"] == groups, "its number of keys is wrong", "radix tree node")
     sys = tables["sys"][0]
@@ -247,12 +244,11 @@ def check_page_cache(tables):
     at = np.flatnonzero(files["pfn"])
     pfn = files["pfn"][at]
     where = maps["base"][pages["mapping"][pfn]] + pages["index"][pfn]
-    holds = np.ones(len(pages), bool)
-    holds[pfn] = (where == at) & (pages["mapping"][pfn] > 0)
-    demand(holds, "its place in the page cache is not where its mapping and index say")
+    back = (where == at) & (pages["mapping"][pfn] > 0)
+    demand(back, "its place in the page cache is not where its mapping and index say", at=pfn)
     cached = np.flatnonzero(pages["mapping"] > 0)
-    holds[cached] = files["pfn"][maps["base"][pages["mapping"][cached]] + pages["index"][cached]] == cached
-    demand(holds, "names a mapping whose page cache holds another page or none")
+    where = maps["base"][pages["mapping"][cached]] + pages["index"][cached]
+    demand(files["pfn"][where] == cached, "names a mapping whose page cache holds another page or none", at=cached)
     demand((files["pfn"] == 0) | (files["entry"] == 0), "is in the page cache and in swap at once", "file page")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..mm import structs, trace
 from . import interpreted
-from .arguments import shown
+from ..terms.arguments import shown
 from .noting import Place, number_of
 
 EVENT = structs.EVENT.names

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from . import palette
 from .palette import DARK, LIGHT, WHITE, Look
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..experiments.configs import OPTIONS
-from ..machine.arguments import like
+from ..terms.arguments import like
 from . import palette
 from .palette import DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write

@@ -8,10 +8,9 @@ import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from . import palette
 from .palette import BLACK, DARK, GREY, WHITE
-from ..terms.arguments import counted
 from .style import bare, canvas, drawing, sentence, zoom
 
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]

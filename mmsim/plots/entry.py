@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from ..machine.explain import frames_behind
 from ..mm import structs
 from ..machine.names import task_labels

@@ -8,10 +8,9 @@ import networkx as nx
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from .palette import BLACK, DARK, GREY, WHITE
 from .palette import PATHS as LOOKS
-from ..terms.arguments import counted
 from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.

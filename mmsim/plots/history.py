@@ -6,7 +6,7 @@ from textwrap import fill, wrap
 from matplotlib.patches import Rectangle
 
 from ..experiments.history import said
-from ..machine.arguments import like
+from ..terms.arguments import like
 from .palette import BLACK, DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence
 

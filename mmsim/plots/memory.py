@@ -10,12 +10,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from . import palette
 from ..mm import structs
 from ..machine.names import HOLDERS
 from .palette import LIGHT, WHITE, Look
-from ..terms.arguments import counted
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several

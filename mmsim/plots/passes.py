@@ -3,10 +3,9 @@
 import pandas as pd
 from matplotlib.patches import Rectangle
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from ..machine.names import page_name, task_labels
 from ..mm import trace
-from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence

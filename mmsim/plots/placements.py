@@ -4,9 +4,8 @@ from itertools import groupby
 
 from matplotlib.patches import Rectangle
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from . import palette
-from ..terms.arguments import counted
 from .palette import BLACK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence, write
 

@@ -4,7 +4,7 @@ from textwrap import wrap
 
 from matplotlib.patches import FancyBboxPatch
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from .palette import DARK, TASKS
 from ..race.view import WAITS, lanes
 from .style import bare, canvas, drawing

@@ -2,9 +2,8 @@
 
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from ..mm import structs
-from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, DARK, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence

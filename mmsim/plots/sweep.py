@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from .palette import BLACK, DARK, GREY, LIGHT, WHITE
 from ..whatif.report import FIGURES
 from .style import canvas, drawing

@@ -5,10 +5,9 @@ from itertools import groupby
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..machine.arguments import like
+from ..terms.arguments import counted, like
 from ..mm import trace
 from .palette import BLACK, GREY, LIGHT, PATHS
-from ..terms.arguments import counted
 from .style import canvas, drawing, sentence
 
 # What is marked on a page's line: (label, marker, colour, events).  Tried again: nothing else happened to it in a pass.

@@ -1,6 +1,6 @@
 """How a recorded kernel and the model compare."""
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from .palette import BLACK, LIGHT, MIDDLE, WHITE, Look
 from .style import box, canvas, drawing, sentence
 

@@ -1,6 +1,6 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
-from ..machine.arguments import like
+from ..terms.arguments import like
 from ..mm.page_alloc import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
 from .palette import BLACK, DARK, GREY, LIGHT, MIDDLE, WHITE, Look

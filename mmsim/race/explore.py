@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from ..machine.arguments import function, like
+from ..terms.arguments import function, like
 from ..machine.errors import MMSimError
 from ..machine.kernel import PID_KERNEL
 from ..mm import structs, trace
@@ -20,7 +20,7 @@ STALE = {
     "shmem_getpage": "shmem_getpage() takes the stale frame {} into the page cache; the new page is an orphan",
     "try_to_unuse": "try_to_unuse() puts the stale frame {} to use",
 }
-USED = (trace.SWAP_MAPPED, trace.SHMEM_MOVED_BACK)
+USED = (trace.SWAP_MAPPED, trace.SHMEM_MOVED_BACK)  # it was mapped, or taken into the page cache
 
 
 class Race:
@@ -123,23 +123,17 @@ class Race:
             why = self.waits_for(name) or "has finished"
             raise ValueError(f"name: {name} cannot run, it {why}; choose one of {', '.join(self.choices)}")
         point = self.points[name]
-        said = self._stale(point)
+        left = point.page and not self._flags[point.page] & structs.PG_swapcache
+        stale = STALE.get(point.what.partition("(")[0], "") if left else ""
         mapped = self.kernel.k.mem_map[point.page].mapcount
         self._advance(name)
         self.history.append((name, happened(self.kernel.k, point)))
         self.waited.append(waiting)
-        if said and (self.kernel.k.mem_map[point.page].mapcount > mapped or self._used(point.page)):
-            self.harm = self.harm or said
-
-    def _stale(self, point):
-        """What it would mean to go on with the page whose lock is waited for; '' if there is nothing wrong with it."""
-        left = point.page and not self._flags[point.page] & structs.PG_swapcache
-        return STALE.get(point.what.partition("(")[0], "").format(point.page) if left else ""
-
-    def _used(self, pfn):
-        """True if the trace of the last step says that it was mapped, or taken into the page cache."""
-        events = self.kernel.tables["event"][: self.kernel.k.sys.nr_events]
-        return bool((np.isin(events["code"], USED) & (events["page"] == pfn)).any())
+        if stale:
+            events = self.kernel.tables["event"][: self.kernel.k.sys.nr_events]
+            used = (np.isin(events["code"], USED) & (events["page"] == point.page)).any()
+            if used or self.kernel.k.mem_map[point.page].mapcount > mapped:
+                self.harm = self.harm or stale.format(point.page)
 
     def replay(self, names):
         """Start anew, and let these actors take a step each, in this order."""

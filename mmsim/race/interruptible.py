@@ -11,18 +11,19 @@ code, and cannot be built for a browser (issue 2664 of pyodide), and there the l
 """
 
 import ast
+import copy
 import functools
 import inspect
 from types import FunctionType
 
 from .. import mm
-from .points import POINTS
+from ..machine.signatures import source
+from .points import POINTS, point
 
 
 def may_stop(caller, function, k, *args):
     """Call a kernel function from the one named `caller`: stop before, if there is a point here, and within."""
-    point = POINTS.get(function.__name__)
-    stop = point and point(caller, k, *args)
+    stop = point(caller, function.__name__, k, *args)
     if stop:
         yield stop
     generator = interruptible(function)
@@ -35,13 +36,12 @@ def interruptible(function):
     names = {name for name, called in calls(function).items() if name in POINTS or stops(called)}
     if not names:
         return None
-    tree = ast.parse(inspect.getsource(function))
-    definition = tree.body[0]
+    definition = copy.deepcopy(source(function))
     Calls(function.__name__, names).visit(definition)
     definition.args.kwonlyargs.append(ast.arg("may_stop"))
     definition.args.kw_defaults.append(None)
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
-    code = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    code = compile(tree, inspect.getsourcefile(function), "exec")
     body = next(constant for constant in code.co_consts if inspect.iscode(constant))
     generator = FunctionType(body, function.__globals__, function.__name__)
     generator.__kwdefaults__ = {"may_stop": may_stop}
@@ -64,22 +64,30 @@ class Calls(ast.NodeTransformer):
 
 
 def stops(function):
-    """True if a point can be reached from within a kernel function; reclaim and allocation call each other."""
+    """True if a point can be reached from within a kernel function; reclaim and allocation call each other.
+
+    Also of what stands in the place of a kernel function for a while: then it is looked at when it is called.
+    """
     seen, rest = set(), [function]
     while rest:
         one = rest.pop()
         if one not in seen:
             seen.add(one)
-            if not POINTS.keys().isdisjoint(calls(one)):
+            if not is_kernel(one) or not POINTS.isdisjoint(calls(one)):
                 return True
             rest += calls(one).values()
     return False
 
 
+def is_kernel(function):
+    """Whether a function is one of mmsim.mm."""
+    return function.__module__.rpartition(".")[0] == mm.__name__
+
+
 @functools.cache
 def calls(function):
     """The kernel functions that a kernel function names: {name: function}."""
-    if function.__module__.rpartition(".")[0] != mm.__name__:
+    if not is_kernel(function):
         return {}
     found = {name: function.__globals__.get(name) for name in function.__code__.co_names}
     return {name: called for name, called in found.items() if isinstance(called, FunctionType)}

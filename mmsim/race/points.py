@@ -24,132 +24,75 @@ class Point(NamedTuple):
     frame: int = 0
 
 
-# -- sleeping
+POINTS = frozenset((
+    "lock_page", "wait_on_page_bit", "try_to_free_pages", "read_swap_cache", "swap_readpage", "block_read_full_page",
+    "handle_mm_fault", "lookup_swap_cache", "find_get_page", "trylock_page", "unexpected_references", "replace_page",
+    "unmap_and_replace", "migrate_page_move_mapping", "remove_migration_ptes", "migrate_page_copy", "release_new_page",
+    "putback_lru_pages",
+))  # fmt: skip
 
 
-def lock_page(caller, k, pfn):
-    """Somebody may hold the lock; not that of a new page, which nobody else knows."""
-    if k.mem_map[pfn].count == 1:
-        return None
-    who = f"pass {k.sys.migration_pass}" if caller == "lock_for_migration" else f"{caller}()"
-    changed = f"{who}: the entry has changed meanwhile, give frame {pfn} back"
-    return Point(f"{who}: lock frame {pfn}", pfn, changed, trace.SHMEM_MOVED_BACK * (caller == "shmem_getpage"))
+def point(caller, function, k, *args):
+    """The Point before a call of one of POINTS from the function named `caller`; None: not before this one."""
+    who = f"{caller}()"
+    attempt = f"pass {k.sys.migration_pass}" if caller == "lock_for_migration" else who
+    remove = "migrate_page_remove_references()"
+    match function, *args:
+        # -- sleeping
+        case "lock_page", pfn if k.mem_map[pfn].count != 1:  # that of a new page nobody else knows
+            changed = f"{attempt}: the entry has changed meanwhile, give frame {pfn} back"
+            event = trace.SHMEM_MOVED_BACK * (caller == "shmem_getpage")
+            return Point(f"{attempt}: lock frame {pfn}", pfn, changed, event)
+        case "wait_on_page_bit", pfn, flag if k.mem_map[pfn].flags & flag:  # I/O is under way
+            return Point(f"{who}: wait until frame {pfn} is written")
+        case "try_to_free_pages", _zonelist, _allowed:  # an allocation that may wait has found no memory
+            return Point(f"{who}: there is no memory, reclaim some")
+        case "read_swap_cache", pfn, entry, _gfp:  # the page to read into was allocated, and that may have taken time
+            said, back = f"{who}: frame {pfn} is allocated, ", f"nobody needs entry {entry} any more, give it back"
+            return Point(f"{said}put it into the swap cache", otherwise=said + back, frame=pfn)
+        case "swap_readpage", pfn:  # the I/O takes its time
+            return Point(f"swap_readpage(): sleep until entry {k.mem_map[pfn].private} is read into frame {pfn}")
+        case "block_read_full_page", pfn:
+            return Point(f"readpage(): sleep until frame {pfn} is read from its file")
+        case "handle_mm_fault", v, address, _write if not has_points(k, k.vma[v], address):
+            return Point("handle_mm_fault()")
+        # -- being preempted
+        case "lookup_swap_cache", entry if caller != "shmem_getpage":  # that has stopped before, at the page cache
+            return Point(f"{who}: look entry {entry} up in the swap cache")
+        case "find_get_page", m, index if caller == "shmem_getpage":  # where it begins, and begins again
+            entry = k.file_page[k.mapping[m].base + index].entry
+            what = f"look entry {entry} up in the swap cache" if entry else "look into the page cache"
+            return Point(f"{who}: {what}")
+        case "trylock_page", pfn if caller == "lock_for_migration":  # each attempt of a migration begins with it
+            written = f"{attempt}: frame {pfn} goes to its store first, try again later"
+            return Point(f"{attempt}: try to lock frame {pfn}", otherwise=written, frame=pfn)
+        case "unexpected_references", pfn, _nr_refs:  # V1 holds no lock but that of the page
+            return Point(f"{remove}: test the references of frame {pfn}")
+        case "replace_page", new, pfn:  # V1 has tested the references, and takes the lock of the tree only now
+            what = f"{remove}: frame {new} takes the slot of frame {pfn}, unmap frame {pfn}"
+            return Point(what, 0, f"{remove}: frame {pfn} has left its slot, try again later", trace.REPLACED)
+        case "unmap_and_replace", new, pfn, _nr_refs:  # since 2.6.16 they are counted once more, and that with the lock
+            what = f"{remove}: unmap frame {pfn}, test again, frame {new} takes its slot"
+            return Point(what, 0, f"{remove}: frame {pfn} is in use or has left its slot", trace.REPLACED)
+        case "migrate_page_move_mapping", new, pfn, _nr_refs:  # since 2.6.18: a fault finds a migration entry
+            return Point(f"{function}(): test the references of frame {pfn}, frame {new} takes its place")
+        case "remove_migration_ptes", old, new:  # since 2.6.18: ptes still have these entries, both pages are locked
+            return Point(f"{function}(): frame {new} is mapped where frame {old} was, and unlocked")
+        case "migrate_page_copy", new, pfn:  # the new page is in its place, and has no contents yet
+            return Point(f"{function}() to frame {new}" + f", unlock frame {pfn}" * (not k.change.migration_entries))
+        case "release_new_page", new, _pfn:  # the old page is unlocked: who waited for it may go on
+            return Point(f"remove_from_swap() on frame {new}, unlock it" if k.patch[4] else f"unlock frame {new}")
+        case "putback_lru_pages", head if caller == "migrate_pages" and not k.change.migration_entries:  # all is done
+            none = list_empty(k, head)
+            return Point("no page has moved: put it back on the LRU" if none else "give the old frame back")
+    return None
 
 
-def wait_on_page_bit(caller, k, pfn, flag):
-    """I/O may be under way."""
-    return Point(f"{caller}(): wait until frame {pfn} is written") if k.mem_map[pfn].flags & flag else None
-
-
-def try_to_free_pages(caller, k, zonelist, allowed):  # noqa: ARG001
-    """An allocation that may wait has found no memory."""
-    return Point(f"{caller}(): there is no memory, reclaim some")
-
-
-def read_swap_cache(caller, k, pfn, entry, gfp):  # noqa: ARG001
-    """The page to read into was allocated, and that may have taken its time."""
-    what, otherwise = "put it into the swap cache", f"nobody needs entry {entry} any more, give it back"
-    said = f"{caller}(): frame {pfn} is allocated, "
-    return Point(said + what, otherwise=said + otherwise, frame=pfn)
-
-
-def swap_readpage(caller, k, pfn):  # noqa: ARG001
-    """The I/O takes its time."""
-    return Point(f"swap_readpage(): sleep until entry {k.mem_map[pfn].private} is read into frame {pfn}")
-
-
-def block_read_full_page(caller, k, pfn):  # noqa: ARG001
-    """The I/O takes its time."""
-    return Point(f"readpage(): sleep until frame {pfn} is read from its file")
-
-
-def handle_mm_fault(caller, k, v, address, write):  # noqa: ARG001
-    """Any fault but those on swapped pages, pages that are moving, and tmpfs, which have points of their own."""
-    vma = k.vma[v]
+def has_points(k, vma, address):
+    """Whether a fault has points of its own: those on swapped pages, on pages that are moving, and on tmpfs."""
     pte = k.pte[vma.pte_base + address]
     tmpfs = vma.mapping and k.mapping[vma.mapping].fs == structs.FS_TMPFS
-    own = pte.flags & (structs.PTE_SWAP | structs.PTE_MIGRATION) or (tmpfs and not pte.flags & structs.PTE_PRESENT)
-    return None if own else Point("handle_mm_fault()")
-
-
-# -- being preempted
-
-
-def lookup_swap_cache(caller, k, entry):  # noqa: ARG001
-    """The entry was read some time ago; shmem_getpage() has stopped before it looked into the page cache."""
-    return Point(f"{caller}(): look entry {entry} up in the swap cache") if caller != "shmem_getpage" else None
-
-
-def find_get_page(caller, k, m, index):
-    """Where shmem_getpage() begins, and begins again."""
-    if caller != "shmem_getpage":
-        return None
-    entry = k.file_page[k.mapping[m].base + index].entry
-    what = f"look entry {entry} up in the swap cache" if entry else "look into the page cache"
-    return Point(f"shmem_getpage(): {what}")
-
-
-def trylock_page(caller, k, pfn):
-    """Each attempt of a migration begins with it."""
-    if caller != "lock_for_migration":
-        return None
-    who = f"pass {k.sys.migration_pass}"
-    written = f"{who}: frame {pfn} goes to its store first, try again later"
-    return Point(f"{who}: try to lock frame {pfn}", otherwise=written, frame=pfn)
-
-
-def unexpected_references(caller, k, pfn, nr_refs):  # noqa: ARG001
-    """V1 holds no lock but that of the page."""
-    return Point(f"migrate_page_remove_references(): test the references of frame {pfn}")
-
-
-def replace_page(caller, k, new, pfn):  # noqa: ARG001
-    """V1 has tested the references, and takes the lock of the tree only now."""
-    who, what = "migrate_page_remove_references()", f"frame {new} takes the slot of frame {pfn}, unmap frame {pfn}"
-    return Point(f"{who}: {what}", 0, f"{who}: frame {pfn} has left its slot, try again later", trace.REPLACED)
-
-
-def unmap_and_replace(caller, k, new, pfn, nr_refs):  # noqa: ARG001
-    """Since 2.6.16 the references are counted again when the page is unmapped, and with the lock of the tree held."""
-    who, what = "migrate_page_remove_references()", f"unmap frame {pfn}, test again, frame {new} takes its slot"
-    return Point(f"{who}: {what}", 0, f"{who}: frame {pfn} is in use or has left its slot", trace.REPLACED)
-
-
-def migrate_page_move_mapping(caller, k, new, pfn, nr_refs):  # noqa: ARG001
-    """Since 2.6.18: the page is unmapped, a fault finds a migration entry."""
-    return Point(f"migrate_page_move_mapping(): test the references of frame {pfn}, frame {new} takes its place")
-
-
-def remove_migration_ptes(caller, k, old, new):  # noqa: ARG001
-    """Since 2.6.18: the ptes still have migration entries, and both pages are locked."""
-    return Point(f"remove_migration_ptes(): frame {new} is mapped where frame {old} was, and unlocked")
-
-
-def migrate_page_copy(caller, k, new, pfn):  # noqa: ARG001
-    """The new page is in its place, and has no contents yet."""
-    return Point(f"migrate_page_copy() to frame {new}" + f", unlock frame {pfn}" * (not k.change.migration_entries))
-
-
-def release_new_page(caller, k, new, pfn):  # noqa: ARG001
-    """The old page is unlocked: who waited for it may go on."""
-    return Point(f"remove_from_swap() on frame {new}, unlock it" if k.patch[4] else f"unlock frame {new}")
-
-
-def putback_lru_pages(caller, k, head):
-    """All passes are done."""
-    if caller != "migrate_pages" or k.change.migration_entries:
-        return None
-    return Point("no page has moved: put it back on the LRU" if list_empty(k, head) else "give the old frame back")
-
-
-POINTS = {
-    point.__name__: point for point in (
-        lock_page, wait_on_page_bit, try_to_free_pages, read_swap_cache, swap_readpage, block_read_full_page,
-        handle_mm_fault, lookup_swap_cache, find_get_page, trylock_page, unexpected_references, replace_page,
-        unmap_and_replace, migrate_page_move_mapping, remove_migration_ptes, migrate_page_copy, release_new_page,
-        putback_lru_pages,
-    )
-}  # fmt: skip
+    return pte.flags & (structs.PTE_SWAP | structs.PTE_MIGRATION) or (tmpfs and not pte.flags & structs.PTE_PRESENT)
 
 
 # -- what became of a step

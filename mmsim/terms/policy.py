@@ -45,17 +45,13 @@ def node_set(spec, name="nodes"):
         rest = node_set(text[1:], name) if text[0] == "!" else _numbers(text[1:], name)
         return text[0] + (rest if isinstance(rest, str) else _written(rest))
     try:
-        return tuple(sorted({_number(n) for n in _each(spec)}))
+        numbers = iter(spec)
+    except TypeError:
+        numbers = [spec]
+    try:
+        return tuple(sorted({_number(n) for n in numbers}))
     except TypeError:
         raise TypeError(f"{name} is {shown(spec)}; {_FORMS}") from None
-
-
-def _each(spec):
-    """What is in a set, or the one thing that it is."""
-    try:
-        return iter(spec)
-    except TypeError:
-        return [spec]
 
 
 def _number(node):

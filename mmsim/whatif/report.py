@@ -176,7 +176,7 @@ def distinct(kernel, parts):
     """How many page frames some parts of the memory of tasks are in."""
     used = np.zeros(kernel.k.sys.nr_frames, bool)
     for task, part, _ in parts:
-        _, ptes = ptes_of(kernel, task, part.start, part.stop)
+        _, ptes = ptes_of(task, part.start, part.stop)
         used[ptes["value"]] = True
     return int(np.count_nonzero(used))
 

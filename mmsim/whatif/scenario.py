@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from ..machine.arguments import function, like, shown, text
+from ..terms.arguments import function, like, shown, text
 from . import plans, report
 from .estimate import refuse
 from .schema import SCENARIO, ScenarioError, Table, Tables, check_tables, near, read

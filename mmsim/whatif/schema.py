@@ -8,7 +8,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from ..machine.arguments import words
+from ..terms.arguments import words
 from ..machine.config import Config, Costs
 from ..machine.file import FS_NAMES
 from ..mm.structs import MAX_NODES

@@ -21,7 +21,7 @@ import pandas as pd
 from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
-from ..machine.arguments import like, shown, whole
+from ..terms.arguments import like, shown, whole
 from ..machine.speed import SlowWarning
 from ..machine.config import Costs
 from .estimate import refuse
