@@ -95,8 +95,6 @@ def own_experiment(rng):  # noqa: ARG001
     """Exercise 1: a function of a kernel that shows one change."""
 
     def judge(experiment):
-        if not callable(experiment):
-            return "Give a function of a kernel."
         told = history(experiment, ["2.6.17", "2.6.18"])
         if told.changed.empty:
             return "Its facts are the same in 2.6.17 and in 2.6.18."
@@ -111,7 +109,7 @@ def own_experiment(rng):  # noqa: ARG001
         wrong={(lambda kernel: {"clock at first": kernel.clock}): "the same", 5: "a function"},
         hints=("Which faults does the next write have after `task.migrate_pages(0, 0, 1)`?",
                'Return `{"protection": task.touch(heap, write=True).protection}`.'),
-        judge=judge,
+        judge=judge, function="Give a function of a kernel.",
     )  # fmt: skip
 
 
