@@ -27,6 +27,7 @@ def answer(scenario, parameters, run, others=True):
     """
     figures = {name: run.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     plan = scenario.plan(parameters) if scenario.plan else None
+    preset = next((name for name in Costs.presets() if Costs.preset(name) == run.kernel.costs), None)
     scale = plan.scale if plan else 1
     full = {name: grown(name, value, scale) for name, value in run.figures.items() if name not in FIXED}
     places = [
@@ -35,8 +36,9 @@ def answer(scenario, parameters, run, others=True):
     ]
     return {
         **parameters, **figures, "name": scenario.name, "question": scenario.question, "scale": scale,
-        "machine": machine(run.kernel), "costs": costs(run.kernel), "rate": scenario.rate, "full_size": full,
-        "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places, "left": run.left,
+        "machine": machine(run.kernel), "costs": {"preset": preset} | vars(run.kernel.costs), "rate": scenario.rate,
+        "full_size": full, "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places,
+        "left": run.left,
         "otherwise": otherwise(scenario, parameters) if others and plan else [],
     }  # fmt: skip
 
@@ -53,12 +55,6 @@ def machine(kernel):
     topology, slots = kernel.topology, int(kernel.tables["sys"]["swap_slots"][0])
     presets = (name for name in Topology.presets() if Topology.preset(name).distances == topology.distances)
     return {"nodes": topology.nodes, "pages": list(topology.frames), "swap": slots, "preset": next(presets, None)}
-
-
-def costs(kernel):
-    """The costs by which it was counted: each in ns, and the preset if they are one."""
-    preset = next((n for n in Costs.presets() if Costs.preset(n) == kernel.costs), None)
-    return {"preset": preset} | vars(kernel.costs)
 
 
 def call(one):
@@ -191,11 +187,14 @@ def differs(said):
         yield from wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")
 
 
-def which_text(facts, causes):
-    """Which kernel one needs, as lines of at most WIDTH columns: see `which_kernel`."""
-    rows, sentence = which_kernel(facts, causes)
+def which_text(scenario, told):
+    """Which kernel does what a scenario asks, then each figure that differs, by its `History`: see `which_kernel`."""
+    stays = told.changed[told.changed["fact"] == "still_there"]
+    rows, sentence = which_kernel(told.facts, dict(zip(stays["release"], stays["change"], strict=True)))
     lines = [line for row in rows for line in wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")]
-    return [*lines, "", *wrap(sentence)]
+    about = "What differs, with the change that made it; of the machine that was run:"
+    parts = [*wrap(scenario.question), "", *lines, "", *wrap(sentence), "", about, "", told.summary(readable)]
+    return "\n".join(parts)
 
 
 def rows_text(table):

@@ -28,12 +28,6 @@ class Found(NamedTuple):
     release: str | None = None
 
 
-def read(numactl=None, maps=None):
-    """(Found, list of Area) of this computer, or of a file in which numactl has described one; `maps`: a numa_maps."""
-    found = from_numactl(numactl.read_text()) if numactl else this_machine()
-    return found, from_numa_maps(maps.read_text()) if maps else []
-
-
 def this_machine(root="/"):
     """What this computer is: nodes, distances, what is free and cached on each, free swap, release."""
     root = Path(root)
