@@ -18,7 +18,13 @@ def build(plan):
     for one in plan.cpuset:
         sets[one.name] = kernel.cpuset(one.name, one.mems, one.memory_migrate, sets.get(one.parent))
     for load in plan.background:
-        start_load(kernel, load)
+        if load.cache:
+            reader = kernel.spawn(f"{load.name}/reader", load.node)
+            reader.touch(reader.mmap(load.cache, kernel.file(load.name, load.cache)))
+            reader.exit()  # its pages stay in the page cache
+        if load.memory:
+            other = kernel.spawn(load.name, load.node)
+            other.touch(other.mmap(load.memory), write=True)
         progress(load.cache + load.memory)
     for one in plan.task:
         start_task(kernel, one, sets, progress)
@@ -26,17 +32,6 @@ def build(plan):
         if load.interrupts:
             kernel.interrupts(load.node, load.interrupts, load.hold)
     return kernel
-
-
-def start_load(kernel, load):
-    """What others have taken before the tasks start: page cache, and memory of their own."""
-    if load.cache:
-        reader = kernel.spawn(f"{load.name}/reader", load.node)
-        reader.touch(reader.mmap(load.cache, kernel.file(load.name, load.cache)))
-        reader.exit()  # its pages stay in the page cache
-    if load.memory:
-        other = kernel.spawn(load.name, load.node)
-        other.touch(other.mmap(load.memory), write=True)
 
 
 def start_task(kernel, plan, sets, progress):
