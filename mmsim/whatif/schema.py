@@ -18,7 +18,7 @@ from ..machine.policy import MODES
 from ..machine.topology import Topology
 from .report import RATE
 from .values import (
-    TIMES, UNITS, ScenarioError, area, choices, figures, flag, hold, module, name, named, near, node, nodes, number,
+    TIMES, UNITS, ScenarioError, choices, figures, flag, hold, module, name, named, near, node, nodes, number,
     one_of, policy, runs, scale, share_of_all, size, sizes, task_name, text, time,
 )  # fmt: skip
 
@@ -223,7 +223,8 @@ TRIGGER = Table({  # one of these
     }), (), "root runs migratepages(8) for each process"),
     "mbind": Key(Table({
         "task": Key(named("task"), REQUIRED, "the program", "job"),
-        "memory": Key(area, None, "the part of its memory; left out: all of it", "heap"),
+        "memory": Key(lambda value, world: named(f"task.{world['trigger.mbind.task']}.memory")(value, world), None,
+                      "the part of its memory; left out: all of it", "heap"),
         "policy": Key(policy, REQUIRED, "its new policy", "bind:1"),
     }), (), "a program binds its memory anew, with MPOL_MF_MOVE"),
     "attach": Key(Table({

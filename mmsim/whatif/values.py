@@ -173,9 +173,5 @@ def module(value, world):
     return pages
 
 
-def area(value, world):
-    return named(f"task.{world['trigger.mbind.task']}.memory")(value, world)
-
-
 def figures(value, world):
     return [one_of(FIGURES)(one, world) for one in (value if isinstance(value, list) else [value])]
