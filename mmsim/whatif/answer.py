@@ -29,7 +29,8 @@ def answer(scenario, parameters, run, others=True):
     plan = scenario.plan(parameters) if scenario.plan else None
     preset = next((name for name in Costs.presets() if Costs.preset(name) == run.kernel.costs), None)
     scale = plan.scale if plan else 1
-    full = {name: grown(name, value, scale) for name, value in run.figures.items() if name not in FIXED}
+    full = {name: value / scale if name in NOT_WHOLE or not math.isfinite(value) else round(value / scale)
+            for name, value in run.figures.items() if name not in FIXED}  # fmt: skip
     places = [
         {"node": key[0], "whose": key[1], "before": run.before.get(key, 0), "after": run.after.get(key, 0)}
         for key in sorted({**run.before, **run.after})
@@ -41,13 +42,6 @@ def answer(scenario, parameters, run, others=True):
         "left": run.left,
         "otherwise": otherwise(scenario, parameters) if others and plan else [],
     }  # fmt: skip
-
-
-def grown(name, value, scale):
-    """A figure at full size."""
-    if name in NOT_WHOLE or not math.isfinite(value):
-        return value / scale
-    return round(value / scale)
 
 
 def machine(kernel):
@@ -211,22 +205,17 @@ def rows_text(table):
             head = "pays after (time)" if name == "break_even_s" else name.replace("_ns", " (time)")
             shown[name] = [f"{cell:>{max(map(len, [head, *cells]))}}" for cell in [head, *cells]]
     shown = {name: cells for name, cells in shown.items() if name != "kernel" or len(same) > 1}
-    first, block = [shown.pop(name) for name in parameters], []
+    first, blocks = [shown.pop(name) for name in parameters], [[]]
     for cells in shown.values():
-        if block and sum(len(one[0]) + 2 for one in [*first, *block, cells]) > WIDTH + 2:
-            lines += [*together(first + block), ""]
-            block = []
-        block.append(cells)
-    lines += [*together(first + block), ""]
+        if blocks[-1] and sum(len(one[0]) + 2 for one in [*first, *blocks[-1], cells]) > WIDTH + 2:
+            blocks.append([])
+        blocks[-1].append(cells)
+    for block in blocks:
+        lines += [*("  ".join(cells) for cells in zip(*first, *block, strict=True)), ""]
     for n in failed.to_numpy().nonzero()[0].tolist():
         point = ", ".join(f"{name}={table[name].iloc[n]}" for name in parameters)
         lines.append(f"{point}: {failed.iloc[n]}")
     return "\n".join([*lines, "Counts are pages of 4 KiB, times are simulated, both of the machine that was run."])
-
-
-def together(columns):
-    """The lines of a table."""
-    return ["  ".join(cells) for cells in zip(*columns, strict=True)]
 
 
 def readable(name, value):

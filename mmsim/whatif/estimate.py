@@ -35,12 +35,17 @@ def refuse(plans, processes=1):
         )
     long = [pages(plan) for plan in plans if not plan.kernel.compiled]  # one that must be compiled says so itself
     seconds = max([sum(long) / processes, *long]) * PAGE
-    if seconds > PATIENCE and not have_numba():
-        raise ScenarioError(
-            f"without numba this takes about {said(seconds)}: {sum(long):,} pages at {PAGE * 1e6:.0f} us, "
-            f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or "
-            f"{smaller(plans, seconds / PATIENCE)}. {ANYWAY}"
-        )
+    if seconds > PATIENCE:
+        try:
+            from ..machine import compiled  # noqa: F401
+        except ImportError:  # it is not there, or in no version that works
+            minutes = ceil(seconds / 60)
+            about = f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60):,} hours"
+            raise ScenarioError(
+                f"without numba this takes about {about}: {sum(long):,} pages at {PAGE * 1e6:.0f} us, "
+                f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or "
+                f"{smaller(plans, seconds / PATIENCE)}. {ANYWAY}"
+            ) from None
 
 
 def size(plan):
@@ -89,18 +94,3 @@ def bar(plan):
     todo = 5 * pages(plan)  # each is filled, accessed three times, and moved
     with tqdm(total=todo, delay=2, leave=False, disable=not sys.stderr.isatty(), bar_format=left) as shown:
         yield lambda done: shown.update(min(done, todo - shown.n))
-
-
-def have_numba():
-    """True if numba is there, and in a version that works."""
-    try:
-        from ..machine import compiled  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def said(seconds):
-    """A time as people say it."""
-    minutes = ceil(seconds / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60):,} hours"
