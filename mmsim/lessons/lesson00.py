@@ -2,10 +2,8 @@
 
 import re
 
+from .. import Kernel, Policy, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
-from ..machine.policy import Policy
-from ..machine.topology import Topology
 
 
 def machine(patches=7):

@@ -3,11 +3,10 @@
 import functools
 from typing import NamedTuple
 
+from .. import Kernel, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import aops, structs, trace
 from ..experiments.scenes import move
-from ..machine.topology import Topology
 
 HELD = 400_000  # ns that somebody holds the lock of the page "locked": until the passes wait for it
 SWAP_SLOTS = 2  # for three anonymous pages

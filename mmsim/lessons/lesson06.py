@@ -4,12 +4,11 @@ from unittest.mock import patch
 
 import pandas as pd
 
+from .. import Kernel, Topology
 from ..machine.file import FS_NAMES as EVERY
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import migrate_v1
 from ..mm.aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE
-from ..machine.topology import Topology
 from . import lesson03
 
 WITHOUT = (1, 2, 3, 4, 5, 7)

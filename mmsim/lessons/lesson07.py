@@ -5,11 +5,10 @@ from unittest.mock import patch
 
 import pandas as pd
 
+from .. import Kernel, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import migrate_v1, page_alloc, structs
 from ..experiments.scenes import low_memory
-from ..machine.topology import Topology
 
 WITHOUT = (1, 2, 3, 4, 5, 6)
 SMALL = {"file_pages": 40, "anonymous": 12, "period": 5_000, "frames": 96}

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from .. import Kernel, Scenario, Topology
+from ..whatif import ScenarioError
 from .teaching import Question
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
-from ..whatif import Scenario, ScenarioError
 
 EARLIER, SAME, LATER = "earlier", "at about the same number", "later"
 TARGET, ELSEWHERE = "all on node 1", "some on node 1, the others on other nodes"

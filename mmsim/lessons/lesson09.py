@@ -1,12 +1,7 @@
 """Lesson 09, any kernel: experiments along the axis of releases, which change did it, and what real kernels say."""
 
+from .. import CHANGES, EXPERIMENTS, Kernel, Scenario, Topology, history, which_change
 from ..experiments import verify
-from ..experiments.catalogue import EXPERIMENTS
-from ..experiments.history import history, which_change
-from ..machine.changes import CHANGES
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
-from ..whatif import Scenario
 from .teaching import Question
 
 FIVE = ("absent node beside a present one", "a heap that was only read", "a machine without swap",

@@ -7,18 +7,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from .. import Kernel, Policy, Topology, history, which_change
 from ..experiments import replay_own, verify
 from ..experiments.catalogue import answer, written
-from ..experiments.history import history, which_change
 from ..experiments.recording import facts_of, record
 from ..experiments.records import lines
 from ..linux import Linux
 from ..linux.errors import INSTEAD, not_here
 from ..machine.releases import nearest_release
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
 from ..terms.arguments import counted, shown
-from ..terms.policy import Policy
 from .teaching import Question
 
 RECORD = verify.ROOM / "catalogue-6.1.jsonl"
