@@ -30,7 +30,7 @@ class Begun(Exception):
 @pytest.fixture
 def begun(monkeypatch):
     """Building any machine ends the run, in this process."""
-    monkeypatch.setattr("mmsim.whatif.sweeps.one_process", lambda *_: None)
+    monkeypatch.setattr("mmsim.whatif.sweeps.executor_for", lambda *_: None)
 
     def build(plan):
         raise Begun

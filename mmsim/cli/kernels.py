@@ -45,23 +45,9 @@ def history(args):
         print(told.facts.to_csv(), end="")
     else:
         print(f"{args.what}: {told.facts.columns[0]} to {told.facts.columns[-1]}, modelled\n")
-        if args.what in EXPERIMENTS:
-            print(told.summary())
-        else:
-            answer_which(experiment, told)
+        print(told.summary() if args.what in EXPERIMENTS else whatif.answer.which_text(experiment, told))
     plot(args, "history", told)
     return 0
-
-
-def answer_which(scenario, told):
-    """Print which kernel does what a scenario asks, then each figure that differs."""
-    from .. import whatif
-
-    stays = told.changed[told.changed["fact"] == "still_there"]
-    causes = dict(zip(stays["release"], stays["change"], strict=True))
-    print(*whatif.answer.wrap(scenario.question), "", *whatif.answer.which_text(told.facts, causes), "", sep="\n")
-    print("What differs, with the change that made it; of the machine that was run:\n")
-    print(told.summary(whatif.answer.readable))
 
 
 def add_verify(commands):
@@ -86,7 +72,10 @@ def verify(args):
         if args.case:
             for it in verdicts:
                 print(f"Linux {it.case.release}")
-                print_case(it)
+                v1 = None if it.verdict == "not asked" or "error" in it.model else judge.facts_on(it.case, None)
+                print("\n".join(judge.shown(it, v1)))
+                for change in judge.changes_of(it.case) if v1 is not None else []:
+                    print(f"    since V1: {change.title} ({change.name}, {change.release})")
             continue
         print(f"{name}: {len(verdicts)} cases")
         for it in verdicts * args.cases:
@@ -95,18 +84,6 @@ def verify(args):
     if args.case and not seen:
         args.parser.error(f"--case: {args.file or 'no record'} has no case {args.case!r}")
     return int(any(it.verdict == "unexplained" for it in seen))
-
-
-def print_case(it):
-    """Everything about one case: what Linux, the model and V1 gave, and which changes lie between."""
-    from ..experiments import verify as judge
-
-    if it.verdict == "not asked" or "error" in it.model:
-        print("\n".join(judge.shown(it)))
-        return
-    print("\n".join(judge.shown(it, judge.facts_on(it.case, None))))
-    for change in judge.changes_of(it.case):
-        print(f"    since V1: {change.title} ({change.name}, {change.release})")
 
 
 def add_record(commands):

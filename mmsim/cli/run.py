@@ -57,19 +57,16 @@ def add_sweep(commands):
     parser.add_argument("--seed", type=int, default=0, help="for scenarios that use random numbers; default: 0")
     parser.add_argument("--sensitivity", action="store_true", help="each point also with each cost halved and doubled")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(again=go_on)
-
-
-def go_on(args):
-    """How to go on with a sweep that was interrupted."""
-    if args.keep:
-        return [f"what is finished is in {args.keep}: the same command again goes on from there"]
-    return ["nothing is kept; with --keep FILE, the same command again would go on from what is finished"]
+    parser.set_defaults(again=lambda args: [
+        f"what is finished is in {args.keep}: the same command again goes on from there" if args.keep else
+        "nothing is kept; with --keep FILE, the same command again would go on from what is finished"
+    ])  # fmt: skip
 
 
 def sweep(args):
     """Print one row a point; 1 if a point failed."""
     from .. import whatif
+    from ..whatif.cluster import connected
     from ..whatif.sweeps import value_of, values_of
 
     once(args, "--grid", "--set")
@@ -80,7 +77,7 @@ def sweep(args):
         if not grid:
             args.parser.error(f"{args.scenario} names no values to try: give some, as in --grid kernel.release=V1,6.1")
         shows = not args.quiet and sys.stderr.isatty()
-        with on_cluster(args.cluster):
+        with connected(args.cluster) if args.cluster else contextlib.nullcontext():
             table = whatif.sweep(scenario, grid, args.jobs, shows, keep=args.keep, seed=args.seed,
                                  sensitivity=args.sensitivity, anyway=args.anyway)  # fmt: skip
     except (ValueError, OSError) as error:
@@ -91,15 +88,6 @@ def sweep(args):
         print(whatif.answer.rows_text(table))
     plot(args, "sweep", table)
     return int(table["error"].astype(bool).any())
-
-
-def on_cluster(address):
-    """Where the points of a sweep run."""
-    if address is None:
-        return contextlib.nullcontext()
-    from ..whatif.cluster import connected
-
-    return connected(address)
 
 
 def add_scenario(parser, plot):

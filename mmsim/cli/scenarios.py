@@ -49,7 +49,9 @@ def own_scenario(args):
 
     try:
         maps = Path(f"/proc/{args.pid}/numa_maps") if args.pid else args.numa_maps
-        print(from_machine.scenario_text(*from_machine.read(args.numactl, maps), args.names), end="")
+        machine = from_machine.from_numactl(args.numactl.read_text()) if args.numactl else from_machine.this_machine()
+        areas = from_machine.from_numa_maps(maps.read_text()) if maps else []
+        print(from_machine.scenario_text(machine, areas, args.names), end="")
     except OSError as error:
         args.parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:

@@ -2,10 +2,8 @@
 
 import re
 
+from .. import Kernel, Policy, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
-from ..machine.policy import Policy
-from ..machine.topology import Topology
 
 
 def machine(patches=7):
@@ -140,8 +138,6 @@ def moves_a_part(rng):  # noqa: ARG001
     wanted = [0] * 8 + [1] * 8 + [0]
 
     def judge(move):
-        if not callable(move):
-            return "Give a function of a task and its heap."
         _, a, heap = machine()
         move(a, heap)
         got = a.placement(heap)
@@ -166,7 +162,7 @@ def moves_a_part(rng):  # noqa: ARG001
                (lambda a, heap: a.mbind(heap[8:16], Policy.bind(1))): "nothing moves",
                (lambda a, heap: a.mbind(heap[8:15], Policy.bind(1), move=True)): "one too few"},
         hints=("Only one of the ways takes a range of addresses.", "`heap[8:16]` is that part of the heap."),
-        judge=judge,
+        judge=judge, function="Give a function of a task and its heap.",
     )  # fmt: skip
 
 

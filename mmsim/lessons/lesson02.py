@@ -136,28 +136,23 @@ def count_writer(rng):  # noqa: ARG001
     )  # fmt: skip
 
 
-def explore_recheck(recheck):
-    """All schedules of do_swap_page() on a kernel whose recheck is the reader's: ``recheck(k, pfn, entry)``."""
-    kernels_own = memory.do_swap_page_locked
-
-    def with_recheck(k, v, address, write, pfn, entry):
-        if recheck(k, pfn, entry):
-            filemap.unlock_page(k, pfn)
-            swap.put_page(k, pfn)
-            return -structs.EAGAIN
-        return kernels_own(k, v, address, write, pfn, entry)
-
-    with patch.object(memory, "do_swap_page_locked", with_recheck):
-        return explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2)
-
-
 def own_recheck(rng):  # noqa: ARG001
     """Exercise 3: write patch 2."""
+    kernels_own = memory.do_swap_page_locked
 
     def judge(recheck):
         if recheck(Race(*SCENES["do_swap_page"]).kernel.k, 1, 1) is ...:
             return "Put something in place of the three dots."
-        found = explore_recheck(recheck)
+
+        def with_recheck(k, v, address, write, pfn, entry):
+            if recheck(k, pfn, entry):
+                filemap.unlock_page(k, pfn)
+                swap.put_page(k, pfn)
+                return -structs.EAGAIN
+            return kernels_own(k, v, address, write, pfn, entry)
+
+        with patch.object(memory, "do_swap_page_locked", with_recheck):
+            found = explore(*SCENES["do_swap_page"], WITHOUT_PATCH_2)
         worst = found.outcomes.query("bad")["outcome"]
         return f"{found.bad} of {found.schedules} schedules end badly: {worst.iloc[0]}." if found.bad else ""
 

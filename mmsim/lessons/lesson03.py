@@ -3,11 +3,10 @@
 import functools
 from typing import NamedTuple
 
+from .. import Kernel, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import aops, structs, trace
 from ..experiments.scenes import move
-from ..machine.topology import Topology
 
 HELD = 400_000  # ns that somebody holds the lock of the page "locked": until the passes wait for it
 SWAP_SLOTS = 2  # for three anonymous pages
@@ -24,6 +23,7 @@ class Obstacle(NamedTuple):
     written: bool = True
 
 
+GIVE = "Give a function `obstacle(kernel, a, page)`."
 OBSTACLES = {
     "none": Obstacle("is anonymous and was written; nobody else uses it",
         "`add_to_swap()` makes it a dirty swap cache page, and `pageout()` writes it before it moves."),
@@ -181,8 +181,6 @@ def five_obstacles(rng):  # noqa: ARG001
 
 def judge_obstacle(obstacle, wanted):
     """What is wrong with a reader's ``obstacle(kernel, a, page)``; `wanted`: Migration -> what is wrong."""
-    if not callable(obstacle):
-        return "Give a function `obstacle(kernel, a, page)`."
     kernel, task = machine()
     page = add_page(kernel, task, "none")
     obstacle(kernel, task, page)
@@ -208,7 +206,7 @@ def moves_in_pass_4(rng):  # noqa: ARG001
         hints=("Without any obstacle it moves in pass 1. Three passes more are needed.",
                "Which obstacle do exactly the passes 0, 1 and 2 skip?",
                "`kernel.hold_lock(task, range, until)`: `until` is a time; `kernel.clock` is now, in ns."),
-        judge=functools.partial(judge_obstacle, wanted=wanted),
+        judge=functools.partial(judge_obstacle, wanted=wanted), function=GIVE,
     )  # fmt: skip
 
 
@@ -232,8 +230,16 @@ def freed_meanwhile(rng):  # noqa: ARG001
         hints=("`a.munmap(page, at=time)` unmaps not now but at that time, as another thread of `a` would.",
                "The page is isolated at `kernel.clock`. Then a new page is allocated, which takes `Costs().alloc` ns. "
                "Then pass 0 begins."),
-        judge=functools.partial(judge_obstacle, wanted=wanted),
+        judge=functools.partial(judge_obstacle, wanted=wanted), function=GIVE,
     )  # fmt: skip
+
+
+def most_references(kernel, task, call):
+    """How many references there are, at most, to the first page of a task while `call` moves it."""
+    seen, pfn = [], int(task.pages()["pfn"].iloc[0])
+    with kernel.watch(lambda: seen.append(kernel.k.mem_map[pfn].count)):
+        call()
+    return max(seen)
 
 
 def references(rng):  # noqa: ARG001
@@ -241,17 +247,9 @@ def references(rng):  # noqa: ARG001
     kernel, task = machine()
     add_page(kernel, task, "none")
     children = [task.fork(), task.fork()]
-    counts = {}
-
-    def observe():
-        pfn = next(iter(counts), None) or int(task.pages()["pfn"].iloc[0])
-        counts[pfn] = max(counts.get(pfn, 0), kernel.k.mem_map[pfn].count)
-
-    with kernel.watch(observe):
-        move(kernel, task)
     return Question(
         "How many references does `migrate_page_remove_references()` expect on the page?",
-        max(counts.values()),
+        most_references(kernel, task, lambda: move(kernel, task)),
         f"Rule: one for each pte ({len(children) + 1}), and nr_refs = 2: one of the swap cache, one of the isolation.",
         wrong={3: "These are the ptes alone.", 4: "The cache holds one, and the migration itself one, too."},
         hints=("`unexpected_references()` above says it: mapcount plus nr_refs.",

@@ -4,12 +4,10 @@ from unittest.mock import patch
 
 import pandas as pd
 
-from ..machine.errors import MMSimError
+from .. import Kernel, MMSimError, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import migrate_v1, rmap, structs, swap_map, swap_state, swapfile
 from ..experiments.scenes import move
-from ..machine.topology import Topology
 
 PAGES = 64
 NO_FAULT, MINOR, PROTECTION = "no fault", "a minor fault a page", "a protection fault a page"

@@ -2,12 +2,11 @@
 
 import pandas as pd
 
+from .. import Kernel, Policy, Topology
+from ..machine.policy import parse_nodes
 from ..machine.errors import ERRNO_NAMES
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import nodemask
-from ..machine.policy import Policy, parse_nodes
-from ..machine.topology import Topology
 
 WITHOUT = (1, 2, 3, 4, 6, 7)
 PLACES = {"library": {"writable": False}, "database": {"shared": True}, "program": {"flags": "denywrite"}}  # files

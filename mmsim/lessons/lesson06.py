@@ -4,12 +4,11 @@ from unittest.mock import patch
 
 import pandas as pd
 
+from .. import Kernel, Topology
 from ..machine.file import FS_NAMES as EVERY
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import migrate_v1
 from ..mm.aops import BUFFER_MIGRATE_PAGE, FAIL_MIGRATE_PAGE, MIGRATE_PAGE
-from ..machine.topology import Topology
 from . import lesson03
 
 WITHOUT = (1, 2, 3, 4, 5, 7)
@@ -113,16 +112,13 @@ def expected_references(rng):
     kernel, task = shelf(systems=[kind] if kind != "heap" else [], heap=int(kind == "heap"), each=1)
     for _ in range(users - 1):
         task.fork().touch(None)  # a file page is mapped by no child before it is used
-    pfn = int(task.pages()["pfn"].iloc[0])
-    seen = []
-    with kernel.watch(lambda: seen.append(kernel.k.mem_map[pfn].count)):
-        task.migrate_pages(0, 0, 1)
+    seen = lesson03.most_references(kernel, task, lambda: task.migrate_pages(0, 0, 1))
     what = "an anonymous page" if kind == "heap" else f"a page of a file on {kind} that was written with write(2)"
     nr_refs = 3 if kind == "ext3" else 2
     return Question(
         f"{users} process{'es' * (users > 1)} map{'s' * (users == 1)} {what}. How many references does "
         "`migrate_page_remove_references()` expect on it?",
-        max(seen), f"Rule: one for each pte ({users}), and nr_refs = {nr_refs}: one of the cache, one of the isolation"
+        seen, f"Rule: one for each pte ({users}), and nr_refs = {nr_refs}: one of the cache, one of the isolation"
         f"{', and one for the buffers' * (nr_refs == 3)}.",
         wrong={users: "These are the ptes alone.", users + 1: "The isolation holds one, and so does the cache.",
                users + 5 - nr_refs: "NFS and anonymous memory have no buffers, ext3 has."},
@@ -155,22 +151,17 @@ NEW = {  # name of an address space: what it is like, its method, the path that 
 }
 
 
-def moved_with(methods):
-    """A kernel that has moved a dirty page of each of NEW, by these methods: {name: method}."""
-    numbers = {FS_NAMES[NEW[name][0]]: method for name, method in methods.items()}
-    kernels_own = migrate_v1.migrate_page_method
-    with patch.object(migrate_v1, "migrate_page_method", lambda k, fs: numbers.get(fs, kernels_own(k, fs))):
-        return moved(systems=[like for like, _, _ in NEW.values()], each=1)[0]
-
-
 def method_table(rng):  # noqa: ARG001
     """Exercise 2: the migrate_page methods of a new file system."""
+    kernels_own = migrate_v1.migrate_page_method
 
     def judge(methods):
         methods = dict(methods)
         if not set(methods.values()) <= set(range(4)):
             return "Put a method where the dots are, for example `aops.NO_METHOD`."
-        kernel = moved_with(methods)
+        numbers = {FS_NAMES[NEW[name][0]]: method for name, method in methods.items()}
+        with patch.object(migrate_v1, "migrate_page_method", lambda k, fs: numbers.get(fs, kernels_own(k, fs))):
+            kernel, _ = moved(systems=[like for like, _, _ in NEW.values()], each=1)
         paths = zip(NEW, NEW.values(), kernel.last.pages["path"], strict=True)
         wrong = [f"`{name}`: {path}." for name, (_, _, wanted), path in paths if path != wanted]
         return " ".join([*wrong, f"{kernel.vmstat()['file_write']} pages are written."]) if wrong else ""

@@ -5,11 +5,10 @@ from unittest.mock import patch
 
 import pandas as pd
 
+from .. import Kernel, Topology
 from .teaching import Question
-from ..machine.kernel import Kernel
 from ..mm import migrate_v1, page_alloc, structs
 from ..experiments.scenes import low_memory
-from ..machine.topology import Topology
 
 WITHOUT = (1, 2, 3, 4, 5, 6)
 SMALL = {"file_pages": 40, "anonymous": 12, "period": 5_000, "frames": 96}
@@ -178,8 +177,6 @@ def without_the_patch(rng):  # noqa: ARG001
     size = SMALL["anonymous"]
 
     def judge(move_job):
-        if not callable(move_job):
-            return "Give a function `move_job(kernel, job, heap)`."
         kernel, job = small(WITHOUT)
         start = job.pages().index[0]
         heap = range(start, start + size)
@@ -202,14 +199,8 @@ def without_the_patch(rng):  # noqa: ARG001
                (lambda kernel, job, _: (move(kernel, job), move(kernel, job))): "some come from node 0"},
         hints=("Which pages need a radix tree node, and when is there still memory for it?",
                "`job.mbind(range, Policy.bind(1), move=True)` moves a part of the memory."),
-        judge=judge,
+        judge=judge, function="Give a function `move_job(kernel, job, heap)`.",
     )  # fmt: skip
-
-
-def moves_with(mask, make):
-    """How many pages fail on a machine whose migration passes another mask to add_to_swap()."""
-    with patch.object(migrate_v1, "GFP_KERNEL", mask):
-        return move(*make(7)).failed
 
 
 def own_mask(rng):  # noqa: ARG001
@@ -218,7 +209,8 @@ def own_mask(rng):  # noqa: ARG001
     def judge(mask):
         if not isinstance(mask, int) or not 0 <= mask < 8:
             return "Put it together from `structs.GFP_WAIT`, `structs.GFP_HIGH` and `structs.GFP_NOMEMALLOC`, with `|`."
-        first, second = moves_with(mask, small), moves_with(mask, nothing_to_reclaim)
+        with patch.object(migrate_v1, "GFP_KERNEL", mask):  # what migration passes to add_to_swap()
+            first, second = (move(*make()).failed for make in (small, nothing_to_reclaim))
         why = "It may not wait." if first else "It stops where GFP_KERNEL does, and nothing can be reclaimed."
         return f"{first} pages fail in station 1, {second} in station 7. {why}" if first or second else ""
 

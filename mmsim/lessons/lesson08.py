@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from .. import Kernel, Scenario, Topology
+from ..whatif import ScenarioError
 from .teaching import Question
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
-from ..whatif import Scenario, ScenarioError
 
 EARLIER, SAME, LATER = "earlier", "at about the same number", "later"
 TARGET, ELSEWHERE = "all on node 1", "some on node 1, the others on other nodes"
@@ -144,8 +143,6 @@ def own_build(rng):  # noqa: ARG001
     """Exercise 3: a scenario in Python."""
 
     def judge(build):
-        if not callable(build):
-            return "Give a function."
         if build(0) is ...:
             return "The function still returns the three dots."
         yours = Scenario("yours", build, follow)
@@ -165,7 +162,7 @@ def own_build(rng):  # noqa: ARG001
         "`lesson08.job(64)`, then `kernel.tasks[0].fork()` as often as asked",
         "Rule: a scenario is two functions: one builds the machine from parameters, the other calls the trigger. "
         "`fork()` shares the pages, and `migrate_pages()` moves a shared anonymous page once, for all.",
-        wrong={64: "Give a function."}, judge=judge,
+        wrong={64: "no function"}, judge=judge, function="Give a function.",
         hints=("`kernel = lesson08.job(64)` makes the machine and the job: `kernel.tasks[0]`.",
                "A child runs where its parent runs. Return the kernel."),
     )  # fmt: skip

@@ -1,12 +1,7 @@
 """Lesson 09, any kernel: experiments along the axis of releases, which change did it, and what real kernels say."""
 
+from .. import CHANGES, EXPERIMENTS, Kernel, Scenario, Topology, history, which_change
 from ..experiments import verify
-from ..experiments.catalogue import EXPERIMENTS
-from ..experiments.history import history, which_change
-from ..machine.changes import CHANGES
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
-from ..whatif import Scenario
 from .teaching import Question
 
 FIVE = ("absent node beside a present one", "a heap that was only read", "a machine without swap",
@@ -95,8 +90,6 @@ def own_experiment(rng):  # noqa: ARG001
     """Exercise 1: a function of a kernel that shows one change."""
 
     def judge(experiment):
-        if not callable(experiment):
-            return "Give a function of a kernel."
         told = history(experiment, ["2.6.17", "2.6.18"])
         if told.changed.empty:
             return "Its facts are the same in 2.6.17 and in 2.6.18."
@@ -111,7 +104,7 @@ def own_experiment(rng):  # noqa: ARG001
         wrong={(lambda kernel: {"clock at first": kernel.clock}): "the same", 5: "a function"},
         hints=("Which faults does the next write have after `task.migrate_pages(0, 0, 1)`?",
                'Return `{"protection": task.touch(heap, write=True).protection}`.'),
-        judge=judge,
+        judge=judge, function="Give a function of a kernel.",
     )  # fmt: skip
 
 

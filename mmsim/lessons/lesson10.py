@@ -7,18 +7,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from .. import Kernel, Policy, Topology, history, which_change
 from ..experiments import replay_own, verify
 from ..experiments.catalogue import answer, written
-from ..experiments.history import history, which_change
 from ..experiments.recording import facts_of, record
 from ..experiments.records import lines
 from ..linux import Linux
 from ..linux.errors import INSTEAD, not_here
 from ..machine.releases import nearest_release
-from ..machine.kernel import Kernel
-from ..machine.topology import Topology
 from ..terms.arguments import counted, shown
-from ..terms.policy import Policy
 from .teaching import Question
 
 RECORD = verify.ROOM / "catalogue-6.1.jsonl"
@@ -87,8 +84,7 @@ def here():
 
 def machine():
     """The Linux of the reader; its notes are no warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         return Linux()
 
 
@@ -121,14 +117,6 @@ def forked(kernel, wrote=4, writer="worker"):
     {"worker": worker, "parent": parent}[writer].touch(heap[0:wrote], write=True)
     parent.migrate_pages(0, 0, 1)
     return {"parent": parent.placement(heap).count(1), "worker": worker.placement(heap).count(1)}
-
-
-def holed(kernel, first, last):
-    """What mbind(2) answers to a range of which some pages are not mapped."""
-    task = kernel.spawn("a", node=0)
-    heap = written(task, PAGES)
-    task.munmap(heap[first:last])
-    return answer(task.mbind, range(heap.start, heap.stop), Policy.bind(0), move=True)
 
 
 def keep(experiment, path="my-experiment.jsonl"):
@@ -176,13 +164,16 @@ def what_it_answers(rng):
     where = rng.choice(("first", "first", "last", "middle"))
     first = {"first": 0, "middle": 3, "last": 6}[where]
     release = rng.choice((None, TODAY))
-    answer = holed(model(release), first, first + 2)
     kernel = f"Linux {release}" if release else "V1"
+    task = model(release).spawn("a", node=0)
+    heap = written(task, PAGES)
+    task.munmap(heap[first : first + 2])
     return Question(
         f"A task unmaps the {where} two of {PAGES} pages, and calls `mbind()` for all {PAGES}, on {kernel}. What is "
         "the answer?",
-        answer, "Rule: a hole is -EFAULT; one at the head went unnoticed until 2.6.33, because check_range() of 2005 "
-                "begins at the first vma that it finds.",
+        answer(task.mbind, range(heap.start, heap.stop), Policy.bind(0), move=True),
+        "Rule: a hole is -EFAULT; one at the head went unnoticed until 2.6.33, because check_range() of 2005 "
+        "begins at the first vma that it finds.",
         (0, "-EFAULT"),
         hints=("mbind() wants every page of its range to be mapped. Does it look in time?",
                "Only the head of the range is special, and only on old kernels."),
@@ -222,8 +213,6 @@ def own_experiment(rng):  # noqa: ARG001
     """Exercise 2: an experiment that shows another change."""
 
     def judge(experiment):
-        if not callable(experiment):
-            return "Give a function of a kernel."
         try:
             old, new = (facts_of(lambda kernel: experiment(Portable(kernel)), model(r)) for r in (None, TODAY))
         except NotImplementedError as error:
@@ -244,7 +233,7 @@ def own_experiment(rng):  # noqa: ARG001
                _clock: "the model alone", 5: "a function"},
         hints=("Lock memory with `task.mlock(heap)`, and then move it: where is it afterwards?",
                "With one node: what is `str(task.get_mempolicy())` after `task.set_mempolicy(Policy.local())`?"),
-        judge=judge,
+        judge=judge, function="Give a function of a kernel.",
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Question(NamedTuple):
     wrong: dict = {}  # noqa: RUF012  {typical wrong answer: what to say to it}
     hints: tuple = ()
     judge: Any = None  # where several answers are right: value -> what is wrong with it, '' if nothing
+    function: str = ""  # where an answer is a function: what to say to one that is none
 
     @property
     def solution(self):
@@ -47,6 +48,8 @@ class Question(NamedTuple):
 
     def mistake(self, value):
         """None if a value is right; else what can be said about it, perhaps ''."""
+        if self.function and not callable(value):
+            return self.function
         if self.judge:
             return self.judge(value) or None
         if same(value, self.answer):

@@ -27,25 +27,21 @@ def answer(scenario, parameters, run, others=True):
     """
     figures = {name: run.figures[name] for name in dict.fromkeys(["kernel", *scenario.figures])}
     plan = scenario.plan(parameters) if scenario.plan else None
+    preset = next((name for name in Costs.presets() if Costs.preset(name) == run.kernel.costs), None)
     scale = plan.scale if plan else 1
-    full = {name: grown(name, value, scale) for name, value in run.figures.items() if name not in FIXED}
+    full = {name: value / scale if name in NOT_WHOLE or not math.isfinite(value) else round(value / scale)
+            for name, value in run.figures.items() if name not in FIXED}  # fmt: skip
     places = [
         {"node": key[0], "whose": key[1], "before": run.before.get(key, 0), "after": run.after.get(key, 0)}
         for key in sorted({**run.before, **run.after})
     ]
     return {
         **parameters, **figures, "name": scenario.name, "question": scenario.question, "scale": scale,
-        "machine": machine(run.kernel), "costs": costs(run.kernel), "rate": scenario.rate, "full_size": full,
-        "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places, "left": run.left,
+        "machine": machine(run.kernel), "costs": {"preset": preset} | vars(run.kernel.costs), "rate": scenario.rate,
+        "full_size": full, "memory_taken": taken(), "calls": [call(one) for one in run.answers], "nodes": places,
+        "left": run.left,
         "otherwise": otherwise(scenario, parameters) if others and plan else [],
     }  # fmt: skip
-
-
-def grown(name, value, scale):
-    """A figure at full size."""
-    if name in NOT_WHOLE or not math.isfinite(value):
-        return value / scale
-    return round(value / scale)
 
 
 def machine(kernel):
@@ -53,12 +49,6 @@ def machine(kernel):
     topology, slots = kernel.topology, int(kernel.tables["sys"]["swap_slots"][0])
     presets = (name for name in Topology.presets() if Topology.preset(name).distances == topology.distances)
     return {"nodes": topology.nodes, "pages": list(topology.frames), "swap": slots, "preset": next(presets, None)}
-
-
-def costs(kernel):
-    """The costs by which it was counted: each in ns, and the preset if they are one."""
-    preset = next((n for n in Costs.presets() if Costs.preset(n) == kernel.costs), None)
-    return {"preset": preset} | vars(kernel.costs)
 
 
 def call(one):
@@ -191,11 +181,14 @@ def differs(said):
         yield from wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")
 
 
-def which_text(facts, causes):
-    """Which kernel one needs, as lines of at most WIDTH columns: see `which_kernel`."""
-    rows, sentence = which_kernel(facts, causes)
+def which_text(scenario, told):
+    """Which kernel does what a scenario asks, then each figure that differs, by its `History`: see `which_kernel`."""
+    stays = told.changed[told.changed["fact"] == "still_there"]
+    rows, sentence = which_kernel(told.facts, dict(zip(stays["release"], stays["change"], strict=True)))
     lines = [line for row in rows for line in wrap(f"{row['kernels']}: {row['says']}", "  - ", "    ")]
-    return [*lines, "", *wrap(sentence)]
+    about = "What differs, with the change that made it; of the machine that was run:"
+    parts = [*wrap(scenario.question), "", *lines, "", *wrap(sentence), "", about, "", told.summary(readable)]
+    return "\n".join(parts)
 
 
 def rows_text(table):
@@ -212,22 +205,17 @@ def rows_text(table):
             head = "pays after (time)" if name == "break_even_s" else name.replace("_ns", " (time)")
             shown[name] = [f"{cell:>{max(map(len, [head, *cells]))}}" for cell in [head, *cells]]
     shown = {name: cells for name, cells in shown.items() if name != "kernel" or len(same) > 1}
-    first, block = [shown.pop(name) for name in parameters], []
+    first, blocks = [shown.pop(name) for name in parameters], [[]]
     for cells in shown.values():
-        if block and sum(len(one[0]) + 2 for one in [*first, *block, cells]) > WIDTH + 2:
-            lines += [*together(first + block), ""]
-            block = []
-        block.append(cells)
-    lines += [*together(first + block), ""]
+        if blocks[-1] and sum(len(one[0]) + 2 for one in [*first, *blocks[-1], cells]) > WIDTH + 2:
+            blocks.append([])
+        blocks[-1].append(cells)
+    for block in blocks:
+        lines += [*("  ".join(cells) for cells in zip(*first, *block, strict=True)), ""]
     for n in failed.to_numpy().nonzero()[0].tolist():
         point = ", ".join(f"{name}={table[name].iloc[n]}" for name in parameters)
         lines.append(f"{point}: {failed.iloc[n]}")
     return "\n".join([*lines, "Counts are pages of 4 KiB, times are simulated, both of the machine that was run."])
-
-
-def together(columns):
-    """The lines of a table."""
-    return ["  ".join(cells) for cells in zip(*columns, strict=True)]
 
 
 def readable(name, value):

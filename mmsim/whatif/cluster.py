@@ -1,37 +1,20 @@
 """A dask cluster that somebody has: connect to it, and see that its workers are fit for a sweep."""
 
 import contextlib
+import platform
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import joblib
 
 from .. import __version__
+from ..machine import compile_cache
 from ..machine.speed import SlowWarning
 from .schema import ScenarioError
 
 PATIENCE = 20  # seconds for the scheduler to answer
-# What a worker says of itself, and does. It is sent as text: a worker without mmsim could not import a function of it.
-ABOUT = """
-def about():
-    import importlib.util
-    try:
-        import mmsim
-    except ImportError:
-        return None, False
-    return mmsim.__version__, bool(importlib.util.find_spec("numba"))
-
-def computer():
-    import platform
-    from mmsim.machine import compile_cache
-    return platform.node(), str(compile_cache.folder() or "")
-
-def compile_ahead():
-    import subprocess
-    import sys
-    done = subprocess.run([sys.executable, "-m", "mmsim.machine.compiled"], capture_output=True, text=True)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended"])[-1]
-"""
 
 
 @contextlib.contextmanager
@@ -60,7 +43,17 @@ def connected(cluster):
 
 def check(client, cluster):
     """Refuse a cluster whose workers could not give the same answers; say which would be slow."""
-    found = client.run(told("about"))
+
+    def about():  # is in here to be sent as code: a worker without mmsim could not import a function of it
+        import importlib.util
+
+        try:
+            import mmsim
+        except ImportError:
+            return None, False
+        return mmsim.__version__, bool(importlib.util.find_spec("numba"))
+
+    found = client.run(about)
     if not found:
         raise ScenarioError(f"--cluster {cluster}: the scheduler has no workers; start some (dask worker ADDRESS)")
     for worker, (version, _) in found.items():
@@ -75,18 +68,19 @@ def check(client, cluster):
 
 def warm(client):
     """Have each computer of a cluster compile the kernel ahead, as far as it has not; name those where that fails."""
+
+    def computer():
+        return platform.node(), str(compile_cache.folder() or "")
+
+    def compile_ahead():
+        done = subprocess.run([sys.executable, "-m", "mmsim.machine.compiled"], capture_output=True, text=True)
+        return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it ended"])[-1]
+
     one = {}
-    for worker, (computer, folder) in client.run(told("computer")).items():
-        one.setdefault((computer, folder), worker)
-    computers = {worker: computer for (computer, _), worker in one.items()}
-    for worker, failed in client.run(told("compile_ahead"), workers=list(computers)).items():
+    for worker, (name, folder) in client.run(computer).items():
+        one.setdefault((name, folder), worker)
+    computers = {worker: name for (name, _), worker in one.items()}
+    for worker, failed in client.run(compile_ahead, workers=list(computers)).items():
         if failed:
             text = f"{computers[worker]} has no compiled kernel, each of its workers compiles for itself: {failed}"
             warnings.warn(text, SlowWarning, stacklevel=2)
-
-
-def told(name):
-    """A function of ABOUT."""
-    scope = {"__name__": "__main__"}
-    exec(ABOUT, scope)
-    return scope[name]

@@ -26,20 +26,26 @@ ANYWAY = "To begin all the same: --anyway (in Python: anyway=True)"
 
 
 def refuse(plans, processes=1):
-    """Raise ScenarioError if plans take more memory than this computer has, or too long, on so many processes."""
-    refuse_large(plans, processes)
-    refuse_long(plans, processes)
-
-
-def refuse_large(plans, processes):
-    """Raise ScenarioError if the largest plans, one a process, do not fit into the memory of this computer."""
-    there, sizes = memory(), sorted(map(size, plans))
-    if (wanted := sum(sizes[-processes:])) <= there:
-        return
-    raise ScenarioError(
-        f"this takes about {wanted / 2**30:,.1f} GB of memory, and this computer has {there / 2**30:,.1f} to give; "
-        f"processes: {processes}. What would help: {smaller(plans, wanted / there)}. {ANYWAY}"
-    )
+    """Raise ScenarioError if the largest plans, one a process, do not fit into memory, or if all take too long."""
+    there, wanted = memory(), sum(sorted(map(size, plans))[-processes:])
+    if wanted > there:
+        raise ScenarioError(
+            f"this takes about {wanted / 2**30:,.1f} GB of memory, and this computer has {there / 2**30:,.1f} to give; "
+            f"processes: {processes}. What would help: {smaller(plans, wanted / there)}. {ANYWAY}"
+        )
+    long = [pages(plan) for plan in plans if not plan.kernel.compiled]  # one that must be compiled says so itself
+    seconds = max([sum(long) / processes, *long]) * PAGE
+    if seconds > PATIENCE:
+        try:
+            from ..machine import compiled  # noqa: F401
+        except ImportError:  # it is not there, or in no version that works
+            minutes = ceil(seconds / 60)
+            about = f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60):,} hours"
+            raise ScenarioError(
+                f"without numba this takes about {about}: {sum(long):,} pages at {PAGE * 1e6:.0f} us, "
+                f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or "
+                f"{smaller(plans, seconds / PATIENCE)}. {ANYWAY}"
+            ) from None
 
 
 def size(plan):
@@ -75,49 +81,16 @@ def smaller(plans, factor):
     return f"a smaller machine, at most --set scale={scale}"
 
 
-def refuse_long(plans, processes):
-    """Raise ScenarioError if numba is not there and plans take long, on so many processes."""
-    sizes = [pages(plan) for plan in plans if not plan.kernel.compiled]  # one that must be compiled says so itself
-    seconds = max([sum(sizes) / processes, *sizes]) * PAGE
-    if seconds <= PATIENCE or have_numba():
-        return
-    raise ScenarioError(
-        f"without numba this takes about {said(seconds)}: {sum(sizes):,} pages at {PAGE * 1e6:.0f} us, "
-        f"processes: {processes}. What would help: pip install numba (some hundred times as fast), or "
-        f"{smaller(plans, seconds / PATIENCE)}. {ANYWAY}"
-    )
-
-
 def pages(plan):
     """How many pages a run of a plan fills or maps; each child has its own page table."""
     tasks = sum((task.children + 1) * sum(area.size for area in task.memory) for task in plan.task)
     return tasks + sum(load.cache + load.memory for load in plan.background)
 
 
-def steps(plan):
-    """How many pages a run of a plan does in all: fills them, accesses them three times, and moves them."""
-    return 5 * pages(plan)
-
-
 @contextlib.contextmanager
 def bar(plan):
     """A progress bar, on a terminal, of a run that takes longer than two seconds: a function that is told of pages."""
     left = "{percentage:3.0f} % of {total:,} steps of a page |{bar}| {elapsed}, about {remaining} left"
-    todo = steps(plan)
+    todo = 5 * pages(plan)  # each is filled, accessed three times, and moved
     with tqdm(total=todo, delay=2, leave=False, disable=not sys.stderr.isatty(), bar_format=left) as shown:
         yield lambda done: shown.update(min(done, todo - shown.n))
-
-
-def have_numba():
-    """True if numba is there, and in a version that works."""
-    try:
-        from ..machine import compiled  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def said(seconds):
-    """A time as people say it."""
-    minutes = ceil(seconds / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60):,} hours"

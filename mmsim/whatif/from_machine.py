@@ -28,12 +28,6 @@ class Found(NamedTuple):
     release: str | None = None
 
 
-def read(numactl=None, maps=None):
-    """(Found, list of Area) of this computer, or of a file in which numactl has described one; `maps`: a numa_maps."""
-    found = from_numactl(numactl.read_text()) if numactl else this_machine()
-    return found, from_numa_maps(maps.read_text()) if maps else []
-
-
 def this_machine(root="/"):
     """What this computer is: nodes, distances, what is free and cached on each, free swap, release."""
     root = Path(root)
@@ -106,10 +100,13 @@ def scenario_text(found, areas=(), names=False):
     `areas`: the memory of the process; empty: a job of a quarter of the smallest node.  `names`: write also those of
     files, as comments.
     """
+    # A scale at which the machine is small enough to be run at once.
+    times = 2 ** max(0, math.ceil(math.log2(sum(found.sizes.values()) / KB_A_PAGE / FRAMES)))
+    scale = "1" if times == 1 else f"1/{times}"
     called = {node: n for n, node in enumerate(found.sizes)}  # here nodes have no gaps
     sizes, distances = list(found.sizes.values()), found.distances
     lines = ['name = "My machine"', 'question = "What would this move do here?"',
-             f'scale = "{scale(sizes)}"            # every size is multiplied by it; "1": the machine as it is',
+             f'scale = "{scale}"            # every size is multiplied by it; "1": the machine as it is',
              "", "[machine]"]  # fmt: skip
     if list(called) != list(called.values()):
         gaps = ", ".join(f"{node} is {n}" for node, n in called.items())
@@ -140,12 +137,6 @@ def scenario_text(found, areas=(), names=False):
     rest = [n for n in range(len(sizes)) if n != called[most]]
     lines += ["", "[trigger.migrate_pages]", 'task = "job"', f"old = {called[most]}", f"new = {rest}", ""]
     return "\n".join(lines)
-
-
-def scale(sizes):
-    """A scale at which the machine is small enough to be run at once, as text."""
-    times = 2 ** max(0, math.ceil(math.log2(sum(sizes) / KB_A_PAGE / FRAMES)))
-    return "1" if times == 1 else f"1/{times}"
 
 
 def release_line(release):

@@ -133,21 +133,14 @@ def helping(kernel, reason, pages, again):
 def causes(kernel, leaving, answers, frames):
     """Why each of some page frames still has a page that was to leave."""
     said = np.full(len(frames), "", object)
+    full = {-1: "no free memory elsewhere"} | {n: f"no free memory on node {n}" for n in range(kernel.topology.nodes)}
     for answer in answers:
-        if answer.migration is None or not len(frames):
-            continue
-        pages = answer.migration.pages
-        stayed = pages["new_pfn"].isna().to_numpy()
-        for old, column in ((True, "old_pfn"), (False, "new_pfn")):
-            some = pages[stayed if old else ~stayed]
-            at = np.searchsorted(frames, pfn := some[column].to_numpy(int))
-            here = (at < len(frames)) & (frames[np.minimum(at, len(frames) - 1)] == pfn)
-            some, at = some[here], at[here]
-            if old:
-                said[at] = some["reason"].to_numpy(object)
-            else:
-                said[at] = [f"no free memory on node {n}" if n >= 0 else "no free memory elsewhere"
-                            for n in some["asked"].fillna(-1).tolist()]  # fmt: skip
+        if answer.migration is not None and len(frames):
+            pages = answer.migration.pages
+            now_in = pages["new_pfn"].fillna(pages["old_pfn"])
+            here = now_in.isin(frames)
+            some, at = pages[here], np.searchsorted(frames, now_in[here].to_numpy(int))
+            said[at] = some["reason"].where(some["new_pfn"].isna(), some["asked"].fillna(-1).map(full))
     rest = said == ""
     if rest.any():
         ended = next((reason for reason in said if reason.startswith("no memory for the new")), "")

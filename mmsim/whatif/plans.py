@@ -18,7 +18,13 @@ def build(plan):
     for one in plan.cpuset:
         sets[one.name] = kernel.cpuset(one.name, one.mems, one.memory_migrate, sets.get(one.parent))
     for load in plan.background:
-        start_load(kernel, load)
+        if load.cache:
+            reader = kernel.spawn(f"{load.name}/reader", load.node)
+            reader.touch(reader.mmap(load.cache, kernel.file(load.name, load.cache)))
+            reader.exit()  # its pages stay in the page cache
+        if load.memory:
+            other = kernel.spawn(load.name, load.node)
+            other.touch(other.mmap(load.memory), write=True)
         progress(load.cache + load.memory)
     for one in plan.task:
         start_task(kernel, one, sets, progress)
@@ -26,17 +32,6 @@ def build(plan):
         if load.interrupts:
             kernel.interrupts(load.node, load.interrupts, load.hold)
     return kernel
-
-
-def start_load(kernel, load):
-    """What others have taken before the tasks start: page cache, and memory of their own."""
-    if load.cache:
-        reader = kernel.spawn(f"{load.name}/reader", load.node)
-        reader.touch(reader.mmap(load.cache, kernel.file(load.name, load.cache)))
-        reader.exit()  # its pages stay in the page cache
-    if load.memory:
-        other = kernel.spawn(load.name, load.node)
-        other.touch(other.mmap(load.memory), write=True)
 
 
 def start_task(kernel, plan, sets, progress):
@@ -93,9 +88,8 @@ def shares(plan, kernel):
 
 def pull(kernel, plan):
     """Pull the trigger of a plan, call by call: an Answer for each; one that is refused stops no other."""
-    kind, how = plan.trigger
     answers = []
-    for call, task, act in TRIGGERS[kind](kernel, plan, how, asked(kernel, how)):
+    for call, task, act in calls(kernel, plan):
         kernel.last, error = None, None
         try:
             act()
@@ -116,51 +110,31 @@ def asked(kernel, how):
     return [t for t in kernel.tasks if wanted == "all" or t.name in names]
 
 
-# Each gives its calls: (what an administrator would type, or the program calls; whose pages; a function that does it).
-
-
-def migrate_pages(kernel, _, how, tasks):
-    """An administrator runs migratepages(8) for each task."""
-    old, new = (format_nodes(parse_nodes(nodes, kernel.topology.nodes)) for nodes in (how.old, how.new))
-    admin = kernel.spawn("migratepages", uid=0)
-    for task in tasks:
-        yield f"migratepages PID {old} {new}", task.name, partial(admin.migrate_pages, task.pid, how.old, how.new)
-
-
-def mbind(kernel, plan, how, tasks):  # noqa: ARG001
-    """A task binds its memory, or one part of it, anew."""
-    for name, part in parts(plan, how, tasks[0]):
-        yield (f"mbind({name}, {how.policy}, MPOL_MF_MOVE)", how.task,
-               partial(tasks[0].mbind, part, how.policy, move=True))  # fmt: skip
-
-
-def attach(kernel, _, how, tasks):
-    """Tasks are attached to another cpuset."""
-    for task in tasks:
-        yield f"echo PID > {how.cpuset}/tasks", task.name, partial(cpuset(kernel, how.cpuset).attach, task)
-
-
-def mems(kernel, _, how, tasks):  # noqa: ARG001
-    """A cpuset gets other nodes."""
-    nodes = format_nodes(parse_nodes(how.mems, kernel.topology.nodes))
-    yield f"echo {nodes} > {how.cpuset}/cpuset.mems", "", partial(setattr, cpuset(kernel, how.cpuset), "mems", how.mems)
-
-
-def in_kernel(kernel, _, how, tasks):
-    """A caller in the kernel moves all that the tasks have in memory."""
-    for task in tasks:
-        yield (f"migrate_pages() in the kernel, to node {how.to}", task.name,
-               lambda task=task: kernel.migrate(task.pages()["pfn"].dropna(), how.to))  # fmt: skip
-
-
-def offline(kernel, _, how, tasks):  # noqa: ARG001
-    """The kernel takes a part of the memory of a node out of use."""
-    frames = module(kernel, how)
-    yield f"soft offline of memory of node {how.node}", "", partial(kernel.offline, frames)
-
-
-TRIGGERS = {"migrate_pages": migrate_pages, "mbind": mbind, "attach": attach, "mems": mems, "kernel": in_kernel,
-            "offline": offline}  # fmt: skip
+def calls(kernel, plan):
+    """The calls of a trigger: what an administrator would type, or the program calls; whose pages; what does it."""
+    (kind, how), nodes = plan.trigger, kernel.topology.nodes
+    tasks = asked(kernel, how)
+    if kind == "migrate_pages":
+        old, new = (format_nodes(parse_nodes(given, nodes)) for given in (how.old, how.new))
+        admin = kernel.spawn("migratepages", uid=0)
+        for task in tasks:
+            yield f"migratepages PID {old} {new}", task.name, partial(admin.migrate_pages, task.pid, how.old, how.new)
+    elif kind == "mbind":
+        for name, part in parts(plan, how, tasks[0]):
+            yield (f"mbind({name}, {how.policy}, MPOL_MF_MOVE)", how.task,
+                   partial(tasks[0].mbind, part, how.policy, move=True))  # fmt: skip
+    elif kind == "attach":
+        for task in tasks:
+            yield f"echo PID > {how.cpuset}/tasks", task.name, partial(cpuset(kernel, how.cpuset).attach, task)
+    elif kind == "mems":
+        call = f"echo {format_nodes(parse_nodes(how.mems, nodes))} > {how.cpuset}/cpuset.mems"
+        yield call, "", partial(setattr, cpuset(kernel, how.cpuset), "mems", how.mems)
+    elif kind == "kernel":
+        for task in tasks:
+            yield (f"migrate_pages() in the kernel, to node {how.to}", task.name,
+                   lambda task=task: kernel.migrate(task.pages()["pfn"].dropna(), how.to))  # fmt: skip
+    else:
+        yield f"soft offline of memory of node {how.node}", "", partial(kernel.offline, module(kernel, how))
 
 
 def leaving(kernel, plan):

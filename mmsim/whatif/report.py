@@ -99,40 +99,33 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     stays = [] if leaving is None else places.still_there(kernel, leaving, to_leave)
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
     after = places.held(kernel) if details else {}
-    then = next_accesses(kernel, parts, shares, progress)
+    faults, faults_ns, after_ns, error = next_accesses(kernel, parts, shares, progress)
     figures = {
         "kernel": answered_by(kernel), "in_use": used, **of_calls(answers),
         "to_leave": sum(sum(m._counts) for m in migrations) if leaving is None else len(to_leave),
         "still_there": sum(m.failed + m.retried + m.skipped for m in migrations) if leaving is None else len(stays),
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
-        "faults": then.faults, "faults_ns": then.first - then.again if then.faults else 0,
+        "faults": faults, "faults_ns": faults_ns if faults else 0,
         "swap_written": int(counted["swap_write"]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
         "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
-        **paid(sum(len(part) for _, part, _ in parts), before, elapsed, then, rate * len(tasks)),
-        "error": "; ".join(dict.fromkeys(filter(None, [*(answer.error for answer in answers), then.error]))),
+        **paid(sum(len(part) for _, part, _ in parts), before, elapsed + faults_ns, after_ns, rate * len(tasks)),
+        "error": "; ".join(dict.fromkeys(filter(None, [*(answer.error for answer in answers), error]))),
     }  # fmt: skip
     return Run(figures, kernel, migrations, answers, held, after, left)
 
 
-class Accesses(NamedTuple):
-    """What the accesses after a move took, ns: the first with its faults, the next, one from all nodes of a task."""
-
-    first: float
-    again: float
-    mean: float
-    faults: int
-    error: str = ""
-
-
 def next_accesses(kernel, parts, shares, progress):
-    """Let the tasks access their pages after the move; each is nan where memory runs out."""
+    """Let the tasks access their pages after the move: (faults, their ns, ns of an access from all nodes, error).
+
+    The times are nan where memory runs out.
+    """
     try:
         first, faults = access(kernel, parts, None, progress)
         again, _ = access(kernel, parts, None, progress)
-        return Accesses(first, again, access(kernel, parts, shares)[0] if shares else again, faults)
+        return faults, first - again, access(kernel, parts, shares)[0] if shares else again, ""
     except OutOfMemory as killed:
-        return Accesses(math.nan, math.nan, math.nan, 0, f"OutOfMemory at the next access: {killed}")
+        return 0, math.nan, math.nan, f"OutOfMemory at the next access: {killed}"
 
 
 def of_calls(answers):
@@ -145,13 +138,15 @@ def of_calls(answers):
     }
 
 
-def paid(accesses, before, elapsed, then, rate):
-    """The figures of what a move of `elapsed` ns pays: of so many `accesses`, at a `rate` of them a second in all."""
-    saved = before - then.mean
-    rounds = (elapsed + then.first - then.again) / saved if saved > 0 else math.inf
+def paid(accesses, before, cost, after, rate):
+    """The figures of what a move that took `cost` ns pays.
+
+    `before`, `after`: ns that so many `accesses` took; `rate`: how many there are a second in all.
+    """
+    rounds = cost / (before - after) if before > after else math.inf
     return {
         "access_before": before / accesses if accesses else math.nan,
-        "access_after": then.mean / accesses if accesses else math.nan,
+        "access_after": after / accesses if accesses else math.nan,
         "break_even": rounds, "break_even_s": rounds * accesses / rate if rate else math.inf,
     }  # fmt: skip
 

@@ -105,13 +105,8 @@ class Scenario:
             plan.progress = made.progress
             return plan
 
-        def build(parameters):
-            return plans.build(planned(parameters))
-
-        def trigger(kernel, parameters):
-            return plans.pull(kernel, planned(parameters))
-
-        made = cls(plan.name, build, trigger, plan.grid)
+        made = cls(plan.name, lambda parameters: plans.build(planned(parameters)),
+                   lambda kernel, parameters: plans.pull(kernel, planned(parameters)), plan.grid)  # fmt: skip
         made.plan = planned
         made.question, made.source, made.figures = plan.question, document, plan.report.figures or made.figures
         made.tasks = functools.partial(plans.reported, plan)
@@ -132,7 +127,7 @@ class Scenario:
         details : bool
             Look also at what the nodes hold before and after, and at what is left.
         progress : callable, optional
-            Told, as the run goes on, how many pages are done; `estimate.steps` of them are to be done.
+            Told, as the run goes on, how many pages are done; see `estimate.bar`.
 
         Returns
         -------

@@ -18,8 +18,8 @@ from ..machine.policy import MODES
 from ..machine.topology import Topology
 from .report import RATE
 from .values import (
-    TIMES, UNITS, ScenarioError, area, choices, figures, flag, hold, module, name, named, near, node, nodes, number,
-    one_of, policy, release, runs, scale, share_of_all, size, sizes, task_name, text, time,
+    TIMES, UNITS, ScenarioError, choices, figures, flag, hold, module, name, named, near, node, nodes, number,
+    one_of, policy, runs, scale, share_of_all, size, sizes, task_name, text, time,
 )  # fmt: skip
 
 __all__ = ["SCENARIO", "TIMES", "UNITS", "Key", "ScenarioError", "Table", "Tables", "near", "read", "reference", "toml"]
@@ -126,10 +126,6 @@ def make_kernel(patches, release, without, **others):
     return SimpleNamespace(patches=patches, release=release, **others)
 
 
-def make_costs(preset, **changed):
-    return Costs(**vars(preset) | {key: ns for key, ns in changed.items() if ns is not None})
-
-
 def make_trigger(**kinds):
     given = {kind: how for kind, how in kinds.items() if how}
     if len(given) != 1:
@@ -158,14 +154,16 @@ PRESET = Key(lambda value, _: Costs.preset(value), Costs(), "costs of a kind of 
 COSTS = Table(
     {"preset": PRESET}
     | {key: Key(number(0, 10**12), None, f"ns {COST[key]}", ns) for key, ns in vars(Costs()).items()},
-    make_costs, "preset",
+    lambda preset, **changed: Costs(**vars(preset) | {key: ns for key, ns in changed.items() if ns is not None}),
+    "preset",
 )  # fmt: skip
 CONFIG = Table({key: Key(flag, on, f"CONFIG_{key.upper()}", not on) for key, on in vars(Config()).items()}, Config)
 
 KERNEL = Table({
     "patches": Key(lambda value, _: parse_patches(value), parse_patches(7),
                    "the series of November 2005: the first n patches, or a list of them", 5),
-    "release": Key(release, None, 'the Linux that answers; left out, or "V1": the series itself', "6.1"),
+    "release": Key(lambda value, _: None if value in ("V1", V1) else parse_release(value), None,
+                   'the Linux that answers; left out, or "V1": the series itself', "6.1"),
     "without": Key(lambda value, _: words(value, "without"), (), "changes that this release is to do without, by name",
                    ["file-ptes"]),
     "swap": Key(size, 1024, "the swap device; 0: none", "16 GB"),
@@ -225,7 +223,8 @@ TRIGGER = Table({  # one of these
     }), (), "root runs migratepages(8) for each process"),
     "mbind": Key(Table({
         "task": Key(named("task"), REQUIRED, "the program", "job"),
-        "memory": Key(area, None, "the part of its memory; left out: all of it", "heap"),
+        "memory": Key(lambda value, world: named(f"task.{world['trigger.mbind.task']}.memory")(value, world), None,
+                      "the part of its memory; left out: all of it", "heap"),
         "policy": Key(policy, REQUIRED, "its new policy", "bind:1"),
     }), (), "a program binds its memory anew, with MPOL_MF_MOVE"),
     "attach": Key(Table({

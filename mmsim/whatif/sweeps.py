@@ -1,19 +1,17 @@
 """sweep: one scenario in many variants, in parallel processes, kept on disk row by row."""
 
 import contextlib
+import functools
 import itertools
 import json
-import os
 import random
 import re
 import signal
-import tempfile
-import threading
 import tomllib
 import warnings
 from os import PathLike
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -143,7 +141,11 @@ def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     old = {key: row for key, row in kept.items() if key in todo and set(row) != {"error"}}  # without figures: once more
     new = {key: parameters for key, parameters in todo.items() if key not in old}
     here = not hasattr(get_active_backend()[0], "client")  # what the computers of a cluster have, nobody says
-    if here and scenario.plan and not anyway and (plans := list(plans_of(scenario, new))):
+    plans = []
+    for parameters in new.values() if here and scenario.plan and not anyway else []:
+        with contextlib.suppress(ScenarioError):  # of a point that cannot be
+            plans.append(scenario.plan(own(parameters)))
+    if plans:
         refuse(plans, min(joblib.effective_n_jobs(jobs), len(plans)))
 
     def each():
@@ -156,93 +158,85 @@ def rows(scenario, todo, jobs=-1, keep=None, seed=0, anyway=False):
     return each()
 
 
-def plans_of(scenario, todo):
-    """The plans of those points that can be."""
-    for parameters in todo.values():
-        with contextlib.suppress(ScenarioError):
-            yield scenario.plan(own(parameters))
-
-
 def own(parameters):
     """The parameters of a point, without those that `sensitivity` adds."""
     return {name: value for name, value in parameters.items() if name not in (COST, FACTOR)}
 
 
 def run_points(left, jobs):
-    """Yield what `run_point` gives for each of some arguments, as it comes."""
-    many = len(left) > 4 * joblib.effective_n_jobs(jobs) > 4
-    first = 1 if many else 0  # compiles what is to be compiled; the others find it on disk
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as begun:
-        for part in (left[:first], left[first:]):
-            if client := getattr(get_active_backend()[0], "client", None):
-                yield from run_on_dask(client, part)
-            else:
-                yield from run_in_processes(dict(enumerate(part)), jobs, Path(begun))
+    """Yield what `run_point` gives for each of some arguments, as it comes; one that ends its process ends no other."""
+    client, start = getattr(get_active_backend()[0], "client", None), executor_for(left, jobs)
+    # The first of many compiles what is to be compiled; the others find it on disk.
+    first = int(len(left) > 4 * joblib.effective_n_jobs(jobs) > 4)
+    for part in (left[:first], left[first:]):
+        if client:
+            yield from run_on_dask(client, part)
+        elif start:
+            yield from run_in_processes(start, {args[1]: args for args in part}, joblib.effective_n_jobs(jobs))
+        else:
+            calls = (joblib.delayed(run_point)(*args) for args in part)
+            yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
 
-def run_in_processes(left, jobs, begun):
-    """`run_points` in parallel; a point that ends its process ends no other.
-
-    `left`: {number: arguments of a point}, of which what is done is taken out.  `begun`: a folder in which each point
-    has a file as long as it runs.
-    """
-    one = one_process(left, jobs)
-
-    def parallel(some):
-        marked = ((begun / str(n), n, args, os.getpid()) for n, args in some)
-        if one:
-            return (one(run_marked, *args) for args in marked)
-        calls = (joblib.delayed(run_marked)(*args) for args in marked)
-        with out_of_ctrl_c():
-            return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
-
+def run_in_processes(start, left, processes):
+    """`run_points` in so many processes; of `left`, {name of a point: its arguments}, what is done is taken out."""
     while left:
-        try:
-            for n, found in parallel([*left.items()]):
-                del left[n]
-                yield found
-        except BrokenProcessPool as error:  # all that was under way is lost; it runs again, one point at a time
-            under_way = [n for n in left if (begun / str(n)).exists()] or [*left]
-            for n in under_way:
-                args = left.pop(n)
-                found = args[1], {"error": how_it_ended(error)}
-                if not one or len(under_way) > 1:  # else nothing but this point can be the cause
-                    try:
-                        ((_, found),) = parallel([(n, args)])
-                    except BrokenProcessPool as again:
-                        found = args[1], {"error": how_it_ended(again)}
-                (begun / str(n)).unlink(missing_ok=True)
-                yield found
+        lost = {}
+        for key, found in outcomes(start, left.copy(), processes):
+            if isinstance(found, Exception):
+                lost[key] = found
+            else:
+                del left[key]
+                yield key, found
+        for key, error in lost.items():
+            again = {key: left.pop(key)}
+            if len(lost) > 1:  # any of those that were under way may be the cause: each runs again, alone
+                yield from run_in_processes(start, again, processes)
+            else:
+                yield key, {"error": how_it_ended(error)}
 
 
-def one_process(left, jobs):
-    """A function that calls another one in a single process beside this one; None where joblib shall see to it.
+def outcomes(start, points, processes):
+    """Yield (name, figures, or the error that says how its process has ended) of points as they end.
+
+    Not more are under way than there are processes, so that few are lost if one of these ends.
+    """
+    executor, running, todo = start(), {}, iter(points.items())
+    try:
+        while True:
+            # A thread that began before `out_of_ctrl_c` takes ctrl-C, and it is heard in here.
+            with out_of_ctrl_c(), contextlib.suppress(BrokenProcessPool):
+                for key, args in itertools.islice(todo, processes - len(running)):
+                    running[executor.submit(run_point, *args)] = key
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                key, error = running.pop(future), future.exception()
+                yield (key, error) if isinstance(error, BrokenProcessPool) else future.result()
+    except BaseException:
+        executor.shutdown(kill_workers=True)
+        raise
+
+
+def executor_for(left, jobs):
+    """A function that gives an executor whose processes run points; None where joblib shall see to it.
 
     joblib starts none for one job, so that a point which ends its process would end this one.
     """
     backend, _ = get_active_backend()
-    can = type(backend).__name__ == "LokyBackend" and backend.effective_n_jobs(2) > 1
-    if not can or joblib.effective_n_jobs(jobs) > 1:
+    if type(backend).__name__ != "LokyBackend" or backend.effective_n_jobs(2) < 2:
         return None
     from joblib.executor import get_memmapping_executor  # not there where no process can be started
     from joblib.externals.loky.backend.reduction import dumps
 
-    try:
-        dumps([*left.values()])
-    except Exception:  # whatever an object of somebody else's raises
-        return None
-
-    def call(function, *args):
-        executor = get_memmapping_executor(1)
+    processes = joblib.effective_n_jobs(jobs)
+    if processes == 1:
         try:
-            with out_of_ctrl_c():  # a thread that began before takes it, and it is heard in here
-                future = executor.submit(function, *args)
-            return future.result()
-        except KeyboardInterrupt:
-            executor.terminate(kill_workers=True)
-            raise
-
-    return call
+            dumps(left)
+        except Exception:  # whatever an object of somebody else's raises
+            return None
+    no_ctrl_c = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}  # the parent ends them
+    return functools.partial(get_memmapping_executor, processes, **no_ctrl_c)
 
 
 @contextlib.contextmanager
@@ -289,18 +283,6 @@ def run_on_dask(client, points):
             with contextlib.suppress(KilledWorker):
                 found = client.submit(run_point, *args, pure=False).result()
         yield found
-
-
-def run_marked(mark, n, args, parent):
-    """(n, what `run_point` gives); while it runs, a file says so.  `parent`: the process that has asked for it."""
-    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the parent, who ends us
-    with contextlib.suppress(OSError):  # another computer of a cluster has no such folder
-        mark.touch()
-    found = run_point(*args)
-    with contextlib.suppress(OSError):
-        mark.unlink()
-    return n, found
 
 
 def how_it_ended(error):

@@ -8,7 +8,6 @@ import difflib
 import re
 from fractions import Fraction
 
-from ..machine.releases import V1, parse_release
 from ..machine.policy import MODES, Policy, parse_nodes, resolve
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import MOST_FRAMES
@@ -172,14 +171,6 @@ def module(value, world):
         most = f"what node {node} has from its page {start:,} on: {max(0, left):,} pages"
         raise ValueError(f"it is at least one page, and at most {most}")
     return pages
-
-
-def area(value, world):
-    return named(f"task.{world['trigger.mbind.task']}.memory")(value, world)
-
-
-def release(value, _):
-    return None if value in ("V1", V1) else parse_release(value)
 
 
 def figures(value, world):
