@@ -1,5 +1,6 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
+import functools
 import sys
 
 import numpy as np
@@ -234,7 +235,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
             watch = {"watch": self._watcher.watch, **self._watcher.hooks} if self._watcher else {}
             self._twins = Interpreted(known_off(self.tables), **watch)
             self._twins.bind(self.tables)
-        return self._twins(function), ()
+        return functools.partial(self._twins.run, function), ()
 
     def _broken_off(self):
         """From now on the machine stands still: something ended a call half-way."""
