@@ -1,9 +1,10 @@
 """The kernel's functions on columns: the same source, as Python runs it fastest.
 
 To read ``k.mem_map[pfn].count`` Python makes an object for the row first.  The twin of a kernel function reads
-``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time.  A variable that is a row there is
-its number here; ``k`` is gone; the numbers of the modules are constants.  Small functions stand where they are called
-(`mmsim.machine.inlined`).  Files and lines are those of the source.
+``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time; while a long call runs, of a list,
+which takes half of that.  A variable that is a row there is its number here; ``k`` is gone; the numbers of the modules
+are constants.  Small functions stand where they are called (`mmsim.machine.inlined`).  Files and lines are those of the
+source.
 
 The code is made once a process, of each function when it is first called; a machine gives it its own columns.
 """
@@ -29,6 +30,7 @@ from .signatures import is_k, name_of, source, whole
 
 TRACE = f"{mm.__name__}.trace"
 PACKED = struct.Struct("".join(EVENT[name].char for name in EVENT.names))  # an event as it lies in the ring
+FEW, PART = 64, 16  # a call is long if it may look at more pages than FEW and one of so many of all frames
 
 
 class Interpreted:
@@ -42,7 +44,9 @@ class Interpreted:
         self.program, self.keep = program(off, watch), keep
         # the globals of all twins: hooks, columns, and twins
         self.space = {"__builtins__": builtins, "__name__": __name__, "packed": PACKED.pack} | hooks
-        self.bound, self.events = {}, ()  # tables; what has happened
+        self.bound, self.parts, self.events = {}, {}, ()  # tables; their columns; what has happened
+        self.named, self.written = set(), set()  # the columns that twins name, and those that they write
+        self.held = None  # {column: a list of what it holds}, during a long call
 
     def bind(self, tables):
         """From now on these arrays are the tables."""
@@ -50,7 +54,8 @@ class Interpreted:
             if self.bound.get(name) is not array:
                 self.bound[name] = array
                 for field in array.dtype.names or ("",):
-                    self.space[column(name, field)] = memoryview(array[field] if field else array)
+                    part = self.parts[column(name, field)] = array[field] if field else array
+                    self.space[column(name, field)] = memoryview(part)
                 if name == "event":
                     self.events = deque(maxlen=None if self.keep else len(array))
                     self.space["happened"] = self.events.append
@@ -59,6 +64,7 @@ class Interpreted:
         """Give the tables free: twins name each other, and would hold them until Python looks for such circles."""
         self.space.clear()
         self.bound.clear()
+        self.parts.clear()
 
     def __call__(self, function, types=None):
         """The twin of a kernel function that is called from Python."""
@@ -68,12 +74,30 @@ class Interpreted:
             self.make(name, function, types)
         return self.space[name]
 
-    def run(self, function, *args):
-        """What a kernel function returns."""
+    def run(self, function, pages, *args):
+        """What a kernel function returns, which may look at so many pages."""
         try:
+            if pages > FEW + len(self.bound["mem_map"]) // PART and self.program.watch != "observed":
+                self.held = {}
+                self.hold(self.named)
             return self(function)(*args)
         finally:
+            self.let_down()
             self.write_events()
+
+    def hold(self, columns):
+        """Until `let_down` these are lists: Python reads and writes those in half the time."""
+        for name in columns - self.held.keys():
+            if self.parts[name].ndim == 1:
+                self.held[name] = self.space[name] = self.parts[name].tolist()
+
+    def let_down(self):
+        """The tables get what was written."""
+        held, self.held = self.held or {}, None
+        self.space.update((name, memoryview(self.parts[name])) for name in held)
+        for name in held.keys() & self.written:
+            part, values = self.parts[name], held[name]
+            part[:] = np.frombuffer(struct.pack(f"{len(values)}{part.dtype.char}", *values), part.dtype)
 
     def write_events(self):
         """The ring gets the events that have happened."""
@@ -89,8 +113,12 @@ class Interpreted:
 
     def make(self, name, function, types):
         """Make a twin, and for each that it calls what makes that one when it is called."""
-        code, callees = self.program.code(function, types)
+        code, callees, written = self.program.code(function, types)
         self.space.update(PACKERS)
+        self.written |= written
+        self.named |= self.parts.keys() & code.co_names
+        if self.held is not None:
+            self.hold(self.named)
         self.space[name] = FunctionType(code, self.space)
         for callee, what in callees.items():
             if callee not in self.space:
@@ -163,15 +191,17 @@ class Program:
         return self.trees[key]
 
     def code(self, function, types):
-        """The code of a twin; what it calls, {twin_name: (function, types)}."""
+        """The code of a twin; what it calls, {twin_name: (function, types)}; the columns that it writes."""
         key = function, types
         if key not in self.codes:
             tree = self.tree(*key)
+            stored = (one for one in ast.walk(tree) if isinstance(getattr(one, "ctx", None), ast.Store))
+            written = {one.column for one in stored if hasattr(one, "column")}
             tree = ast.Module([Noting().compound(tree) if self.watch == "noted" else tree], [])
             made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
             body = next(one for one in made.co_consts if inspect.iscode(one))
             callees = {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
-            self.codes[key] = body, callees
+            self.codes[key] = body, callees, written
         return self.codes[key]
 
 
