@@ -51,6 +51,9 @@ class Counting(Interpreted):
                 of = name.replace("__", ".").removesuffix(".rows")
                 self.space[name] = Counted(column, of, self.reads, self.writes)
 
+    def hold(self, columns):
+        """No column that counts becomes a list."""
+
 
 def counted(pages):
     """(Reads, writes): Counters by column, a page."""

@@ -1,9 +1,10 @@
 """The kernel's functions on columns: the same source, as Python runs it fastest.
 
 To read ``k.mem_map[pfn].count`` Python makes an object for the row first.  The twin of a kernel function reads
-``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time.  A variable that is a row there is
-its number here; ``k`` is gone; the numbers of the modules are constants.  Small functions stand where they are called
-(`mmsim.machine.inlined`).  Files and lines are those of the source.
+``mem_map__count[pfn]``, an element of a memoryview, which takes a fifth of the time; while a long call runs, of a list,
+which takes half of that.  A variable that is a row there is its number here; ``k`` is gone; the numbers of the modules
+are constants.  Small functions stand where they are called (`mmsim.machine.inlined`).  Files and lines are those of the
+source.
 
 The code is made once a process, of each function when it is first called; a machine gives it its own columns.
 """
@@ -14,29 +15,38 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import struct
+from collections import deque
 from types import FunctionType, ModuleType
+
+import numpy as np
 
 from .. import mm
 from .inlined import Folding, Inliner, called, dropped
 from .layout import LAYOUT, is_off
-from .noting import EVENT, Noting, marked
+from ..mm.structs import EVENT
+from .noting import PACKERS, Mark, Noting, marked
 from .signatures import is_k, name_of, source, whole
 
 TRACE = f"{mm.__name__}.trace"
+PACKED = struct.Struct("".join(EVENT[name].char for name in EVENT.names))  # an event as it lies in the ring
+FEW, PART = 64, 16  # a call is long if it may look at more pages than FEW and one of so many of all frames
 
 
 class Interpreted:
     """The twins of one machine.  `off`: what is known to be 0, as in `translate.Program`.
 
     `watch`: "observed", and `observer()` is called before an event is written; or "noted", and all that is written goes
-    to `note()` and `note_one()`, and from time to time `pack()` is called, see `noting`.
+    to `note()`, see `noting`, and `keep()` gets the events.
     """
 
-    def __init__(self, off=(), watch=None, **hooks):
-        self.program = program(off, watch)
+    def __init__(self, off=(), watch=None, keep=None, **hooks):
+        self.program, self.keep = program(off, watch), keep
         # the globals of all twins: hooks, columns, and twins
-        self.space = {"__builtins__": builtins, "__name__": __name__} | hooks
-        self.bound = {}
+        self.space = {"__builtins__": builtins, "__name__": __name__, "packed": PACKED.pack} | hooks
+        self.bound, self.parts, self.events = {}, {}, ()  # tables; their columns; what has happened
+        self.named, self.written = set(), set()  # the columns that twins name, and those that they write
+        self.held = None  # {column: a list of what it holds}, during a long call
 
     def bind(self, tables):
         """From now on these arrays are the tables."""
@@ -44,12 +54,17 @@ class Interpreted:
             if self.bound.get(name) is not array:
                 self.bound[name] = array
                 for field in array.dtype.names or ("",):
-                    self.space[column(name, field)] = memoryview(array[field] if field else array)
+                    part = self.parts[column(name, field)] = array[field] if field else array
+                    self.space[column(name, field)] = memoryview(part)
+                if name == "event":
+                    self.events = deque(maxlen=None if self.keep else len(array))
+                    self.space["happened"] = self.events.append
 
     def let_go(self):
         """Give the tables free: twins name each other, and would hold them until Python looks for such circles."""
         self.space.clear()
         self.bound.clear()
+        self.parts.clear()
 
     def __call__(self, function, types=None):
         """The twin of a kernel function that is called from Python."""
@@ -59,9 +74,51 @@ class Interpreted:
             self.make(name, function, types)
         return self.space[name]
 
+    def run(self, function, pages, *args):
+        """What a kernel function returns, which may look at so many pages."""
+        try:
+            if pages > FEW + len(self.bound["mem_map"]) // PART and self.program.watch != "observed":
+                self.held = {}
+                self.hold(self.named)
+            return self(function)(*args)
+        finally:
+            self.let_down()
+            self.write_events()
+
+    def hold(self, columns):
+        """Until `let_down` these are lists: Python reads and writes those in half the time."""
+        for name in columns - self.held.keys():
+            if self.parts[name].ndim == 1:
+                self.held[name] = self.space[name] = self.parts[name].tolist()
+
+    def let_down(self):
+        """The tables get what was written."""
+        held, self.held = self.held or {}, None
+        self.space.update((name, memoryview(self.parts[name])) for name in held)
+        for name in held.keys() & self.written:
+            part, values = self.parts[name], held[name]
+            part[:] = np.frombuffer(struct.pack(f"{len(values)}{part.dtype.char}", *values), part.dtype)
+
+    def write_events(self):
+        """The ring gets the events that have happened."""
+        if self.events:
+            events, ring = b"".join(self.events), self.bound["event"]
+            self.events.clear()
+            rows = np.frombuffer(events, EVENT)[-len(ring) :]
+            first = (self.bound["sys"]["nr_events"][0] - len(rows)) % len(ring)
+            end = len(ring) - first
+            ring[first : first + len(rows)], ring[: max(len(rows) - end, 0)] = rows[:end], rows[end:]
+            if self.keep:
+                self.keep(events)
+
     def make(self, name, function, types):
         """Make a twin, and for each that it calls what makes that one when it is called."""
-        code, callees = self.program.code(function, types)
+        code, callees, written = self.program.code(function, types)
+        self.space.update(PACKERS)
+        self.written |= written
+        self.named |= self.parts.keys() & code.co_names
+        if self.held is not None:
+            self.hold(self.named)
         self.space[name] = FunctionType(code, self.space)
         for callee, what in callees.items():
             if callee not in self.space:
@@ -134,14 +191,17 @@ class Program:
         return self.trees[key]
 
     def code(self, function, types):
-        """The code of a twin, and what it calls: {twin_name: (function, types)}."""
+        """The code of a twin; what it calls, {twin_name: (function, types)}; the columns that it writes."""
         key = function, types
         if key not in self.codes:
             tree = self.tree(*key)
+            stored = (one for one in ast.walk(tree) if isinstance(getattr(one, "ctx", None), ast.Store))
+            written = {one.column for one in stored if hasattr(one, "column")}
             tree = ast.Module([Noting().compound(tree) if self.watch == "noted" else tree], [])
             made = compile(ast.fix_missing_locations(tree), inspect.getsourcefile(function), "exec")
             body = next(one for one in made.co_consts if inspect.iscode(one))
-            self.codes[key] = body, {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
+            callees = {call.func.id: call.callee for call in ast.walk(tree) if hasattr(call, "callee")}
+            self.codes[key] = body, callees, written
         return self.codes[key]
 
 
@@ -149,7 +209,7 @@ class Twin(Inliner, Folding):
     """Makes the definition of a twin; a node that is a row has the name of its table as `table`."""
 
     def __init__(self, program, function, types):
-        self.program, self.function = program, function
+        self.program, self.function, self.event = program, function, {}
         self.tables = dict(zip(parameters(function), types, strict=True))  # {variable: whose row it is, or None}
 
     def definition(self):
@@ -215,20 +275,27 @@ class Twin(Inliner, Folding):
         table, (target, *more) = getattr(value, "table", None), targets
         if isinstance(node.targets[0], ast.Name):
             self.tables[target.id] = table
+            if table == "event" and self.program.watch != "observed":
+                return [marked(Mark())] if self.program.watch else []
             if not more:
                 lines = self.as_statement(value, lambda answer: [ast.Assign([target], answer)], node)
-                return [*self.begins(table), *lines]
+                return [called("observer"), *lines] if table == "event" else lines
+        elif getattr(target, "column", "").startswith("event__") and self.program.watch != "observed":
+            return self.happens(target.column, value, node)
         elif table:  # a whole row is copied
             pairs = [[element(table, field, one, ctx) for one, ctx in ((target, ast.Store()), (value, ast.Load()))]
                      for field in LAYOUT[table].names]  # fmt: skip
             return [ast.copy_location(ast.Assign([to], one), node) for to, one in pairs]
         return ast.copy_location(ast.Assign(targets, value), node)
 
-    def begins(self, table):
-        """What a machine that is watched says where a row of a table is taken: one of the trace is to be written."""
-        if table != "event" or not self.program.watch:
+    def happens(self, name, value, node):
+        """What becomes of giving a column of the trace a value: with the last one, the event is there."""
+        self.event[name] = value
+        row = [self.event.get(column("event", field)) for field in EVENT.names]
+        if None in row:
             return []
-        return [marked(EVENT) if self.program.watch == "noted" else called("observer")]
+        self.event = {}
+        return ast.copy_location(called("happened", ast.Call(ast.Name("packed", ast.Load()), row, [])), node)
 
     # -- what is known before, and where calls are
 
@@ -256,8 +323,17 @@ class Twin(Inliner, Folding):
         value = self.visit(node.value)
         lines, callee = self.as_statement(value, dropped, node), getattr(value, "callee", None)
         if self.program.watch == "noted" and callee and callee[0].__module__ == TRACE != self.function.__module__:
-            lines.insert(0, ast.copy_location(marked((self.function.__code__, node.value.lineno)), node))
+            self.sign(lines, node)
         return lines
+
+    def sign(self, lines, node):
+        """The events that some statements write, or call for, are written on the line of a node."""
+        writer = self.function.__code__, node.value.lineno
+        events = [one for line in lines for one in ast.walk(line) if hasattr(one, "mark")]
+        for one in events:
+            one.mark = one.mark._replace(writer=writer)
+        if not events:
+            lines.insert(0, ast.copy_location(marked(Mark(False, writer)), node))
 
 
 def row(index, table):

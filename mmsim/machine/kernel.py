@@ -1,5 +1,6 @@
 """Kernel: boots the tables, runs the kernel functions over them, keeps time."""
 
+import functools
 import sys
 
 import numpy as np
@@ -100,6 +101,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self._watcher = None
         self._doorkeeper = Doorkeeper()
         self._births, self._running = 0, False
+        self._considers = 0  # how many pages the running migration may look at
         self._self = object()  # what tells this machine's snapshots from those of others
         self._twins = None
         self._book = {"tasks": {PID_KERNEL: "kernel", PID_KSWAPD: "kswapd"}, "files": {}, "cpusets": {0: "root"},
@@ -234,7 +236,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
             watch = {"watch": self._watcher.watch, **self._watcher.hooks} if self._watcher else {}
             self._twins = Interpreted(known_off(self.tables), **watch)
             self._twins.bind(self.tables)
-        return self._twins(function), ()
+        return functools.partial(self._twins.run, function, self._considers), ()
 
     def _broken_off(self):
         """From now on the machine stands still: something ended a call half-way."""
@@ -260,8 +262,10 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         begin, shared = self.clock, sharers(self)
         returned = None
         try:
+            self._considers = rows
             returned = self.call(function, *args, pid=pid)
         finally:
+            self._considers = 0
             if self.k.sys.bug != structs.BROKEN_OFF:  # half a change has no outcome
                 self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
         return returned

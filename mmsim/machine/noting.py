@@ -1,37 +1,50 @@
 """What the kernel writes, noted at little cost while it runs, in the order in which it happens.
 
-A twin appends to a list the number of the place where it has written something, and then the rows and the values of
-what it wrote there between two branches.  What these mean is known when the twin is made: that is a Place.
+A twin puts down the number of the place where it has written something, and then the rows and the values of what it
+wrote there between two branches.  What these mean is known when the twin is made: that is a Place.
 """
 
 import ast
+import struct
 from typing import NamedTuple
 
+import numpy as np
+
+from ..mm.structs import SYSTEM
 from .inlined import called, copied, simple
 
 TABLES = (  # what is noted, beside the events
     "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
     "considered",
 )  # fmt: skip
+UNSEEN = {  # but for these columns: nobody who looks at a moment asks for them
+    "mem_map": {"next", "prev", "row"}, "considered": {"asked", "passes"},
+    "sys": {*SYSTEM.names} - {"clock", "nr_frames", "nr_considered"},
+}  # fmt: skip
 
 
 class Place(NamedTuple):
     """A place in a twin where something is noted."""
 
-    numbers: tuple = ()  # what it appends after its own number: None; or a constant, which need not be appended
-    writes: tuple = ()  # (column, which of the numbers is the row, which the value), in their order; of event no row
-    event: bool = False  # an event is about to be written, before all that
-    writer: tuple | None = None  # (code, line) of who will write the next events, after all that
+    writes: tuple = ()  # (column, which number of the note is the row, which the value), in order; 0: the place's own
+    event: bool = False  # an event happens, after all that
+    writer: tuple | None = None  # (code, line) of who writes it, and the next ones
 
 
-EVENT = "event"  # the mark of a statement in whose place one is about to be written; another mark is its writer
-PACK = "if len(numbers) > 4096: pack()"  # a number in a list takes five times the memory
+class Mark(NamedTuple):
+    """What a statement that does nothing says to `Noting`: as in Place."""
+
+    event: bool = True
+    writer: tuple | None = None
+
+
 PLACES = {}  # {Place: its number}, of all twins
-FIRST = -1 << 63  # the number of the first of them as it is appended: nothing that is written is as low
+FIRST = -1 << 63  # the number of the first of them as it is put down: nothing that is written is as low
+PACKERS = {}  # {its name in twins: a function that makes bytes of so many numbers}
 
 
 def number_of(place):
-    """The number of a place as it is appended; places that note the same share it."""
+    """The number of a place as it is put down; places that note the same share it."""
     return FIRST + PLACES.setdefault(place, len(PLACES))
 
 
@@ -39,24 +52,23 @@ class Noting:
     """Adds to the statements of a twin those that note what it writes."""
 
     def __init__(self):
-        self.numbers, self.writes, self.event = [], [], False
+        self.numbers, self.writes = [], []
 
     def block(self, nodes):
         """The statements, each run of writes with a note behind it."""
         lines = []
         for node in nodes:
-            columns = [one for one in targets(node) if noted(one, node.value)]
+            columns = [one for one in targets(node) if noted(one)]
             mark = getattr(node, "mark", None)
             if columns:
                 lines += self.note(node) if runs(node) else []
                 lines += self.store(node, columns)
             elif targets(node) and not runs(node):
                 lines += [*(self.note(node) if self.uses(targets(node)) else []), node]
-            elif mark == EVENT:
-                lines += [*self.note(node), ast.copy_location(ast.parse(PACK).body[0], node)]
-                self.event = True
+            elif isinstance(node, ast.Expr) and not mark and not runs(node):
+                lines.append(node)
             elif mark:
-                lines += self.note(node, writer=mark)
+                lines += self.note(node, *mark)
             else:
                 lines += [*self.note(node), self.compound(node)]
         return lines + (self.note(nodes[-1]) if nodes else [])
@@ -87,11 +99,11 @@ class Noting:
             value = ast.Name(name.id, ast.Load())
         what = self.number(value, lines)
         for target in columns:
-            row = 0 if in_event(target) else self.number(target.slice, lines)
+            row = self.number(target.slice, lines)
             to = copied(target)
-            to.slice = target.slice if in_event(target) else self.numbers[row]
+            to.slice = self.numbers[row]
             lines.append(ast.Assign([to], self.numbers[what]))
-            self.writes.append((target.column, row, what))
+            self.writes.append((target.column, 1 + row, 1 + what))
         return [ast.copy_location(line, node) for line in lines]
 
     def number(self, node, lines):
@@ -105,29 +117,35 @@ class Noting:
             self.numbers.append(node)
         return same[0] if same else len(self.numbers) - 1
 
-    def note(self, node, writer=None):
+    def note(self, node, event=False, writer=None):
         """The statements that note what has gathered."""
-        numbers = [getattr(one, "value", None) for one in self.numbers]
-        place = Place(tuple(numbers), tuple(self.writes), self.event, writer)
-        new = [one for one in self.numbers if not isinstance(one, ast.Constant)]
-        self.numbers, self.writes, self.event = [], [], False
+        place = Place(tuple(self.writes), event, writer)
         if place == Place():
             return []
-        number = ast.Constant(number_of(place))
-        line = called("note", ast.Tuple([number, *new], ast.Load())) if new else called("note_one", number)
-        return [ast.copy_location(line, node)]
+        numbers = [ast.Constant(number_of(place)), *self.numbers]
+        self.numbers, self.writes = [], []
+        packer = f"packed{len(numbers)}"
+        pack = PACKERS.setdefault(packer, struct.Struct(f"{len(numbers)}q").pack)
+        if all(isinstance(one, ast.Constant) for one in numbers):
+            what = ast.Constant(pack(*(one.value for one in numbers)))
+        else:
+            what = ast.Call(ast.Name(packer, ast.Load()), numbers, [])
+        return [ast.copy_location(called("note", what), node)]
 
 
-def noted(element, value):
-    """Whether it is noted that an element gets a value; what an event gets from k.sys follows from the rest."""
-    if in_event(element):
-        return not getattr(value, "column", "").startswith("sys__")
-    return getattr(element, "column", "").split("__")[0] in TABLES
+def noted(element):
+    """Whether it is noted that an element gets a value."""
+    table, _, field = getattr(element, "column", "").partition("__")
+    return table in TABLES and field not in UNSEEN.get(table, ())
 
 
-def in_event(element):
-    """Whether an element is one of the trace, where nobody asks for the row: events stand there in their order."""
-    return getattr(element, "column", "").startswith("event__")
+def seen(name, dtype):
+    """The dtype of the rows of a table without the columns that are not noted."""
+    if name not in UNSEEN:
+        return dtype
+    fields = {field: dtype.fields[field] for field in dtype.names if field not in UNSEEN[name]}
+    formats, offsets = zip(*fields.values(), strict=True)
+    return np.dtype({"names": [*fields], "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize})
 
 
 def runs(node):

@@ -1,19 +1,15 @@
 """Watching a machine: somebody is called before each event, or gets notes of all that the kernel writes."""
 
-import struct
 import sys
 from contextlib import contextmanager
+from io import BytesIO
 
 import numpy as np
 
-from ..mm import structs, trace
+from ..mm import trace
 from . import interpreted
 from ..terms.arguments import shown
-from .noting import Place, number_of
-
-EVENT = structs.EVENT.names
-COMPARED = number_of(Place())  # here stands what was found by looking
-EVENT_ROW = number_of(Place((None,) * len(EVENT), tuple((f"event__{name}", 0, i) for i, name in enumerate(EVENT))))
+from .noting import Place, number_of, seen
 
 
 class Watchable:
@@ -68,10 +64,10 @@ class Notes:
 
     Attributes
     ----------
-    numbers : list of int
-        What was noted last: the number of a Place, and the numbers of that place; and so on.  `all()`: from the start.
-    compared : list of dict
-        What was found by looking, {column: (rows, values)}, for each COMPARED among the places.
+    written : BytesIO
+        What was noted, in 64 bits a number: the number of a Place, and the numbers of that place; and so on.
+    events : list of bytes
+        The events, from the start, one or several a piece.
     known : dict
         The tables, as they are with all that.
     rows : dict
@@ -81,21 +77,10 @@ class Notes:
     watch = "noted"
 
     def __init__(self, tables):
-        self.numbers, self.compared, self.known = [], [], dict(tables)
+        self.written, self.events, self.known = BytesIO(), [], dict(tables)
         self.rows = dict.fromkeys(tables, 0)
-        self._packed = []
-        self.hooks = {"note": self.numbers.extend, "note_one": self.numbers.append, "numbers": self.numbers,
-                      "pack": self._pack}  # fmt: skip
+        self.hooks = {"note": self.written.write, "keep": self.events.append}
         self._event = None  # the row of the last event, if twins did not write it
-
-    def _pack(self):
-        self._packed.append(struct.pack(f"{len(self.numbers)}q", *self.numbers))
-        self.numbers.clear()
-
-    def all(self):
-        """All numbers, as an array."""
-        self._pack()
-        return np.frombuffer(b"".join(self._packed), np.int64)
 
     def settle(self, tables):
         """All that has changed is noted."""
@@ -104,9 +89,8 @@ class Notes:
     def compare(self, tables):
         """Look for what has changed and is not noted."""
         if self._event is not None:
-            self.numbers += EVENT_ROW, *tables["event"][self._event].item()
+            self.events.append(tables["event"][self._event].tobytes())
             self._event = None
-        found = {}
         for name, old in self.known.items():
             now = tables[name]
             self.rows[name] = max(self.rows[name], len(now))
@@ -114,20 +98,17 @@ class Notes:
                 continue
             self.known[name] = now.copy()
             old, now = (np.append(one, np.zeros(self.rows[name] - len(one), one.dtype)) for one in (old, now))
-            for field in now.dtype.names or ("",):
+            for field in seen(name, now.dtype).names or ("",):
                 was, values = (old[field], now[field]) if field else (old, now)
                 rows = np.flatnonzero(was != values)
-                if len(rows):
-                    found[interpreted.column(name, field)] = rows, values[rows]
-        if found:
-            self.compared.append(found)
-            self.numbers.append(COMPARED)
+                place = number_of(Place(((interpreted.column(name, field), 1, 2),)))
+                self.written.write(np.stack([np.full(len(rows), place), rows, values[rows]], axis=1))
 
     def event(self, tables, row):
         """A function that runs as it stands is about to write an event, into a row of the ring."""
         self.compare(tables)
         self._event = row
-        self.numbers.append(number_of(Place(event=True, writer=writer())))
+        self.written.write(np.array([number_of(Place(event=True, writer=writer()))]))
 
 
 class Watched:

@@ -15,7 +15,7 @@ START, END, BETWEEN = (-1,), (float("inf"),), 99  # BETWEEN comes after every pa
 def moments(recording):
     """For each step how far the work is: (lists begun, pass or BETWEEN, place of the page in the list)."""
     order, now, found = {}, (0, BETWEEN, 0), [START]
-    rows = zip(recording.events[["code", "arg", "pass_"]].tolist(), recording.hands[1:], strict=False)
+    rows = zip(recording.events[["code", "arg", "pass_"]].tolist(), recording.hands[1:].tolist(), strict=False)
     for (code, arg, pass_), (page, _) in rows:
         if code in TAKEN_UP and pass_ >= 0:
             order.setdefault(page, len(order))

@@ -38,8 +38,8 @@ class Recording:
     ----------
     events : ndarray
         The rows of the trace; event i is ``events[i - 1]``.
-    hands : list of (int, int)
-        For each step the page in hand, and the new page that is to take its place; 0: none.
+    hands : ndarray
+        For each step two numbers: the page in hand, and the new page that is to take its place; 0: none.
     code : list of (code, int)
         The function of mmsim that wrote each event, and its line: of event i, ``code[i - 1]``.
     migration : Migration or None
@@ -83,15 +83,17 @@ class Recording:
         self.pids = np.unique(self.pte_pid).tolist()
 
     def _find_hands(self):
-        self.hands, pair = [(0, 0)], (0, 0)
-        for code, page, new in zip(*(self.events[name].tolist() for name in ("code", "page", "new_page")), strict=True):
-            named = NAMED[code]
-            if len(named) == 2:
-                pair = page, new
-            elif named and (page, new)[named[0]] not in pair:
-                pair = (page, new)[named[0]], 0
-            self.hands.append(pair if named else (0, 0))
-        self.hands.append((0, 0))
+        """An event that names two pages has both in hand, until one names another page."""
+        pages, at = np.stack([self.events["page"], self.events["new_page"]]), np.arange(len(self.events))
+        named = np.array([[which in NAMED[code] for code in CODES] for which in (0, 1)])[:, self.events["code"] & 255]
+        both, none = named[0] & named[1], ~(named[0] | named[1])
+        one = np.where(named[0], *pages)  # what an event names that names one page
+        last = np.maximum.accumulate(np.where(both, at, -1))  # that named two; -1: none has yet
+        pair = np.where(last < 0, 0, pages[:, last])
+        other = (named[0] ^ named[1]) & (one != pair[0]) & (one != pair[1])
+        gone = np.maximum.accumulate(np.where(other, at, -1)) > last
+        pair = np.where(none, 0, np.where(gone, [one, np.zeros_like(one)], pair))
+        self.hands = np.pad(pair, [(0, 0), (1, 1)]).T
 
     # -- the machine at a step
 
@@ -339,13 +341,14 @@ ALLOCATIONS = (trace.ALLOC_FALLBACK, trace.SLAB_PAGE)  # of frames that hold no 
 
 def moment(tables, book, release):
     """A machine that stands still, as far as `mmsim.machine.results` looks at a Kernel."""
-    sys = SimpleNamespace(**dict(zip(structs.SYSTEM.names, tables["sys"][0].item(), strict=True)))
+    sys = SimpleNamespace(**dict(zip(tables["sys"].dtype.names, tables["sys"][0].item(), strict=True)))
     return SimpleNamespace(tables=tables, k=SimpleNamespace(sys=sys), _book=book, release=release)
 
 
 # For each event which of its two frames its sentence names.
 NAMED = {code: [i for i, word in enumerate(("page {page}", "page {new}")) if word in text]
          for code, (_, _, text) in trace.EVENTS.items()}  # fmt: skip
+CODES = sorted(NAMED, key=lambda code: code & 255)  # the low byte says which event it is
 
 
 def pages_of_event(code, page, new_page):

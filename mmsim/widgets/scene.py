@@ -157,7 +157,7 @@ class Scene:
     def hand(self, step):
         """The page in hand: its cell, the cell of the new page, other cells that concern it, and the distance."""
         recording = self.recording
-        old, new = recording.hands[step]
+        old, new = recording.hands[step].tolist()
         if not old:
             return {}
         tables = recording.at(step).tables
@@ -193,7 +193,7 @@ class Scene:
             here = [f"{n} {name}" for n, name in zip(counts, STATE_NAMES, strict=False) if n]
             words.append(f"node {node}: {', '.join(here) or 'no memory'}")
             first += frames
-        old, new = self.recording.hands[step]
+        old, new = self.recording.hands[step].tolist()
         if old:
             hand = f"in hand is {self.recording.called(old, step)}"
             words.append(hand + f", on its way to frame {new}" * bool(new))

@@ -29,7 +29,7 @@ class Still(Recording):
         self.events = ring[np.arange(max(0, total - len(ring)), total) % len(ring)]
         self._find_hands()
         at = self.number - max(0, total - len(ring))
-        self.hands, self.steps = [(0, 0), self.hands[at + 1] if at < len(self.events) else (0, 0)], STEP
+        self.hands, self.steps = self.hands[[0, at + 1 if at < len(self.events) else 0]], STEP
         self.events = self.events[at : at + 1] if at < len(self.events) else self.events[-1:]
         return self
 
