@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..machine.arguments import like
 from . import palette
 from .palette import DARK, LIGHT, WHITE, Look
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence
@@ -11,7 +10,7 @@ LINES = (("-", 2.6), ("--", 1.8), (":", 2.2), ("-.", 1.4))  # of what is compare
 FAULTS = {"minor faults": Look(LIGHT, "m"), "protection faults": Look(WHITE, "p", "//")}
 
 
-@drawing
+@drawing("histories", "items", "give {label: DataFrame with the columns time and slots}")
 def slots(histories, *, ax=None):
     """How many swap slots are in use while pages move, over simulated time.
 
@@ -19,9 +18,7 @@ def slots(histories, *, ax=None):
     ----------
     histories : dict of str to DataFrame
         Of each label the columns `time`, in ns since the start, and `slots`.
-    ax : Axes, optional
     """
-    like(histories, "items", "histories", "give {label: DataFrame with the columns time and slots}")
     ax = canvas(ax, 8, 3, "Swap slots in use while the pages move")
     end, said = max(table["time"].iloc[-1] for table in histories.values()) / 1e6, []
     for i, (label, table) in enumerate(histories.items()):
@@ -35,7 +32,7 @@ def slots(histories, *, ax=None):
     return ax, f"Swap slots in use over {end:.3g} ms: {sentence(said)}."
 
 
-@drawing
+@drawing("bills", "items", "give {kernel: what mmsim.lessons.lesson04.account() returned}")
 def bill(bills, *, ax=None):
     """What accesses cost after a migration: faults by kind, and the slots and swap writes of each kernel.
 
@@ -43,9 +40,7 @@ def bill(bills, *, ax=None):
     ----------
     bills : dict of str to dict
         Of each kernel what `mmsim.lessons.lesson04.account` gave.
-    ax : Axes, optional
     """
-    like(bills, "items", "bills", "give {kernel: what mmsim.lessons.lesson04.account() returned}")
     looks = FAULTS | {"slots kept": palette.SWAP_CACHE,
                       "swap writes": palette.PATHS["swapped out"]._replace(letter="w")}  # fmt: skip
     ax = canvas(ax, 8, 0.9 + 0.72 * len(bills), "The bill: faults, slots, writes")

@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..experiments.configs import OPTIONS
-from ..machine.arguments import like
 from . import palette
 from .palette import DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write
@@ -12,7 +11,7 @@ from .style import bare, box, canvas, drawing, legend, sentence, write
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(DARK, "", "", WHITE)}
 
 
-@drawing
+@drawing("sizes", "columns", "give what mmsim.experiments.configs.image_sizes() returned")
 def images(sizes, *, ax=None):
     """Functions of page migration in the images of some kernels, without and with patch 1.
 
@@ -20,9 +19,7 @@ def images(sizes, *, ax=None):
     ----------
     sizes : DataFrame
         As `mmsim.experiments.configs.image_sizes` gives it.
-    ax : Axes, optional
     """
-    like(sizes, "columns", "sizes", "give what mmsim.experiments.configs.image_sizes() returned")
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
     for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
         bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))
@@ -46,7 +43,7 @@ ANSWERS = {
 MODELS = ("NUMA", "SPARSEMEM", "DISCONTIGMEM")  # a row for each combination of these, a column for each of the others
 
 
-@drawing
+@drawing("matrix", "columns", "give what mmsim.experiments.configs.config_matrix() returned")
 def config_grid(matrix, *, ax=None):
     """All configurations as a grid: of each the functions in its image, and what the triggers A to D answer.
 
@@ -54,9 +51,7 @@ def config_grid(matrix, *, ax=None):
     ----------
     matrix : DataFrame
         As `mmsim.experiments.configs.config_matrix` gives it.
-    ax : Axes, optional
     """
-    like(matrix, "columns", "matrix", "give what mmsim.experiments.configs.config_matrix() returned")
     rest = [name for name in OPTIONS if name not in MODELS]
     found = (matrix[list(names)].to_numpy().tolist() for names in (MODELS, rest))
     rows, columns = (list(dict.fromkeys(map(tuple, each))) for each in found)

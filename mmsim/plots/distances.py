@@ -8,7 +8,6 @@ import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..machine.arguments import like
 from . import palette
 from .palette import BLACK, DARK, GREY, WHITE
 from ..terms.arguments import counted
@@ -17,7 +16,7 @@ from .style import bare, canvas, drawing, sentence, zoom
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]
 
 
-@drawing
+@drawing("kernel", "topology", "give a Kernel")
 def topology(kernel, *, ax=None):
     """The nodes of a machine, their memory, and the distances between them.
 
@@ -25,9 +24,7 @@ def topology(kernel, *, ax=None):
     ----------
     kernel : Kernel
         What is free, and which tasks run where, is shown as well.
-    ax : Axes, optional
     """
-    like(kernel, "topology", "kernel", "give a Kernel")
     machine, free = kernel.topology, kernel.tables["zone"]["free"]
     n = machine.nodes
     few = n <= 4
@@ -89,7 +86,7 @@ def _leave_room(ax, place, *inches):
     ax.set(xlim=(left, right), ylim=(bottom, top))
 
 
-@drawing
+@drawing("kernel", "topology", "give a Kernel")
 def zonelist(kernel, node, *, ax=None):
     """The nodes that an allocation on `node` tries, in order.
 
@@ -98,9 +95,7 @@ def zonelist(kernel, node, *, ax=None):
     kernel : Kernel
         What each node has free, and which one would give a page now, is shown as well.
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "topology", "kernel", "give a Kernel")
     zones, order = kernel.tables["zone"], kernel.topology.zonelist(node)
     gives = next((n for n in order if zones["free"][n] > zones["pages_low"][n]), None)
     ax = canvas(ax, max(4.4, 1.15 * len(order) + 0.4), 2, f"Zonelist of node {node}: who is asked, in this order")

@@ -164,7 +164,7 @@ def away(moment):
     return swapped, sum(b.column == 2 for b in moment.boxes)
 
 
-@drawing
+@drawing()
 def entry(what, page=0, trigger=None, *, ax=None):
     """A page's ptes, its swap entry, the swap cache and the frames: what leads where.
 
@@ -177,7 +177,6 @@ def entry(what, page=0, trigger=None, *, ax=None):
         Which page of the task: counted from 0, or an address.
     trigger : callable, optional
         A function without arguments that moves the page; it is run.
-    ax : Axes, optional
     """
     if isinstance(what, dict):
         panels = {title: each if isinstance(each, Moment) else of_race(getattr(each, "race", each))

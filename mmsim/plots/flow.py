@@ -73,7 +73,7 @@ def ways(pages):
     return edges
 
 
-@drawing
+@drawing()
 def paths(migration, *, ax=None):
     """The flow of pages through the decision graph of a migration; the wider an edge, the more pages.
 
@@ -81,7 +81,6 @@ def paths(migration, *, ax=None):
     ----------
     migration : Migration, or list of Migration
         Several, as one call a process makes, are drawn together.
-    ax : Axes, optional
     """
     migration = Together(migration) if isinstance(migration, list) and migration else migration
     like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
@@ -184,16 +183,14 @@ def _effort(migration):
     return f"{counted(migration.passes, 'pass')}, {migration.elapsed / 1e6:.3g} ms"
 
 
-@drawing
+@drawing("migrations", "items", "give {label: migration}")
 def compare(migrations, *, ax=None):
     """Several migrations side by side: a bar each, with the paths that its pages took.
 
     Parameters
     ----------
     migrations : dict of str to Migration
-    ax : Axes, optional
     """
-    like(migrations, "items", "migrations", "give {label: migration}")
     table = pd.DataFrame({label: m.paths for label, m in migrations.items()}).fillna(0).astype(int)
     looks = {path: look for path, look in LOOKS.items() if path in table.index}
     ax = canvas(ax, 8.6, 1.5 + 0.55 * max(2, len(migrations)), "Paths that the pages took")

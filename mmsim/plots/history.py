@@ -6,7 +6,6 @@ from textwrap import fill, wrap
 from matplotlib.patches import Rectangle
 
 from ..experiments.history import said
-from ..machine.arguments import like
 from .palette import BLACK, DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence
 
@@ -17,7 +16,7 @@ LETTERS = 3.2  # that fit into a field that is 1 wide, beside a dozen columns
 INCH = 0.4  # of a row
 
 
-@drawing
+@drawing("told", "facts changed telling", "give what mmsim.history() returned")
 def history(told, *, ax=None):
     """A row a fact, a column a release; where a fact changes, a new field begins, and below stands what changed it.
 
@@ -27,9 +26,7 @@ def history(told, *, ax=None):
     ----------
     told : History
         As `mmsim.history` gives it.
-    ax : Axes, optional
     """
-    like(told, "facts changed telling", "told", "give what mmsim.history() returned")
     facts, changed = told.facts.loc[told.telling], told.changed[told.changed["fact"].isin(told.telling)]
     borders = set(changed["release"])
     edges, names = columns(list(facts.columns), borders)

@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ..machine.arguments import like
 from . import palette
 from ..mm import structs
 from ..machine.names import HOLDERS
@@ -23,7 +22,7 @@ MAX_ROWS = 8  # of short rows: more of them stand side by side
 LABEL = 7  # cells that the label of a row may take
 
 
-@drawing
+@drawing("kernel", "residency", "give a Kernel")
 def residency(kernel, before=None, *, ax=None):
     """How many page frames of each node belong to whom: a stack of bars for each node.
 
@@ -32,9 +31,7 @@ def residency(kernel, before=None, *, ax=None):
     kernel : Kernel
     before : DataFrame, optional
         What `Kernel.residency` gave earlier: drawn beside each bar.
-    ax : Axes, optional
     """
-    like(kernel, "residency", "kernel", "give a Kernel")
     after = kernel.residency()
     tables = {"now": after} if before is None else {"before": before, "after": after}
     table = pd.concat(tables).fillna(0).astype(int)
@@ -74,7 +71,7 @@ def _residency_text(when, table):
     return f"{when.capitalize()}: {'; '.join(nodes)}."
 
 
-@drawing
+@drawing("task", "pages", "give a Task, as kernel.spawn() makes it")
 def page_table(task, *, columns=32, ax=None):
     """The page table of a task: a cell for each virtual page, with the node that holds it.
 
@@ -83,9 +80,7 @@ def page_table(task, *, columns=32, ax=None):
     task : Task
     columns : int
         Cells a row.
-    ax : Axes, optional
     """
-    like(task, "pages", "task", "give a Task, as kernel.spawn() makes it")
     pages, starts, name = _pages(task), _starts(task), f"Page table of {task.label}"
     looks = {kind: look for kind, look in _looks(task._kernel).items() if kind in set(pages["kind"])}
     step = -(-len(pages) // MAX_CELLS) or 1

@@ -91,7 +91,7 @@ def passes_table(kernel):
         path=paths, reason=table["reason"].tolist())  # fmt: skip
 
 
-@drawing
+@drawing()
 def passes(kernel, *, ax=None):
     """What became of each page in each pass of the last migration: a square for each, with a letter.
 
@@ -99,7 +99,6 @@ def passes(kernel, *, ax=None):
     ----------
     kernel : Kernel
         One that keeps a trace.
-    ax : Axes, optional
     """
     table = passes_table(kernel)
     grid = table.drop(columns=["path", "reason"])

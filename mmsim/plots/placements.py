@@ -15,7 +15,7 @@ NOWHERE = Look(WHITE, "–")
 GIVE = "give {row: {group: [node of each page]}}"
 
 
-@drawing
+@drawing("rows", "values items", GIVE)
 def placements(rows, title="Where the pages are", *, ax=None):
     """Rows of squares, one below the other: a square is a page, its number and colour the node that holds it.
 
@@ -27,9 +27,8 @@ def placements(rows, title="Where the pages are", *, ax=None):
         Of each row, as 'before', the groups of pages, and of each group where its pages are, as `Task.placement`
         gives it: a node, or None of a page without a frame.
     title : str
-    ax : Axes, optional
     """
-    for row in [rows, *like(rows, "values", "rows", GIVE).values()]:
+    for row in rows.values():
         like(row, "items", "rows", GIVE)
     first = next(iter(rows.values()), {})
     wide = {}

@@ -2,7 +2,6 @@
 
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from ..machine.arguments import like
 from ..mm import structs
 from ..terms.arguments import counted
 from . import palette
@@ -32,7 +31,7 @@ def holders(kernel, pfn):
     return [each for each in found if each[1]] + [("somebody unknown", unknown, UNKNOWN)] * (unknown > 0)
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def references(kernel, pfn, *, ax=None):
     """Who refers to a frame: the holders that a migration knows, and those that it does not.
 
@@ -41,9 +40,7 @@ def references(kernel, pfn, *, ax=None):
     kernel : Kernel
     pfn : int
         A frame that is in use and on an LRU list.  The reference that a migration takes to isolate it is counted.
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     found = holders(kernel, pfn)
     expected = sum(number for _, number, look in found if look is not UNKNOWN)
     total = sum(number for _, number, _ in found)

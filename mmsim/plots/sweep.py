@@ -5,7 +5,6 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
-from ..machine.arguments import like
 from .palette import BLACK, DARK, GREY, LIGHT, WHITE
 from ..whatif.report import FIGURES
 from .style import canvas, drawing
@@ -13,7 +12,7 @@ from .style import canvas, drawing
 LINES = tuple(zip((BLACK, DARK, GREY) * 2, "osD^vP", ("-", "--", "-.", ":", "-", "--"), strict=True))
 
 
-@drawing
+@drawing("table", "columns", "give the table that mmsim.sweep() returned")
 def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
     """One figure of a sweep against a parameter; the other parameters that vary make the lines, or the rows of a map.
 
@@ -29,9 +28,7 @@ def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
         How often the job will access each page after the move: what has paid for itself by then is marked.
     heat : bool, optional
         A map with the value in each cell, in place of lines; default: where there would be more than six lines.
-    ax : Axes, optional
     """
-    like(table, "columns", "table", "give the table that mmsim.sweep() returned")
     x, others = parameters(table, x)
     if y not in FIGURES or y == "kernel" or y not in table:
         raise ValueError(f"y is {y!r}; it is a figure of the table, as 'break_even', 'migration_ns' or 'direct'")

@@ -5,7 +5,6 @@ from itertools import groupby
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..machine.arguments import like
 from ..mm import trace
 from .palette import BLACK, GREY, LIGHT, PATHS
 from ..terms.arguments import counted
@@ -21,7 +20,7 @@ MARKS = (
 )
 
 
-@drawing
+@drawing("kernel", "events last", "give a Kernel")
 def timeline(kernel, by="page", *, ax=None):
     """The passes of the last migration over simulated time.
 
@@ -31,9 +30,7 @@ def timeline(kernel, by="page", *, ax=None):
         One that keeps a trace.
     by : {"page", "function"}
         A row for each page, with what happened to it; or for each kernel function, with its events.
-    ax : Axes, optional
     """
-    like(kernel, "events last", "kernel", "give a Kernel")
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
     events = last_events(kernel)

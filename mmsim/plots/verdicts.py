@@ -1,6 +1,5 @@
 """How a recorded kernel and the model compare."""
 
-from ..machine.arguments import like
 from .palette import BLACK, LIGHT, MIDDLE, WHITE, Look
 from .style import box, canvas, drawing, sentence
 
@@ -8,7 +7,7 @@ LOOKS = {"equal": Look(MIDDLE, "e"), "differ": Look(LIGHT, "d", "//"), "not aske
          "unexplained": Look(BLACK, "u", "", WHITE)}  # fmt: skip
 
 
-@drawing
+@drawing("summary", "columns", "give what mmsim.experiments.verify.summary() returned")
 def verdicts(summary, *, ax=None):
     """How many cases of a recording are equal on the model, differ, or are not asked, and why.
 
@@ -16,9 +15,7 @@ def verdicts(summary, *, ax=None):
     ----------
     summary : DataFrame
         As `mmsim.experiments.verify.summary` gives it.
-    ax : Axes, optional
     """
-    like(summary, "columns", "summary", "give what mmsim.experiments.verify.summary() returned")
     ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
     names = [row.why or row.verdict for row in summary.itertuples()]
     shown = set()

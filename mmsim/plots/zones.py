@@ -1,6 +1,5 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
-from ..machine.arguments import like
 from ..mm.page_alloc import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
 from .palette import BLACK, DARK, GREY, LIGHT, MIDDLE, WHITE, Look
@@ -16,7 +15,7 @@ def _marks(kernel, node):
             "atomic": zone_mark(zone, GFP_ATOMIC)}  # fmt: skip
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def watermarks(kernel, node=0, *, ax=None):
     """How deep into the free pages of a zone each kind of allocation may go.
 
@@ -24,9 +23,7 @@ def watermarks(kernel, node=0, *, ax=None):
     ----------
     kernel : Kernel
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     marks, zone = _marks(kernel, node), kernel.k.zone[node]
     atomic = zone_mark(zone, GFP_ATOMIC)
     rows = {
@@ -54,7 +51,7 @@ def watermarks(kernel, node=0, *, ax=None):
                 f"Of its free pages, a page is given to {said} are free.")  # fmt: skip
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def free_pages(histories, kernel, node=0, *, ax=None):
     """The free pages of a node over simulated time, with the watermarks of its zone.
 
@@ -65,9 +62,7 @@ def free_pages(histories, kernel, node=0, *, ax=None):
     kernel : Kernel
         Whose watermarks are drawn.
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     marks = _marks(kernel, node)
     ax = canvas(ax, 8.4, 3.4, f"Free pages of node {node}")
     end = max(history["time"].iloc[-1] for history in histories.values()) / 1e6
