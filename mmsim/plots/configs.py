@@ -73,7 +73,6 @@ def config_grid(matrix, *, ax=None):
         ax.text(6 * x + 0.5, -0.75, on(rest, column), fontsize=8, va="bottom")
         for i, key in enumerate("ABCD", 1):
             ax.text(6 * x + i + 0.5, -0.1, key, ha="center", va="bottom", fontsize=8)
-    ax.tick_params(length=0)
     ax.set(xlim=(0, 6 * len(columns) - 1), ylim=(len(rows), -0.7))
     legend(ax, {kind: ANSWERS[kind] for kind in ANSWERS if kind in seen}, ncols=5, loc="upper left",
            bbox_to_anchor=(0, -0.02))  # fmt: skip

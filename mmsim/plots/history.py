@@ -44,7 +44,6 @@ def history(told, *, ax=None):
             ax.text(edges[i], rows - 0.2, words, rotation=35, ha="right", va="top", rotation_mode="anchor", fontsize=8)
     bare(ax)
     ax.set_yticks(range(rows), [fill(fact, 26) for fact in facts.index])
-    ax.tick_params(length=0)
     ax.set(xlim=(0, edges[-1]), ylim=(rows - 0.3, -0.5))
     top = ax.secondary_xaxis("top")
     top.set_xticks([at for at, _ in names], [name for _, name in names], rotation=45, ha="left", fontsize=8)

@@ -15,7 +15,7 @@ from ..mm import structs
 from ..machine.names import HOLDERS
 from .palette import LIGHT, WHITE, Look
 from ..terms.arguments import counted
-from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
+from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
 MAX_ROWS = 8  # of short rows: more of them stand side by side
@@ -87,12 +87,11 @@ def page_table(task, *, columns=32, ax=None):
     rows, pitch, across = _rows(pages.index.tolist(), starts, columns, step)
     bottom = max((y for _, y, *_ in rows), default=0) + 1
     ax = canvas(ax, 1.6 + 0.26 * max(across, 14), 1.7 + 0.26 * bottom + 3.2 / columns, name)
-    ax.set(xlim=(-0.1, across + 0.1), ylim=(bottom + 0.1, -0.1), aspect="equal", anchor="NW", yticks=[])
+    ax.set(xlim=(-0.1, across + 0.1), ylim=(bottom + 0.1, -0.1), aspect="equal", anchor="NW")
+    bare(ax)
     ax.set_xlabel("virtual page" + f"; a cell stands for {step} pages" * (step > 1), loc="left")
     ticks = {left + i + 0.5: f"+{i * step}" for left in range(0, across, pitch) for i in range(0, pitch - LABEL, 8)}
     ax.set_xticks([*ticks], ticks.values())
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     counts = {mark: pages["marks"].str.count(mark).sum() for mark in _MARKS}
     marks = {mark: f"{count:,} with a {_MARKS[mark][0]}" for mark, count in counts.items() if count}
     if rows:

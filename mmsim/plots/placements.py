@@ -55,7 +55,6 @@ def placements(rows, title="Where the pages are", *, ax=None):
     for group, at in left.items():
         ax.text(at + 0.06, -0.1, group, va="bottom", fontsize=9)
     ax.set_yticks([y + 0.5 for y in range(len(rows))], list(rows))
-    ax.tick_params(length=0)
     ax.set(xlim=(0, x), ylim=(len(rows), -0.45))
     ax.set_xlabel("a square: a page, with its node; •: not as in the first row; –: no frame", loc="left", fontsize=8)
     return ax, f"{title}. {'; '.join(told)}."

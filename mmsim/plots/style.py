@@ -88,8 +88,9 @@ def zoom(ax, width):
 
 
 def bare(ax):
-    """No frame, no ticks: for graphs."""
+    """No frame, no ticks: for graphs; a label that is set afterwards has no tick either."""
     ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 
 
@@ -105,9 +106,9 @@ def legend(ax, looks, extra=(), **options):
     return ax.legend(handles=[*handles, *extra], **options)
 
 
-def write(ax, x, y, text, look, **options):
+def write(ax, x, y, text, look, pad=0.8, **options):
     """Write upon something that has this look; a plain ground keeps its hatch away from the letters."""
-    ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 0.8} if look.hatch else None
+    ground = {"facecolor": look.colour, "edgecolor": "none", "pad": pad} if look.hatch else None
     return ax.text(x, y, text, **{"color": look.ink, "ha": "center", "va": "center", "bbox": ground} | options)
 
 

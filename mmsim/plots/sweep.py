@@ -7,7 +7,7 @@ from matplotlib.ticker import EngFormatter
 
 from .palette import BLACK, DARK, GREY, LIGHT, WHITE
 from ..whatif.report import FIGURES
-from .style import canvas, drawing
+from .style import bare, canvas, drawing
 
 LINES = tuple(zip((BLACK, DARK, GREY) * 2, "osD^vP", ("-", "--", "-.", ":", "-", "--"), strict=True))
 
@@ -121,6 +121,5 @@ def draw_map(ax, values, pays, say):
         if pays.iloc[r, c]:
             ax.add_patch(Rectangle((c - 0.44, r - 0.4), 0.88, 0.8, fill=False, edgecolor=BLACK, linewidth=1.8))
     ax.set(xlim=(-0.5, numbers.shape[1] - 0.5), ylim=(numbers.shape[0] - 0.5, -0.5))
+    bare(ax)
     ax.set_yticks(range(len(values)), values.index)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)

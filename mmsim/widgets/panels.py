@@ -7,9 +7,7 @@ from textwrap import wrap
 from ..plots import palette
 from ..mm import trace
 from ..plots.flow import STAGES, ways
-from ..plots.passes import LOOKS as PASS_LOOKS
-from ..plots.passes import WORDS as PASS_WORDS
-from ..plots.passes import letters
+from ..plots.passes import OF_LETTER, letters
 from ..machine.policy import format_nodes
 
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
@@ -101,10 +99,11 @@ def passes_html(recording):
         name = recording.virtual(known[pid, address]) if (pid, address) in known else f"frame {pfn}"
         cells = ""
         for turn in range(len(passes)):
-            letter = found.get((i, turn), "")
-            used |= {letter: PASS_WORDS[letter]} if letter else {}
-            look = letter and f' style="background:{PASS_LOOKS[letter].colour};color:{PASS_LOOKS[letter].ink}"'
-            cells += f"<td{look}>{letter}</td>"
+            letter, style = found.get((i, turn), ""), ""
+            if letter:
+                used[letter], look = OF_LETTER[letter]
+                style = f' style="background:{look.colour};color:{look.ink}"'
+            cells += f"<td{style}>{letter}</td>"
         body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     head = "".join(f"<th>{number}</th>" for number in passes)
     said = "; ".join(f"{letter} {words}" for letter, words in used.items())
