@@ -1,7 +1,5 @@
 """What a migration leaves to pay: swap slots over time, and faults and slots afterwards."""
 
-import numpy as np
-
 from . import palette
 from .palette import DARK, LIGHT, WHITE, Look
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence
@@ -55,7 +53,7 @@ def bill(bills, *, ax=None):
             if not number and kind not in FAULTS:
                 ax.text(0.6, place, f"no {kind}", va="center", fontsize=8)
         said.append(f"{name}: " + ", ".join(f"{kind} {number:,}" for kind, number in lines.items()))
-    ax.set_yticks(np.arange(len(bills)), list(bills))
+    ax.set_yticks(range(len(bills)), bills)
     ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="how many", ylabel="patches")
     ax.tick_params(axis="y", length=0)
     legend(ax, looks)

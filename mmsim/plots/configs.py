@@ -1,6 +1,5 @@
 """How much migration code the images of different kernels hold, and what these kernels answer."""
 
-import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..experiments.configs import OPTIONS
@@ -22,7 +21,7 @@ def images(sizes, *, ax=None):
     """
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
     for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
-        bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))
+        bars = ax.barh([y + down for y in range(len(sizes))], sizes[kernel], 0.34, label=kernel, **box(look))
         ax.bar_label(bars, padding=3, fontsize=9)
     ax.set_yticks(range(len(sizes)), sizes.index)
     ax.invert_yaxis()

@@ -124,7 +124,7 @@ def moment(ptes, entries, shown):
 
 def moments_of(task, address, trigger):
     """{"before", "during", "after": Moment} of a virtual page while a function runs that moves it."""
-    kernel, also, seen = task._kernel, set(), []
+    also, seen = set(), []
 
     def look():
         found = of_page(task, address, also)
@@ -133,14 +133,13 @@ def moments_of(task, address, trigger):
             seen.append(found)
 
     look()
-    before = seen[0]
-    with kernel.watch(look):
+    with task._kernel.watch(look):
         trigger()
     look()
     after = seen[-1]
     others = [each for each in seen if each != after]
     during = max(others, key=lambda each: (away(each), others.index(each)), default=after)
-    return {"before": before, "during": during, "after": after}
+    return {"before": seen[0], "during": during, "after": after}
 
 
 def away(moment):
@@ -163,12 +162,11 @@ def entry(what, page=0, trigger=None, *, ax=None):
     trigger : callable, optional
         A function without arguments that moves the page; it is run.
     """
+    what = {"": what} if isinstance(what, (Race, Schedule)) else what
     if isinstance(what, dict):
         panels = {title: each if isinstance(each, Moment) else of_race(getattr(each, "race", each))
                   for title, each in what.items()}  # fmt: skip
         title = "What leads to the page"
-    elif isinstance(what, (Race, Schedule)):
-        panels, title = {"": of_race(getattr(what, "race", what))}, "What leads to the page"
     else:
         like(what, "pages", "what", "give a Task, a Race, or a dict of them")
         number, address = page_of(what, page)

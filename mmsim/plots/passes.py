@@ -54,13 +54,6 @@ def letters(events, frames, paths):
     return passes, found
 
 
-def names_of(kernel, table):
-    """What to call the pages of `Migration.pages`: 'page 5 of a'; a frame that no task has by its number."""
-    pids = {label: pid for pid, label in task_labels(kernel).items()}
-    return [page_name(kernel, pids[task], page) if task else f"frame {pfn}"
-            for task, page, pfn in zip(table["task"], table["page"], table["old_pfn"], strict=True)]  # fmt: skip
-
-
 def passes_table(kernel):
     """What became of each page in each pass of the last migration.
 
@@ -81,9 +74,12 @@ def passes_table(kernel):
     frames, paths = table["old_pfn"].tolist(), table["path"].tolist()
     rows = events[["code", "page", "new_page", "arg"]].itertuples(index=False, name=None)
     passes, found = letters(rows, frames, paths)
+    pids = {label: pid for pid, label in task_labels(kernel).items()}
+    names = [page_name(kernel, pids[task], page) if task else f"frame {pfn}"
+             for task, page, pfn in zip(table["task"], table["page"], frames, strict=True)]  # fmt: skip
     columns = [f"pass {number}" for number in passes]
     cells = [[found.get((i, turn), "") for turn in range(len(passes))] for i in range(len(frames))]
-    return pd.DataFrame(cells, pd.Index(names_of(kernel, table), name="page"), columns).assign(
+    return pd.DataFrame(cells, pd.Index(names, name="page"), columns).assign(
         path=paths, reason=table["reason"].tolist())  # fmt: skip
 
 
