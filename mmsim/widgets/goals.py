@@ -149,15 +149,12 @@ class Goals(Plain, W.VBox):
                        for name, row in (("is on node", now), ("wanted on", wanted)))  # fmt: skip
         self.pages.value = f"<table class=pages><tr><th scope=row>page of a</th>{head}</tr>{rows}</table>"
         self.line.value = "".join(f"{escape(text)}<br>" for text in (self.verdict(), note) if text)
-        self.made.value = self._calls()
+        calls = [f"<li><code>{escape(self.goal.calls[i].text)}</code>{f' → {escape(said)}' * bool(said)}</li>"
+                 for i, said in self.done]  # fmt: skip
+        self.made.value = f"<ol>{''.join(calls)}</ol>" * bool(calls)
         stayed = self.recording.stayed(self.recording.steps)
         self.stayed.value = stayed_html(stayed, "What stayed at the last call, and why") if len(stayed) else ""
         self.controls["Undo"].disabled = self.controls["Start again"].disabled = not self.done
-
-    def _calls(self):
-        lines = [f"<li><code>{escape(self.goal.calls[i].text)}</code>{f' → {escape(said)}' * bool(said)}</li>"
-                 for i, said in self.done]  # fmt: skip
-        return f"<ol>{''.join(lines)}</ol>" * bool(lines)
 
     def _paper(self):
         """The goal, its calls, and folded hints and solution."""
