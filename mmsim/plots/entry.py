@@ -83,9 +83,7 @@ def of_page(task, address, also=()):
     same = (kind == "swap entry") & (used["value"] == entry) | (kind == "frame") & (used["value"] == pfn)
     rows = sorted(zip(*(used[name][same].tolist() for name in ("mm", "address", "value")), kind[same], strict=True))
     ptes = [(f"pte of {tasks[pid]}", f"{kind} {number}", "") for pid, _, number, kind in rows]
-    entries = []
-    if entry:
-        entries.append((entry, int(tables["swap_cache"][entry]), int(tables["swap_map"][entry]), ""))
+    entries = [(entry, int(tables["swap_cache"][entry]), int(tables["swap_map"][entry]), "")] * bool(entry)
     shown = []
     for number in sorted({pfn, *(e[1] for e in entries), *also} - {0}):
         page = tables["mem_map"][number]

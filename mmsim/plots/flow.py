@@ -49,9 +49,8 @@ def flow(migration):
     networkx.DiGraph
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
-    like(getattr(migration, "pages", migration), "path reason", "migration", "give a Migration, as kernel.last is one")
-    table = migration if isinstance(migration, pd.DataFrame) else migration.pages
-    graph = nx.DiGraph()
+    right, graph = "give a Migration, as kernel.last is one", nx.DiGraph()
+    table = like(getattr(migration, "pages", migration), "path reason", "migration", right)
     for (a, b), count in ways(zip(table["path"], table["reason"], strict=True)).items():
         graph.add_edge(a, b, pages=count)
     return graph

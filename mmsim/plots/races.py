@@ -23,9 +23,8 @@ def race(schedule, title=None, *, ax=None):
         A Schedule is replayed to its end; a Race is drawn as far as it went.
     title : str, optional
     """
-    like(getattr(schedule, "race", schedule), "history", "schedule", "give a Race, or what explore() found")
-    table = lanes(schedule)
-    running = getattr(schedule, "race", schedule)
+    right = "give a Race, or what explore() found"
+    running, table = like(getattr(schedule, "race", schedule), "history", "schedule", right), lanes(schedule)
     outcome, bad = running.outcome()
     patch = "with" if running.kernel.k.patch[2] else "without"
     title = title or f"{' against '.join(table.columns)}, {patch} patch 2"

@@ -266,13 +266,11 @@ def place_nodes(topology, width, groups, texts, room):
     gaps = [int(14 + 0.6 * min(60, d)) for d in far]
     w = (width - 2 - sum(gaps)) // across
     columns, cell = fit(max(topology.frames), w - 2 * PAD, rows, *room)
-    numbers, under, word = [["  ".join(map(str, row))] for row in distance], 0, "distances  "
-    wide = TEXT * (len(max(numbers, key=len)[0]) + 11)
-    if w < 120 + wide:  # no room for them beside the name
-        word = word if w > wide + 2 * PAD else ""
-        under = 1 if word or w > wide - 9 * TEXT else 2
-        numbers = [["  ".join(map(str, row[i : i + -(-n // under)])) for i in range(0, n, -(-n // under))]
-                   for row in distance]  # fmt: skip
+    wide = TEXT * (len("  ".join(map(str, distance[0]))) + 11)
+    word = "distances  " * (w > wide + 2 * PAD)
+    under = 0 if w >= 120 + wide else 1 if word or w > wide - 9 * TEXT else 2  # lines below the name, or beside it
+    part = -(-n // max(1, under))
+    numbers = [["  ".join(map(str, row[i : i + part])) for i in range(0, n, part)] for row in distance]
     head = HEAD + 14 * under
     tall = -(-max(topology.frames) // columns) * cell + head + PAD
     first = 0
