@@ -1,7 +1,6 @@
 """What a migration leaves to pay: swap slots over time, and faults and slots afterwards."""
 
-from . import palette
-from .palette import DARK, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, PATHS, SWAP_CACHE, WHITE, Look
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence
 
 LINES = (("-", 2.6), ("--", 1.8), (":", 2.2), ("-.", 1.4))  # of what is compared over time: told apart without colour
@@ -39,8 +38,8 @@ def bill(bills, *, ax=None):
     bills : dict of str to dict
         Of each kernel what `mmsim.lessons.lesson04.account` gave.
     """
-    looks = FAULTS | {"slots kept": palette.SWAP_CACHE,
-                      "swap writes": palette.PATHS["swapped out"]._replace(letter="w")}  # fmt: skip
+    looks = FAULTS | {"slots kept": SWAP_CACHE,
+                      "swap writes": PATHS["swapped out"]._replace(letter="w")}  # fmt: skip
     ax = canvas(ax, 8, 0.9 + 0.72 * len(bills), "The bill: faults, slots, writes")
     labels, said = [], []
     for y, (name, each) in enumerate(bills.items()):

@@ -3,8 +3,7 @@
 from matplotlib.patches import Rectangle
 
 from ..experiments.configs import OPTIONS
-from . import palette
-from .palette import DARK, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, PATHS, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write
 
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(DARK, "", "", WHITE)}
@@ -33,10 +32,10 @@ def images(sizes, *, ax=None):
 
 # What a trigger answers, by the end of it: the first that fits.
 ANSWERS = {
-    "swapped out": palette.PATHS["swapped out"],
-    "none moved": palette.PATHS["retries exhausted"]._replace(letter="n"),
-    "moved": palette.PATHS["direct"],
-    "BUG()": palette.PATHS["failed for good"],
+    "swapped out": PATHS["swapped out"],
+    "none moved": PATHS["retries exhausted"]._replace(letter="n"),
+    "moved": PATHS["direct"],
+    "BUG()": PATHS["failed for good"],
     "-ENOSYS": Look(WHITE, "–"),
 }
 MODELS = ("NUMA", "SPARSEMEM", "DISCONTIGMEM")  # a row for each combination of these, a column for each of the others

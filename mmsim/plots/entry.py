@@ -261,8 +261,9 @@ def html(moment):
     tall = height(moment) + 14
     head = "".join(f'<text x="{x}" y="11" fill="currentColor" font-weight="bold">{name}</text>'
                    for x, name in zip(LEFT, ("who has it", "swap cache", "frames"), strict=True))  # fmt: skip
-    return (f'<svg class="mm-entry" viewBox="-2 0 {PANEL + 4} {tall}" role="img" aria-label="{escape(moment.said())}" '
-            'font-size="9.5" font-family="sans-serif" style="width: 100%; display: block; max-width: 560px"><defs>'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="560" class="mm-entry" viewBox="-2 0 {PANEL + 4} {tall}" '
+            f'role="img" aria-label="{escape(moment.said())}" font-size="9.5" font-family="sans-serif" '
+            'style="width: 100%; display: block; max-width: 560px"><defs>'
             '<marker id="mm-tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
             f'<path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>{head}{"".join(out)}</svg>'
             + "".join(f"<b>{escape(line)}</b><br>" for line in moment.wrong))  # fmt: skip

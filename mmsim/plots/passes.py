@@ -7,8 +7,7 @@ from ..machine.arguments import like
 from ..machine.names import page_name, task_labels
 from ..mm import trace
 from ..terms.arguments import counted
-from . import palette
-from .palette import BLACK, LIGHT, WHITE, Look
+from .palette import BLACK, LIGHT, PATHS, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write
 from .time import last_events
 
@@ -25,7 +24,7 @@ KEEPS = {
 OF_CODE = {code: letter for letter, codes in KEEPS.values() for code in codes}
 ENDS = {trace.MOVED, trace.EVICTED, trace.FAILED, trace.FREED}
 STATES = {words: Look(BLACK, letter, "", WHITE) for words, (letter, _) in KEEPS.items()}
-STATES |= palette.PATHS | {"tried": Look(LIGHT, "?")}
+STATES |= PATHS | {"tried": Look(LIGHT, "?")}
 OF_LETTER = {look.letter: (words, look) for words, look in STATES.items()}
 
 
@@ -44,7 +43,7 @@ def letters(events, frames, paths):
             continue
         key = row[page], len(passes) - 1
         if code in ENDS:
-            found[key] = palette.PATHS[paths[row[page]]].letter
+            found[key] = PATHS[paths[row[page]]].letter
         elif code in OF_CODE:
             found[key] = OF_CODE[code]
         else:

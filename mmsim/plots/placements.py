@@ -31,13 +31,10 @@ def placements(rows, title="Where the pages are", *, ax=None):
     for row in rows.values():
         like(row, "items", "rows", GIVE)
     first = next(iter(rows.values()), {})
-    wide = {}
-    for group, nodes in ((group, nodes) for row in rows.values() for group, nodes in row.items()):
-        wide[group] = max(wide.get(group, 0), len(nodes))
     left, x = {}, 0.0
-    for group, width in wide.items():
+    for group in dict.fromkeys(group for row in rows.values() for group in row):
         left[group] = x
-        x += max(width, 0.23 * len(group)) + GAP
+        x += max(0.23 * len(group), *(len(row.get(group, ())) for row in rows.values())) + GAP
     x -= GAP
     ax = canvas(ax, 1.6 + 0.27 * max(x, 12), 0.75 + 0.4 * len(rows), title)
     bare(ax)

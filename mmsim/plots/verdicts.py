@@ -18,15 +18,13 @@ def verdicts(summary, *, ax=None):
     """
     ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
     names = [row.why or row.verdict for row in summary.itertuples()]
-    shown = set()
+    bars = {}
     for y, row in enumerate(summary.itertuples()):
-        label = f"_{y}" if row.verdict in shown else row.verdict
-        shown.add(row.verdict)
-        ax.barh(y, row.cases, 0.72, label=label, **box(LOOKS[row.verdict]))
+        bars.setdefault(row.verdict, ax.barh(y, row.cases, 0.72, **box(LOOKS[row.verdict])))
         ax.text(row.cases + 1.5, y, row.cases, va="center", color=BLACK)
     ax.set_yticks(range(len(names)), names)
     ax.set(xlim=(0, 1.1 * summary["cases"].max()), ylim=(len(names) - 0.4, -0.6), xlabel="cases")
-    ax.legend(loc="lower right")
+    ax.legend(list(bars.values()), list(bars), loc="lower right")
     totals = summary.groupby("verdict", observed=True)["cases"].sum()
     said = sentence(f"{row.cases} {name}" + f" ({row.verdict})" * (name != row.verdict)
                     for name, row in zip(names, summary.itertuples(), strict=True))  # fmt: skip

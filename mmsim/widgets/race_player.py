@@ -23,8 +23,7 @@ def words(what):
 
 def drawn(moment, caption):
     """A moment of a race as a picture on paper."""
-    head, _, rest = html(moment).replace('style="', 'style="background: #fff; color: #000; ', 1).partition("<svg ")
-    svg = f'{head}<svg xmlns="http://www.w3.org/2000/svg" width="560" {rest.partition("</svg>")[0]}</svg>'
+    svg = html(moment).partition("<b>")[0].replace('style="', 'style="background: #fff; color: #000; ', 1)
     return picture(svg, moment.said(), caption)
 
 
@@ -79,7 +78,7 @@ class RacePlayer(Plain, W.VBox):
             patches = self._patches - {2} | ({2} if self.patch.value else set())
             self._known[key] = explore(*self.scenes[self.scene.value], patches)
         self.exploration = self._known[key]
-        self.race, self.schedule = self.exploration.race, None
+        self.race, self.names = self.exploration.race, ()
         found = self.exploration.outcomes
         rows = zip(found["bad"], found["schedules"], found["outcome"], strict=True)
         self.outcomes.options = [("choose one to replay", "")] + [
@@ -128,7 +127,7 @@ class RacePlayer(Plain, W.VBox):
 
     def follow(self, schedule):
         """Go to the start of a schedule, for `next_step`."""
-        self.schedule = Schedule(self.race, schedule.names)
+        self.names = tuple(schedule.names)
         self.restart()
 
     def next_step(self):
@@ -139,8 +138,8 @@ class RacePlayer(Plain, W.VBox):
     def _next(self):
         """The actor whose turn it is in the schedule; '' where there is none, or the reader left it."""
         done = tuple(name for name, _ in self.race.history)
-        names = tuple(self.schedule.names) if self.schedule else ()
-        return names[len(done)] if names[: len(done)] == done and len(done) < len(names) else ""
+        ahead = self.names[len(done) :] if self.names[: len(done)] == done else ()
+        return ahead[0] if ahead else ""
 
     def _choose_outcome(self, change):
         if change["new"]:
