@@ -28,9 +28,8 @@ def topology(kernel, *, ax=None):
     machine, free = kernel.topology, kernel.tables["zone"]["free"]
     n = machine.nodes
     few = n <= 4
-    sizes = {1: (5.2, 1.2), 2: (5.2, 1.4)}
-    size = sizes.get(n, (5.2, 3.3) if few else (max(7, 0.8 * n), max(4.6, 0.6 * n)))
-    ax = canvas(ax, *size, "Nodes and their distances")
+    wide, tall = (5.2, {1: 1.2, 2: 1.4}.get(n, 3.3)) if few else (max(7, 0.8 * n), max(4.6, 0.6 * n))
+    ax = canvas(ax, wide, tall, "Nodes and their distances")
     font = 9 * zoom(ax, 4 if few else 5.7)
     start = pi if n == 2 else pi / 2 + pi / n
     angles = {node: start - 2 * pi * i / n for i, node in enumerate(_ring(machine.distances))}

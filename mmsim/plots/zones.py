@@ -25,12 +25,11 @@ def watermarks(kernel, node=0, *, ax=None):
     node : int
     """
     marks, zone = _marks(kernel, node), kernel.k.zone[node]
-    atomic = zone_mark(zone, GFP_ATOMIC)
     rows = {
         "anybody, first walk": (marks["low"], Look(LIGHT, "")),
         "GFP_KERNEL (may wait)": (zone_mark(zone, GFP_KERNEL), Look(MIDDLE, "")),
-        "GFP_ATOMIC (interrupts)": (atomic, Look(LIGHT, "", "//")),
-        "the same | __GFP_NOMEMALLOC": (atomic, Look(LIGHT, "", "xx")),
+        "GFP_ATOMIC (interrupts)": (marks["atomic"], Look(LIGHT, "", "//")),
+        "the same | __GFP_NOMEMALLOC": (marks["atomic"], Look(LIGHT, "", "xx")),
         "inside reclaim (PF_MEMALLOC)": (0, Look(GREY, "", "..")),
     }
     right = round(1.25 * marks["high"]) + 1
