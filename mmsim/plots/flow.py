@@ -93,20 +93,19 @@ def paths(migration, *, ax=None):
     shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}
     for a, b, count in graph.edges(data="pages"):
         style = {"patchA": shapes[a], "patchB": shapes[b], "shrinkA": 1, "shrinkB": 1, "mutation_scale": 1}
+        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
         if count:
             tail = 1 + 9 * count / len(table)
             style |= {"arrowstyle": f"simple,tail_width={tail},head_width={tail + 6},head_length={5 + tail / 2}"}
             style |= {"facecolor": DARK, "edgecolor": "none"}
-        else:  # where pages might have gone
-            style |= {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "linestyle": (0, (4, 4))}
-        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=1)
-        if count:
             t, up = (0.5, 0.28) if b in STAGES else (0.42, 0)
             ax.text(
                 x0 + t * (x1 - x0), y0 + t * (y1 - y0) + up, f"{count:,}", ha="center", va="center",
                 fontsize=size, fontweight="bold", bbox={"facecolor": WHITE, "edgecolor": "none", "pad": 1}, zorder=4,
             )  # fmt: skip
+        else:  # where pages might have gone
+            style |= {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "linestyle": (0, (4, 4))}
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=1)
     if migration.there_was():
         beside = [migration.why_not, *(f"{n:,} {what}" for what, n in migration.passed_over.items())]
         lines = ["beside them:" if len(table) else "there was:", *(line for part in beside for line in wrap(part, 22))]

@@ -28,9 +28,9 @@ def details(parts):
     return "".join(f"<details><summary>{name}</summary>{part}</details>" for name, part in parts.items())
 
 
-def button(text, act, **options):
+def button(text, act, width="auto", **options):
     """A button with text that calls `act()`."""
-    made = W.Button(description=text, layout=W.Layout(width="auto"), **options)
+    made = W.Button(description=text, layout=W.Layout(width=width), **options)
     made.on_click(lambda _: act())
     return made
 

@@ -1,6 +1,7 @@
 """Let a fault, swapoff and a migration race, one step at a time, and see what comes of it."""
 
 import re
+from functools import partial
 from html import escape
 
 import ipywidgets as W
@@ -43,7 +44,7 @@ class RacePlayer(Plain, W.VBox):
         self._known = {}
         self.scenes = SCENES if given is None else {"given": (given.build, list(given.actors.values()))}
         self._patches = parse_patches(WITHOUT_PATCH_2 if given is None else given.patches)
-        if isinstance(getattr(exploration_or_race, "race", None), Race):
+        if given is not exploration_or_race:
             self._known["given", 2 in self._patches] = exploration_or_race
         self.scene = W.Dropdown(options=list(self.scenes), description="Race")
         self.scene.layout.display = None if given is None else "none"
@@ -91,12 +92,12 @@ class RacePlayer(Plain, W.VBox):
                             "schedules end badly. All of them were tried.")  # fmt: skip
         self.replay.disabled = self.exploration.counterexample is None
         self.labels = {n: n if actor.name else f"task {n}" for n, actor in self.race.actors.items()}
-        self.columns = {name: (W.HTML(), button(f"Let {label} take a step", lambda name=name: self.step(name)))
-                        for name, label in self.labels.items()}  # fmt: skip
+        self.columns = {
+            name: (W.HTML(), button(f"Let {label} take a step", partial(self.step, name), width="calc(100% - 4px)"))
+            for name, label in self.labels.items()
+        }
         self.actors.children = [W.VBox(pair, layout=W.Layout(flex="1 1 0", min_width="0"))
                                 for pair in self.columns.values()]  # fmt: skip
-        for _, made in self.columns.values():
-            made.layout.width = "calc(100% - 4px)"
         self.restart()
 
     # -- what the buttons do
@@ -132,8 +133,7 @@ class RacePlayer(Plain, W.VBox):
 
     def next_step(self):
         """Take the next step of the schedule that is being replayed."""
-        if self._next():
-            self.step(self._next())
+        self.step(self._next())
 
     def _next(self):
         """The actor whose turn it is in the schedule; '' where there is none, or the reader left it."""
