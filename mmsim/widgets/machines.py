@@ -111,7 +111,7 @@ class Machines:
             self.controls[patch.number].value = patch.number in chosen
             self.controls[patch.number].disabled = self.release is not None
         lacking = beside.value
-        beside.options = beside_options(self._patches, self._kind, lacking if isinstance(lacking, str) else V1)
+        beside.options = beside_options(self._patches, self._kind, lacking or V1 if isinstance(lacking, str) else V1)
         beside.value = lacking if lacking in dict(map(reversed, beside.options)) else ""
         self._quiet = False
 
