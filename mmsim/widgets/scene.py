@@ -36,10 +36,10 @@ class Scene:
     def __init__(self, recording, large=False):
         self.recording, self.large, self._states = recording, large, (-1, None)
         names = {pid: recording.name(pid) for pid in recording.pids}
-        taken = {look.letter for look in (*palette.STATES.values(), palette.SHARED)}
-        self.letters = dict(zip(names, map(ord, palette.letters(names.values(), taken)), strict=True))
         files = file_labels(recording)
-        self.file_letters = dict(zip(files, map(ord, palette.letters(files.values(), taken)), strict=True))
+        letters = [ord(letter) for letter in palette.letters([*names.values(), *files.values()])]
+        self.letters = dict(zip(names, letters, strict=False))
+        self.file_letters = dict(zip(files, letters[len(names) :], strict=True))
         pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
         self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
         self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
