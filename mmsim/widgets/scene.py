@@ -50,9 +50,8 @@ class Scene:
 
     def _legend(self, names, shown, files):
         """(look, letter, text) of what may occur in this run, looks and letters as in `cells`."""
-        recording, ends = self.recording, (0, self.recording.steps)
-        tables = [recording.at(step).tables for step in ends]
-        swap, codes = recording.slots > 0, set(recording.events["code"].tolist())
+        recording, swap = self.recording, self.recording.slots > 0
+        ends = [recording.at(step).tables["mem_map"] for step in (0, recording.steps)]
         entries = [(FREE, "", "free", True)]
         entries += [(self.looks[pid], chr(self.letters[pid]), f"task {names[pid]}", True) for pid in shown]
         entries += [(SHARED, palette.SHARED.letter, "shared", len(names) > 1)]
@@ -61,12 +60,12 @@ class Scene:
             (PAGE_CACHE, "", "other files", len(files) > MAX_FILES),
             (SWAP_CACHE, "", "swap cache", swap), (SWAPPED, "s", "swapped out", swap), (KERNEL, "k", "kernel", True),
             (OTHER, "o", "new or leaving", True),
-            (OFFLINE, "x", "offline", any(results.out_of_use(each["mem_map"]).any() for each in tables)),
+            (OFFLINE, "x", "offline", any(results.out_of_use(pages).any() for pages in ends)),
             (OTHER + DIRTY, "", "dirty", True), (OTHER + BUFFERS, "", "buffers", bool(files)),
         ]  # fmt: skip
         there = {
             "pinned": recording.pinned().any(), "in a locked vma": recording.any_locked_vma,
-            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in codes,
+            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in recording.events["code"],
         }  # fmt: skip
         entries += [(OTHER + MARKED, chr(MARKS[name]), MARKED_SHORT.get(name, name), there.get(name, True))
                     for name in MARKS]  # fmt: skip
@@ -244,8 +243,7 @@ def page_looks(ptes, swap_cache, pages):
     zero = present & (pages["flags"][pfn] & structs.PG_reserved != 0)
     look = np.where(present, NODE_0 + node % len(palette.NODES), FREE)
     letter = np.where(present, ord("0") + node % 10, ord("-"))
-    cached = np.zeros(len(ptes), bool)
-    cached[swap] = swap_cache[ptes["value"][swap]] > 0
+    cached = swap_cache[ptes["value"] * swap] > 0
     look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
     look[zero], letter[zero] = OTHER, ord("z")
     return look, letter
