@@ -87,9 +87,7 @@ class Goals(Plain, W.VBox):
     def call(self, number):
         """Make one of the calls of the goal."""
         self._before.append(self.kernel.snapshot())
-        said = []
-        self._record(lambda: said.append(made.make(self.kernel, self.goal.calls[number])))
-        self.done.append((number, said[0]))
+        self._record(lambda: self.done.append((number, made.make(self.kernel, self.goal.calls[number]))))
         self._show()
 
     def undo(self):

@@ -44,8 +44,7 @@ class Machines:
     @property
     def release(self):
         """The release whose kernel the lab's own machine has; None: V1, or a machine of one's own."""
-        chosen = self.controls["release"].value
-        return chosen if self._machine is None and chosen != V1 else None
+        return None if self._kind == V1 else self._kind
 
     @property
     def _kind(self):
