@@ -4,6 +4,7 @@ from html import escape
 
 import ipywidgets as W
 
+from ..plots.configs import MODELS
 from ..experiments.configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
 from .onpaper import dead
 from .parts import STYLE, Plain, Status
@@ -66,7 +67,7 @@ class ConfigMatrix(Plain, W.VBox):
         config, patches = self.config, self.patches
         self.found, self.answers = symbols(config, patches), answers(config, patches)
         there, of = sum(not why for why in self.found.values()), len(self.found)
-        rule = " or ".join(f"{name}={'ny'[self.options[name].value]}" for name in ("NUMA", "SPARSEMEM", "DISCONTIGMEM"))
+        rule = " or ".join(f"{name}={'y' if self.options[name].value else 'n'}" for name in MODELS)
         if patches:
             derived = f"<b>CONFIG_MIGRATION={'y' if config.migration else 'n'}</b>, from {rule}"
         else:
