@@ -38,8 +38,7 @@ def bill(bills, *, ax=None):
     bills : dict of str to dict
         Of each kernel what `mmsim.lessons.lesson04.account` gave.
     """
-    looks = FAULTS | {"slots kept": SWAP_CACHE,
-                      "swap writes": PATHS["swapped out"]._replace(letter="w")}  # fmt: skip
+    looks = FAULTS | {"slots kept": SWAP_CACHE, "swap writes": PATHS["swapped out"]._replace(letter="w")}
     ax = canvas(ax, 8, 0.9 + 0.72 * len(bills), "The bill: faults, slots, writes")
     labels, said = [], []
     for y, (name, each) in enumerate(bills.items()):
