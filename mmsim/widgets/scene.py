@@ -71,7 +71,7 @@ class Scene:
                     for name in MARKS]  # fmt: skip
         return [entry[:3] for entry in entries if entry[3]]
 
-    def geometry(self, width=1100):
+    def geometry(self, width):
         """Where everything goes on a stage of that width, in px: boxes, groups of cells, texts and the legend."""
         groups, texts = [], []
         y = place_nodes(self.recording.topology, width, groups, texts, LARGE if self.large else USUAL)
