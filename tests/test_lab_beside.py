@@ -99,6 +99,12 @@ def test_what_may_stand_beside_follows_the_patches():
         MigrationLab(patches=4, beside=6)
 
 
+def test_nothing_without_a_name_may_stand_beside_when_patches_change():
+    lab = MigrationLab()
+    lab.controls[4].value = False
+    assert [text for text, value in lab.controls["beside"].options if value == ""] == ["nothing"]
+
+
 # -- obstacles
 
 

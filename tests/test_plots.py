@@ -1,5 +1,6 @@
 """Figures: that they show the numbers, draw where they are told to, and can be read."""
 
+import inspect
 import itertools
 import re
 import subprocess
@@ -110,6 +111,13 @@ def test_each_figure_draws_on_the_axes_given_and_leaks_none():
         own = draw().figure
         assert plt.get_fignums() == [own.number], name
         plt.close(own)
+
+
+@pytest.mark.parametrize("name", sorted({*plots.__all__} - {"STYLE", "flow", "passes_table"}))
+def test_the_help_of_a_figure_has_each_parameter(name):
+    figure = getattr(plots, name)
+    said = inspect.getdoc(figure).partition("Parameters\n----------\n")[2]
+    assert re.findall(r"(?m)^(\w+) : ", said) == list(inspect.signature(figure).parameters)
 
 
 def test_a_figure_of_something_else_has_no_description():

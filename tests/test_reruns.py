@@ -86,16 +86,5 @@ def test_a_closed_widget_takes_nothing_of_the_next_along():
         make().close()
         second = make()
         assert second.comm is not None
-        assert all(each.comm is not None for each in parts_of(second))
+        assert all(each.comm is not None for each in reruns.parts_of(second))
         second.close()
-
-
-def parts_of(widget):
-    """All widgets that a widget is made of."""
-    found, waiting = [], [widget]
-    while waiting:
-        each = waiting.pop()
-        if each not in found:
-            found.append(each)
-            waiting += reruns.widgets_in(each._trait_values.values())
-    return found

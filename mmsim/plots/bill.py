@@ -1,17 +1,13 @@
 """What a migration leaves to pay: swap slots over time, and faults and slots afterwards."""
 
-import numpy as np
-
-from ..terms.arguments import like
-from . import palette
-from .palette import DARK, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, PATHS, SWAP_CACHE, WHITE, Look
 from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence
 
 LINES = (("-", 2.6), ("--", 1.8), (":", 2.2), ("-.", 1.4))  # of what is compared over time: told apart without colour
 FAULTS = {"minor faults": Look(LIGHT, "m"), "protection faults": Look(WHITE, "p", "//")}
 
 
-@drawing
+@drawing("histories", "items", "give {label: DataFrame with the columns time and slots}")
 def slots(histories, *, ax=None):
     """How many swap slots are in use while pages move, over simulated time.
 
@@ -19,9 +15,7 @@ def slots(histories, *, ax=None):
     ----------
     histories : dict of str to DataFrame
         Of each label the columns `time`, in ns since the start, and `slots`.
-    ax : Axes, optional
     """
-    like(histories, "items", "histories", "give {label: DataFrame with the columns time and slots}")
     ax = canvas(ax, 8, 3, "Swap slots in use while the pages move")
     end, said = max(table["time"].iloc[-1] for table in histories.values()) / 1e6, []
     for i, (label, table) in enumerate(histories.items()):
@@ -35,7 +29,7 @@ def slots(histories, *, ax=None):
     return ax, f"Swap slots in use over {end:.3g} ms: {sentence(said)}."
 
 
-@drawing
+@drawing("bills", "items", "give {kernel: what mmsim.lessons.lesson04.account() returned}")
 def bill(bills, *, ax=None):
     """What accesses cost after a migration: faults by kind, and the slots and swap writes of each kernel.
 
@@ -43,11 +37,8 @@ def bill(bills, *, ax=None):
     ----------
     bills : dict of str to dict
         Of each kernel what `mmsim.lessons.lesson04.account` gave.
-    ax : Axes, optional
     """
-    like(bills, "items", "bills", "give {kernel: what mmsim.lessons.lesson04.account() returned}")
-    looks = FAULTS | {"slots kept": palette.SWAP_CACHE,
-                      "swap writes": palette.PATHS["swapped out"]._replace(letter="w")}  # fmt: skip
+    looks = FAULTS | {"slots kept": SWAP_CACHE, "swap writes": PATHS["swapped out"]._replace(letter="w")}
     ax = canvas(ax, 8, 0.9 + 0.72 * len(bills), "The bill: faults, slots, writes")
     labels, said = [], []
     for y, (name, each) in enumerate(bills.items()):
@@ -60,7 +51,7 @@ def bill(bills, *, ax=None):
             if not number and kind not in FAULTS:
                 ax.text(0.6, place, f"no {kind}", va="center", fontsize=8)
         said.append(f"{name}: " + ", ".join(f"{kind} {number:,}" for kind, number in lines.items()))
-    ax.set_yticks(np.arange(len(bills)), list(bills))
+    ax.set_yticks(range(len(bills)), bills)
     ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="how many", ylabel="patches")
     ax.tick_params(axis="y", length=0)
     legend(ax, looks)

@@ -1,18 +1,15 @@
 """How much migration code the images of different kernels hold, and what these kernels answer."""
 
-import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..experiments.configs import OPTIONS
-from ..terms.arguments import like
-from . import palette
-from .palette import DARK, LIGHT, WHITE, Look
+from .palette import DARK, LIGHT, PATHS, WHITE, Look
 from .style import bare, box, canvas, drawing, legend, sentence, write
 
 LOOKS = {"without patch 1": Look(LIGHT, "", "//"), "with patch 1": Look(DARK, "", "", WHITE)}
 
 
-@drawing
+@drawing("sizes", "columns", "give what mmsim.experiments.configs.image_sizes() returned")
 def images(sizes, *, ax=None):
     """Functions of page migration in the images of some kernels, without and with patch 1.
 
@@ -20,12 +17,10 @@ def images(sizes, *, ax=None):
     ----------
     sizes : DataFrame
         As `mmsim.experiments.configs.image_sizes` gives it.
-    ax : Axes, optional
     """
-    like(sizes, "columns", "sizes", "give what mmsim.experiments.configs.image_sizes() returned")
     ax = canvas(ax, 7.2, 0.55 * len(sizes) + 1.1, "Functions of page migration in the kernel image")
     for down, (kernel, look) in zip((-0.18, 0.18), LOOKS.items(), strict=True):
-        bars = ax.barh(np.arange(len(sizes)) + down, sizes[kernel], 0.34, label=kernel, **box(look))
+        bars = ax.barh([y + down for y in range(len(sizes))], sizes[kernel], 0.34, label=kernel, **box(look))
         ax.bar_label(bars, padding=3, fontsize=9)
     ax.set_yticks(range(len(sizes)), sizes.index)
     ax.invert_yaxis()
@@ -37,16 +32,16 @@ def images(sizes, *, ax=None):
 
 # What a trigger answers, by the end of it: the first that fits.
 ANSWERS = {
-    "swapped out": palette.PATHS["swapped out"],
-    "none moved": palette.PATHS["retries exhausted"]._replace(letter="n"),
-    "moved": palette.PATHS["direct"],
-    "BUG()": palette.PATHS["failed for good"],
+    "swapped out": PATHS["swapped out"],
+    "none moved": PATHS["retries exhausted"]._replace(letter="n"),
+    "moved": PATHS["direct"],
+    "BUG()": PATHS["failed for good"],
     "-ENOSYS": Look(WHITE, "–"),
 }
 MODELS = ("NUMA", "SPARSEMEM", "DISCONTIGMEM")  # a row for each combination of these, a column for each of the others
 
 
-@drawing
+@drawing("matrix", "columns", "give what mmsim.experiments.configs.config_matrix() returned")
 def config_grid(matrix, *, ax=None):
     """All configurations as a grid: of each the functions in its image, and what the triggers A to D answer.
 
@@ -54,9 +49,7 @@ def config_grid(matrix, *, ax=None):
     ----------
     matrix : DataFrame
         As `mmsim.experiments.configs.config_matrix` gives it.
-    ax : Axes, optional
     """
-    like(matrix, "columns", "matrix", "give what mmsim.experiments.configs.config_matrix() returned")
     rest = [name for name in OPTIONS if name not in MODELS]
     found = (matrix[list(names)].to_numpy().tolist() for names in (MODELS, rest))
     rows, columns = (list(dict.fromkeys(map(tuple, each))) for each in found)
@@ -78,7 +71,6 @@ def config_grid(matrix, *, ax=None):
         ax.text(6 * x + 0.5, -0.75, on(rest, column), fontsize=8, va="bottom")
         for i, key in enumerate("ABCD", 1):
             ax.text(6 * x + i + 0.5, -0.1, key, ha="center", va="bottom", fontsize=8)
-    ax.tick_params(length=0)
     ax.set(xlim=(0, 6 * len(columns) - 1), ylim=(len(rows), -0.7))
     legend(ax, {kind: ANSWERS[kind] for kind in ANSWERS if kind in seen}, ncols=5, loc="upper left",
            bbox_to_anchor=(0, -0.02))  # fmt: skip

@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..terms.arguments import counted, like
+from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, DARK, GREY, WHITE
 from .style import bare, canvas, drawing, sentence, zoom
@@ -16,7 +16,7 @@ from .style import bare, canvas, drawing, sentence, zoom
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]
 
 
-@drawing
+@drawing("kernel", "topology", "give a Kernel")
 def topology(kernel, *, ax=None):
     """The nodes of a machine, their memory, and the distances between them.
 
@@ -24,15 +24,12 @@ def topology(kernel, *, ax=None):
     ----------
     kernel : Kernel
         What is free, and which tasks run where, is shown as well.
-    ax : Axes, optional
     """
-    like(kernel, "topology", "kernel", "give a Kernel")
     machine, free = kernel.topology, kernel.tables["zone"]["free"]
     n = machine.nodes
     few = n <= 4
-    sizes = {1: (5.2, 1.2), 2: (5.2, 1.4)}
-    size = sizes.get(n, (5.2, 3.3) if few else (max(7, 0.8 * n), max(4.6, 0.6 * n)))
-    ax = canvas(ax, *size, "Nodes and their distances")
+    wide, tall = (5.2, {1: 1.2, 2: 1.4}.get(n, 3.3)) if few else (max(7, 0.8 * n), max(4.6, 0.6 * n))
+    ax = canvas(ax, wide, tall, "Nodes and their distances")
     font = 9 * zoom(ax, 4 if few else 5.7)
     start = pi if n == 2 else pi / 2 + pi / n
     angles = {node: start - 2 * pi * i / n for i, node in enumerate(_ring(machine.distances))}
@@ -88,7 +85,7 @@ def _leave_room(ax, place, *inches):
     ax.set(xlim=(left, right), ylim=(bottom, top))
 
 
-@drawing
+@drawing("kernel", "topology", "give a Kernel")
 def zonelist(kernel, node, *, ax=None):
     """The nodes that an allocation on `node` tries, in order.
 
@@ -97,9 +94,7 @@ def zonelist(kernel, node, *, ax=None):
     kernel : Kernel
         What each node has free, and which one would give a page now, is shown as well.
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "topology", "kernel", "give a Kernel")
     zones, order = kernel.tables["zone"], kernel.topology.zonelist(node)
     gives = next((n for n in order if zones["free"][n] > zones["pages_low"][n]), None)
     ax = canvas(ax, max(4.4, 1.15 * len(order) + 0.4), 2, f"Zonelist of node {node}: who is asked, in this order")

@@ -1,15 +1,18 @@
 """The swap pte, drawn: ptes, swap cache and frames of one page, and what leads where, at some moments."""
 
+import re
 from html import escape
 from textwrap import wrap
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from ..terms.arguments import like
 from ..machine.explain import frames_behind
 from ..mm import structs
 from ..machine.names import task_labels
+from ..machine.results import mappings
 from ..race import Race, Schedule
 from ..race.view import frames, places
 from . import palette
@@ -55,12 +58,10 @@ def of_race(race, also=()):
     around, held = places(race), frames(race, also)
     ptes, entries = [], []
     for place, holds, wrong in around.itertuples(index=False, name=None):
-        kind, number = leads_to(holds)
         if place.startswith("swap cache"):
-            entry = int(place.rpartition(" ")[2])
-            entries.append((entry, number if kind == "frame" else 0, int(holds.rpartition(" ")[2]), wrong))
+            entries.append((int(place.rpartition(" ")[2]), leads_to(holds)[1], int(holds.rpartition(" ")[2]), wrong))
         else:
-            ptes.append((place, kind, number, holds, wrong))
+            ptes.append((place, holds, wrong))
     shown = []
     for pfn, node, contents, used, lock, references, wrong in held.itertuples(index=False, name=None):
         uses = [use for use in used.split("; ") if not use.startswith(("mapped by", "swap cache", "page cache"))]
@@ -71,31 +72,18 @@ def of_race(race, also=()):
 
 def of_page(task, address, also=()):
     """The moment of a virtual page of a task, with all tasks that have it; its frames, also those of `also`."""
-    kernel, index = task._kernel, int(address)
+    kernel, own = task._kernel, task._kernel._pte(task, int(address))
     tables, tasks = kernel.tables, task_labels(kernel)
-    own = kernel._pte(task, index)
     pfn = int(frames_behind(tables, own.reshape(1))[0])
     entry = int(own["value"]) if own["flags"] & structs.PTE_SWAP else 0
     if pfn and tables["mem_map"]["flags"][pfn] & structs.PG_swapcache:
         entry = int(tables["mem_map"]["private"][pfn])
-    ptes = []
-    for other in kernel.tasks:
-        for vma in other._vmas():
-            rows = tables["pte"][vma["pte_base"] + vma["vm_start"] : vma["pte_base"] + vma["vm_end"]]
-            behind = frames_behind(tables, rows)
-            same = (behind == pfn) & (pfn > 0)
-            same |= (rows["flags"] & structs.PTE_SWAP != 0) & (rows["value"] == entry) & (entry > 0)
-            if other.pid == task.pid and vma["vm_start"] <= index < vma["vm_end"]:
-                same[index - vma["vm_start"]] = True
-            for pte in rows[same]:
-                swap = bool(pte["flags"] & structs.PTE_SWAP)
-                kind = "swap entry" if swap else "frame" if pte["flags"] & structs.PTE_PRESENT else ""
-                number = int(pte["value"]) if kind else 0
-                holds = f"swap entry {number}" if swap else f"frame {number}" if kind else "nothing"
-                ptes.append((f"pte of {tasks[other.pid]}", kind, number, holds, ""))
-    entries = []
-    if entry:
-        entries.append((entry, int(tables["swap_cache"][entry]), int(tables["swap_map"][entry]), ""))
+    used = mappings(kernel)
+    kind = np.where(used["flags"] & structs.PTE_SWAP, "swap entry", "frame")
+    same = (kind == "swap entry") & (used["value"] == entry) | (kind == "frame") & (used["value"] == pfn)
+    rows = sorted(zip(*(used[name][same].tolist() for name in ("mm", "address", "value")), kind[same], strict=True))
+    ptes = [(f"pte of {tasks[pid]}", f"{kind} {number}", "") for pid, _, number, kind in rows]
+    entries = [(entry, int(tables["swap_cache"][entry]), int(tables["swap_map"][entry]), "")] * bool(entry)
     shown = []
     for number in sorted({pfn, *(e[1] for e in entries), *also} - {0}):
         page = tables["mem_map"][number]
@@ -103,43 +91,38 @@ def of_page(task, address, also=()):
         text = "free" if free else f"write {page['data']}" if page["data"] else "still empty"
         lock = "yes" if page["flags"] & structs.PG_locked else "–"
         shown.append((number, int(page["node"]), text, lock, 0 if free else int(page["count"]), ""))
-    return moment(ptes, entries, shown)
+    return moment(ptes or [(f"pte of {task.label}", "nothing", "")], entries, shown)
 
 
 def leads_to(holds):
     """('frame' or 'swap entry', its number) of the words of `places`; ('', 0): nothing."""
-    for kind in ("frame", "swap entry"):
-        if holds.startswith(kind + " "):
-            return kind, int(holds[len(kind) + 1 :].partition(",")[0].partition(";")[0])
-    return "", 0
+    found = re.match(r"(frame|swap entry) (\d+)", holds)
+    return (found[1], int(found[2])) if found else ("", 0)
 
 
 def moment(ptes, entries, shown):
     """Boxes and arrows: what holds an entry or a frame, the entries, the frames."""
-    boxes, arrows = [], []
-    for place, kind, _, holds, wrong in ptes:
-        look = {"frame": palette.TASKS[0], "swap entry": palette.PATHS["swapped out"]}.get(kind, NOTHING)
+    boxes, at = [], {}
+    for place, holds, wrong in ptes:
+        look = {"frame": palette.TASKS[0], "swap entry": palette.PATHS["swapped out"]}.get(leads_to(holds)[0], NOTHING)
         boxes.append(Box(0, place, holds, look, wrong))
-    entry_at, frame_at = {}, {}
     for entry, pfn, users, wrong in entries:
         text = (f"cache: frame {pfn}" if pfn else "not in the cache") + f"; users {users}"
-        entry_at[entry] = len(boxes)
+        at["swap entry", entry] = len(boxes)
         boxes.append(Box(1, f"swap entry {entry}", text, palette.SWAP_CACHE if pfn else NOTHING, wrong))
     for pfn, node, text, lock, references, wrong in shown:
-        frame_at[pfn] = len(boxes)
+        at["frame", pfn] = len(boxes)
         locked = "" if lock == "–" else ", locked" if lock == "yes" else f", locked by {lock}"
         title = f"frame {pfn} (node {node})"
         boxes.append(Box(2, title, f"{text}; references {references}{locked}", palette.node(node), wrong))
-    for i, (_, kind, number, _, _) in enumerate(ptes):
-        target = {"frame": frame_at, "swap entry": entry_at}.get(kind, {}).get(number)
-        arrows += [(i, target)] if target is not None else []
-    arrows += [(entry_at[entry], frame_at[pfn]) for entry, pfn, *_ in entries if pfn in frame_at]
-    return Moment(tuple(boxes), tuple(arrows))
+    ways = [(i, leads_to(holds)) for i, (_, holds, _) in enumerate(ptes)]
+    ways += [(at["swap entry", entry], ("frame", pfn)) for entry, pfn, *_ in entries]
+    return Moment(tuple(boxes), tuple((i, at[target]) for i, target in ways if target in at))
 
 
 def moments_of(task, address, trigger):
     """{"before", "during", "after": Moment} of a virtual page while a function runs that moves it."""
-    kernel, also, seen = task._kernel, set(), []
+    also, seen = set(), []
 
     def look():
         found = of_page(task, address, also)
@@ -148,14 +131,13 @@ def moments_of(task, address, trigger):
             seen.append(found)
 
     look()
-    before = seen[0]
-    with kernel.watch(look):
+    with task._kernel.watch(look):
         trigger()
     look()
-    after = of_page(task, address, also)
+    after = seen[-1]
     others = [each for each in seen if each != after]
     during = max(others, key=lambda each: (away(each), others.index(each)), default=after)
-    return {"before": before, "during": during, "after": after}
+    return {"before": seen[0], "during": during, "after": after}
 
 
 def away(moment):
@@ -164,7 +146,7 @@ def away(moment):
     return swapped, sum(b.column == 2 for b in moment.boxes)
 
 
-@drawing
+@drawing()
 def entry(what, page=0, trigger=None, *, ax=None):
     """A page's ptes, its swap entry, the swap cache and the frames: what leads where.
 
@@ -177,14 +159,12 @@ def entry(what, page=0, trigger=None, *, ax=None):
         Which page of the task: counted from 0, or an address.
     trigger : callable, optional
         A function without arguments that moves the page; it is run.
-    ax : Axes, optional
     """
+    what = {"": what} if isinstance(what, (Race, Schedule)) else what
     if isinstance(what, dict):
         panels = {title: each if isinstance(each, Moment) else of_race(getattr(each, "race", each))
                   for title, each in what.items()}  # fmt: skip
         title = "What leads to the page"
-    elif isinstance(what, (Race, Schedule)):
-        panels, title = {"": of_race(getattr(what, "race", what))}, "What leads to the page"
     else:
         like(what, "pages", "what", "give a Task, a Race, or a dict of them")
         number, address = page_of(what, page)
@@ -278,11 +258,12 @@ def html(moment):
         bend = f"Q{(x + u) / 2:.0f} {max(y, v) + 24:.0f} {u - 4:.0f} {v:.0f}" if over else f"L{u - 4:.0f} {v:.0f}"
         out.append(f'<path d="M{x} {y:.0f}{bend}" fill="none" stroke="currentColor" stroke-width="2" '
                    'marker-end="url(#mm-tip)"/>')  # fmt: skip
-    tall = max((y + h for _, y, _, h in where), default=0) + 14
+    tall = height(moment) + 14
     head = "".join(f'<text x="{x}" y="11" fill="currentColor" font-weight="bold">{name}</text>'
                    for x, name in zip(LEFT, ("who has it", "swap cache", "frames"), strict=True))  # fmt: skip
-    return (f'<svg class="mm-entry" viewBox="-2 0 {PANEL + 4} {tall}" role="img" aria-label="{escape(moment.said())}" '
-            'font-size="9.5" font-family="sans-serif" style="width: 100%; display: block; max-width: 560px"><defs>'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="560" class="mm-entry" viewBox="-2 0 {PANEL + 4} {tall}" '
+            f'role="img" aria-label="{escape(moment.said())}" font-size="9.5" font-family="sans-serif" '
+            'style="width: 100%; display: block; max-width: 560px"><defs>'
             '<marker id="mm-tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
             f'<path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>{head}{"".join(out)}</svg>'
             + "".join(f"<b>{escape(line)}</b><br>" for line in moment.wrong))  # fmt: skip

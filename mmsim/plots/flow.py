@@ -48,9 +48,8 @@ def flow(migration):
     networkx.DiGraph
         Nodes: the questions (STAGES), then the paths; each edge has `pages`.
     """
-    like(getattr(migration, "pages", migration), "path reason", "migration", "give a Migration, as kernel.last is one")
-    table = migration if isinstance(migration, pd.DataFrame) else migration.pages
-    graph = nx.DiGraph()
+    right, graph = "give a Migration, as kernel.last is one", nx.DiGraph()
+    table = like(getattr(migration, "pages", migration), "path reason", "migration", right)
     for (a, b), count in ways(zip(table["path"], table["reason"], strict=True)).items():
         graph.add_edge(a, b, pages=count)
     return graph
@@ -72,7 +71,7 @@ def ways(pages):
     return edges
 
 
-@drawing
+@drawing()
 def paths(migration, *, ax=None):
     """The flow of pages through the decision graph of a migration; the wider an edge, the more pages.
 
@@ -80,7 +79,6 @@ def paths(migration, *, ax=None):
     ----------
     migration : Migration, or list of Migration
         Several, as one call a process makes, are drawn together.
-    ax : Axes, optional
     """
     migration = Together(migration) if isinstance(migration, list) and migration else migration
     like(migration, "pages paths", "migration", "give a Migration, as kernel.last is one")
@@ -94,20 +92,19 @@ def paths(migration, *, ax=None):
     shapes = {name: _draw_node(ax, name, arriving[name], table, size) for name in graph}
     for a, b, count in graph.edges(data="pages"):
         style = {"patchA": shapes[a], "patchB": shapes[b], "shrinkA": 1, "shrinkB": 1, "mutation_scale": 1}
+        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
         if count:
             tail = 1 + 9 * count / len(table)
             style |= {"arrowstyle": f"simple,tail_width={tail},head_width={tail + 6},head_length={5 + tail / 2}"}
             style |= {"facecolor": DARK, "edgecolor": "none"}
-        else:  # where pages might have gone
-            style |= {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "linestyle": (0, (4, 4))}
-        (x0, y0), (x1, y1) = _PLACE[a], _PLACE[b]
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=1)
-        if count:
             t, up = (0.5, 0.28) if b in STAGES else (0.42, 0)
             ax.text(
                 x0 + t * (x1 - x0), y0 + t * (y1 - y0) + up, f"{count:,}", ha="center", va="center",
                 fontsize=size, fontweight="bold", bbox={"facecolor": WHITE, "edgecolor": "none", "pad": 1}, zorder=4,
             )  # fmt: skip
+        else:  # where pages might have gone
+            style |= {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "linestyle": (0, (4, 4))}
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=1)
     if migration.there_was():
         beside = [migration.why_not, *(f"{n:,} {what}" for what, n in migration.passed_over.items())]
         lines = ["beside them:" if len(table) else "there was:", *(line for part in beside for line in wrap(part, 22))]
@@ -183,16 +180,14 @@ def _effort(migration):
     return f"{counted(migration.passes, 'pass')}, {migration.elapsed / 1e6:.3g} ms"
 
 
-@drawing
+@drawing("migrations", "items", "give {label: migration}")
 def compare(migrations, *, ax=None):
     """Several migrations side by side: a bar each, with the paths that its pages took.
 
     Parameters
     ----------
     migrations : dict of str to Migration
-    ax : Axes, optional
     """
-    like(migrations, "items", "migrations", "give {label: migration}")
     table = pd.DataFrame({label: m.paths for label, m in migrations.items()}).fillna(0).astype(int)
     looks = {path: look for path, look in LOOKS.items() if path in table.index}
     ax = canvas(ax, 8.6, 1.5 + 0.55 * max(2, len(migrations)), "Paths that the pages took")

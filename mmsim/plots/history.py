@@ -6,7 +6,6 @@ from textwrap import fill, wrap
 from matplotlib.patches import Rectangle
 
 from ..experiments.history import said
-from ..terms.arguments import like
 from .palette import BLACK, DARK, LIGHT, WHITE, Look
 from .style import bare, box, canvas, drawing, sentence
 
@@ -17,7 +16,7 @@ LETTERS = 3.2  # that fit into a field that is 1 wide, beside a dozen columns
 INCH = 0.4  # of a row
 
 
-@drawing
+@drawing("told", "facts changed telling", "give what mmsim.history() returned")
 def history(told, *, ax=None):
     """A row a fact, a column a release; where a fact changes, a new field begins, and below stands what changed it.
 
@@ -27,9 +26,7 @@ def history(told, *, ax=None):
     ----------
     told : History
         As `mmsim.history` gives it.
-    ax : Axes, optional
     """
-    like(told, "facts changed telling", "told", "give what mmsim.history() returned")
     facts, changed = told.facts.loc[told.telling], told.changed[told.changed["fact"].isin(told.telling)]
     borders = set(changed["release"])
     edges, names = columns(list(facts.columns), borders)
@@ -47,7 +44,6 @@ def history(told, *, ax=None):
             ax.text(edges[i], rows - 0.2, words, rotation=35, ha="right", va="top", rotation_mode="anchor", fontsize=8)
     bare(ax)
     ax.set_yticks(range(rows), [fill(fact, 26) for fact in facts.index])
-    ax.tick_params(length=0)
     ax.set(xlim=(0, edges[-1]), ylim=(rows - 0.3, -0.5))
     top = ax.secondary_xaxis("top")
     top.set_xticks([at for at, _ in names], [name for _, name in names], rotation=45, ha="left", fontsize=8)

@@ -10,19 +10,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ..terms.arguments import counted, like
 from . import palette
 from ..mm import structs
 from ..machine.names import HOLDERS
 from .palette import LIGHT, WHITE, Look
-from .style import box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
+from ..terms.arguments import counted
+from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, write
 
 MAX_CELLS = 512  # cells of a page table; where there are more pages, a cell stands for several
 MAX_ROWS = 8  # of short rows: more of them stand side by side
 LABEL = 7  # cells that the label of a row may take
 
 
-@drawing
+@drawing("kernel", "residency", "give a Kernel")
 def residency(kernel, before=None, *, ax=None):
     """How many page frames of each node belong to whom: a stack of bars for each node.
 
@@ -31,9 +31,7 @@ def residency(kernel, before=None, *, ax=None):
     kernel : Kernel
     before : DataFrame, optional
         What `Kernel.residency` gave earlier: drawn beside each bar.
-    ax : Axes, optional
     """
-    like(kernel, "residency", "kernel", "give a Kernel")
     after = kernel.residency()
     tables = {"now": after} if before is None else {"before": before, "after": after}
     table = pd.concat(tables).fillna(0).astype(int)
@@ -73,7 +71,7 @@ def _residency_text(when, table):
     return f"{when.capitalize()}: {'; '.join(nodes)}."
 
 
-@drawing
+@drawing("task", "pages", "give a Task, as kernel.spawn() makes it")
 def page_table(task, *, columns=32, ax=None):
     """The page table of a task: a cell for each virtual page, with the node that holds it.
 
@@ -82,21 +80,18 @@ def page_table(task, *, columns=32, ax=None):
     task : Task
     columns : int
         Cells a row.
-    ax : Axes, optional
     """
-    like(task, "pages", "task", "give a Task, as kernel.spawn() makes it")
     pages, starts, name = _pages(task), _starts(task), f"Page table of {task.label}"
     looks = {kind: look for kind, look in _looks(task._kernel).items() if kind in set(pages["kind"])}
     step = -(-len(pages) // MAX_CELLS) or 1
     rows, pitch, across = _rows(pages.index.tolist(), starts, columns, step)
     bottom = max((y for _, y, *_ in rows), default=0) + 1
     ax = canvas(ax, 1.6 + 0.26 * max(across, 14), 1.7 + 0.26 * bottom + 3.2 / columns, name)
-    ax.set(xlim=(-0.1, across + 0.1), ylim=(bottom + 0.1, -0.1), aspect="equal", anchor="NW", yticks=[])
+    ax.set(xlim=(-0.1, across + 0.1), ylim=(bottom + 0.1, -0.1), aspect="equal", anchor="NW")
+    bare(ax)
     ax.set_xlabel("virtual page" + f"; a cell stands for {step} pages" * (step > 1), loc="left")
     ticks = {left + i + 0.5: f"+{i * step}" for left in range(0, across, pitch) for i in range(0, pitch - LABEL, 8)}
     ax.set_xticks([*ticks], ticks.values())
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     counts = {mark: pages["marks"].str.count(mark).sum() for mark in _MARKS}
     marks = {mark: f"{count:,} with a {_MARKS[mark][0]}" for mark, count in counts.items() if count}
     if rows:

@@ -67,17 +67,16 @@ def owners(names):
     `names`: their labels, each once (names.labels).  A task's letter is the first of its name that is still to be had,
     else the next of the alphabet.
     """
-    taken = {look.letter for look in (*STATES.values(), SHARED)}
     looks = {"shared": SHARED} | {name: STATES[name] for name in STATES if name not in ("locked", "pinned")}
     tasks = [name for name in names if name not in looks]
-    for i, (name, letter) in enumerate(zip(tasks, letters(tasks, taken), strict=True)):
+    for i, (name, letter) in enumerate(zip(tasks, letters(tasks), strict=True)):
         looks[name] = TASKS[i % len(TASKS)]._replace(letter=letter)
     return {name: looks[name] for name in names}
 
 
-def letters(names, taken):
-    """A letter for each name, the first of it that is still to be had, else the next of the alphabet; `taken` grows."""
-    found = []
+def letters(names):
+    """A letter for each name, the first of it that is still to be had, else the next of the alphabet."""
+    found, taken = [], {look.letter for look in (*STATES.values(), SHARED)}
     for name in names:
         own = [c for c in name.partition(" (pid ")[0].lower() if c.isalpha()]
         wanted = own + [chr(c) for c in range(ord("a"), ord("z") + 1)]

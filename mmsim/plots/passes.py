@@ -3,12 +3,11 @@
 import pandas as pd
 from matplotlib.patches import Rectangle
 
-from ..terms.arguments import counted, like
 from ..machine.names import page_name, task_labels
 from ..mm import trace
-from . import palette
-from .palette import BLACK, LIGHT, WHITE, Look
-from .style import bare, box, canvas, drawing, legend, sentence
+from ..terms.arguments import counted, like
+from .palette import BLACK, LIGHT, PATHS, WHITE, Look
+from .style import bare, box, canvas, drawing, legend, sentence, write
 from .time import last_events
 
 # What keeps a page in a pass: a black tag, as in the lab.
@@ -23,11 +22,9 @@ KEEPS = {
 }
 OF_CODE = {code: letter for letter, codes in KEEPS.values() for code in codes}
 ENDS = {trace.MOVED, trace.EVICTED, trace.FAILED, trace.FREED}
-LOOKS = {letter: Look(BLACK, letter, "", WHITE) for letter, _ in KEEPS.values()}
-LOOKS |= {look.letter: look for path, look in palette.PATHS.items() if path != "pending"}
-LOOKS |= {"?": Look(LIGHT, "?")}
-WORDS = {letter: words for words, (letter, _) in KEEPS.items()}
-WORDS |= {look.letter: path for path, look in palette.PATHS.items()} | {"?": "tried"}
+STATES = {words: Look(BLACK, letter, "", WHITE) for words, (letter, _) in KEEPS.items()}
+STATES |= PATHS | {"tried": Look(LIGHT, "?")}
+OF_LETTER = {look.letter: (words, look) for words, look in STATES.items()}
 
 
 def letters(events, frames, paths):
@@ -45,7 +42,7 @@ def letters(events, frames, paths):
             continue
         key = row[page], len(passes) - 1
         if code in ENDS:
-            found[key] = palette.PATHS[paths[row[page]]].letter
+            found[key] = PATHS[paths[row[page]]].letter
         elif code in OF_CODE:
             found[key] = OF_CODE[code]
         else:
@@ -53,13 +50,6 @@ def letters(events, frames, paths):
         if code == trace.REPLACED:  # its new frame is the page now
             row[new] = row[page]
     return passes, found
-
-
-def names_of(kernel, table):
-    """What to call the pages of `Migration.pages`: 'page 5 of a'; a frame that no task has by its number."""
-    pids = {label: pid for pid, label in task_labels(kernel).items()}
-    return [page_name(kernel, pids[task], page) if task else f"frame {pfn}"
-            for task, page, pfn in zip(table["task"], table["page"], table["old_pfn"], strict=True)]  # fmt: skip
 
 
 def passes_table(kernel):
@@ -78,19 +68,20 @@ def passes_table(kernel):
     """
     like(kernel, "events last", "kernel", "give a Kernel")
     events = last_events(kernel)
-    ring = kernel.tables["event"]["arg"]
-    args = ring[events.index.to_numpy() % len(ring)]
     table = kernel.last.pages.drop_duplicates("old_pfn")
     frames, paths = table["old_pfn"].tolist(), table["path"].tolist()
-    rows = (events[column].tolist() for column in ("code", "page", "new_page"))
-    passes, found = letters(zip(*rows, args.tolist(), strict=True), frames, paths)
+    rows = events[["code", "page", "new_page", "arg"]].itertuples(index=False, name=None)
+    passes, found = letters(rows, frames, paths)
+    pids = {label: pid for pid, label in task_labels(kernel).items()}
+    names = [page_name(kernel, pids[task], page) if task else f"frame {pfn}"
+             for task, page, pfn in zip(table["task"], table["page"], frames, strict=True)]  # fmt: skip
     columns = [f"pass {number}" for number in passes]
     cells = [[found.get((i, turn), "") for turn in range(len(passes))] for i in range(len(frames))]
-    return pd.DataFrame(cells, pd.Index(names_of(kernel, table), name="page"), columns).assign(
+    return pd.DataFrame(cells, pd.Index(names, name="page"), columns).assign(
         path=paths, reason=table["reason"].tolist())  # fmt: skip
 
 
-@drawing
+@drawing()
 def passes(kernel, *, ax=None):
     """What became of each page in each pass of the last migration: a square for each, with a letter.
 
@@ -98,7 +89,6 @@ def passes(kernel, *, ax=None):
     ----------
     kernel : Kernel
         One that keeps a trace.
-    ax : Axes, optional
     """
     table = passes_table(kernel)
     grid = table.drop(columns=["path", "reason"])
@@ -109,17 +99,15 @@ def passes(kernel, *, ax=None):
     for y, line in enumerate(grid.to_numpy()):
         for x, letter in enumerate(line):
             if letter:
-                look = LOOKS[letter]
+                look = OF_LETTER[letter][1]
                 seen[letter] = seen.get(letter, 0) + 1
                 ax.add_patch(Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, **box(look, linewidth=0.5)))
-                ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 0.5} if look.hatch else None
-                ax.text(x + 0.5, y + 0.5, letter, ha="center", va="center", fontsize=8, color=look.ink, bbox=ground)
+                write(ax, x + 0.5, y + 0.5, letter, look, pad=0.5, fontsize=8)
     step = max(1, rows // 40)
     ax.set_yticks([y + 0.5 for y in range(0, rows, step)], grid.index[::step], fontsize=8)
     ax.set_xticks([x + 0.5 for x in range(columns)], [c.partition(" ")[2] for c in grid], fontsize=8)
-    ax.tick_params(length=0)
     ax.set(xlim=(0, max(columns, 1)), ylim=(rows, 0), xlabel="pass")
-    order = [letter for letter in LOOKS if letter in seen]
-    legend(ax, {WORDS[letter]: LOOKS[letter] for letter in order})
-    done = [f"{WORDS[letter]} {seen[letter]:,}" for letter in order]
+    looks = {words: look for words, look in STATES.items() if look.letter in seen}
+    legend(ax, looks)
+    done = [f"{words} {seen[look.letter]:,}" for words, look in looks.items()]
     return ax, f"{counted(rows, 'page')} in {counted(columns, 'pass')}, a letter a state: {sentence(done)}."

@@ -14,7 +14,7 @@ NOWHERE = Look(WHITE, "–")
 GIVE = "give {row: {group: [node of each page]}}"
 
 
-@drawing
+@drawing("rows", "values items", GIVE)
 def placements(rows, title="Where the pages are", *, ax=None):
     """Rows of squares, one below the other: a square is a page, its number and colour the node that holds it.
 
@@ -26,18 +26,14 @@ def placements(rows, title="Where the pages are", *, ax=None):
         Of each row, as 'before', the groups of pages, and of each group where its pages are, as `Task.placement`
         gives it: a node, or None of a page without a frame.
     title : str
-    ax : Axes, optional
     """
-    for row in [rows, *like(rows, "values", "rows", GIVE).values()]:
+    for row in rows.values():
         like(row, "items", "rows", GIVE)
     first = next(iter(rows.values()), {})
-    wide = {}
-    for group, nodes in ((group, nodes) for row in rows.values() for group, nodes in row.items()):
-        wide[group] = max(wide.get(group, 0), len(nodes))
     left, x = {}, 0.0
-    for group, width in wide.items():
+    for group in dict.fromkeys(group for row in rows.values() for group in row):
         left[group] = x
-        x += max(width, 0.23 * len(group)) + GAP
+        x += max(0.23 * len(group), *(len(row.get(group, ())) for row in rows.values())) + GAP
     x -= GAP
     ax = canvas(ax, 1.6 + 0.27 * max(x, 12), 0.75 + 0.4 * len(rows), title)
     bare(ax)
@@ -55,7 +51,6 @@ def placements(rows, title="Where the pages are", *, ax=None):
     for group, at in left.items():
         ax.text(at + 0.06, -0.1, group, va="bottom", fontsize=9)
     ax.set_yticks([y + 0.5 for y in range(len(rows))], list(rows))
-    ax.tick_params(length=0)
     ax.set(xlim=(0, x), ylim=(len(rows), -0.45))
     ax.set_xlabel("a square: a page, with its node; •: not as in the first row; –: no frame", loc="left", fontsize=8)
     return ax, f"{title}. {'; '.join(told)}."

@@ -13,7 +13,7 @@ LINE = 0.52  # height of a line of text
 LETTERS = 36  # of a line in a lane
 
 
-@drawing
+@drawing()
 def race(schedule, title=None, *, ax=None):
     """Who does what when, who waits meanwhile, and what comes of it.
 
@@ -22,11 +22,9 @@ def race(schedule, title=None, *, ax=None):
     schedule : Schedule or Race
         A Schedule is replayed to its end; a Race is drawn as far as it went.
     title : str, optional
-    ax : Axes, optional
     """
-    like(getattr(schedule, "race", schedule), "history", "schedule", "give a Race, or what explore() found")
-    table = lanes(schedule)
-    running = getattr(schedule, "race", schedule)
+    right = "give a Race, or what explore() found"
+    running, table = like(getattr(schedule, "race", schedule), "history", "schedule", right), lanes(schedule)
     outcome, bad = running.outcome()
     patch = "with" if running.kernel.k.patch[2] else "without"
     title = title or f"{' against '.join(table.columns)}, {patch} patch 2"

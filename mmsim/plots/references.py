@@ -2,11 +2,11 @@
 
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from ..terms.arguments import counted, like
 from ..mm import structs
+from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, DARK, WHITE, Look
-from .style import bare, box, canvas, drawing, sentence
+from .style import bare, box, canvas, drawing, sentence, write
 
 MIGRATION = Look(WHITE, "", "..")
 UNKNOWN = palette.STATES["pinned"]
@@ -31,7 +31,7 @@ def holders(kernel, pfn):
     return [each for each in found if each[1]] + [("somebody unknown", unknown, UNKNOWN)] * (unknown > 0)
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def references(kernel, pfn, *, ax=None):
     """Who refers to a frame: the holders that a migration knows, and those that it does not.
 
@@ -40,9 +40,7 @@ def references(kernel, pfn, *, ax=None):
     kernel : Kernel
     pfn : int
         A frame that is in use and on an LRU list.  The reference that a migration takes to isolate it is counted.
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     found = holders(kernel, pfn)
     expected = sum(number for _, number, look in found if look is not UNKNOWN)
     total = sum(number for _, number, _ in found)
@@ -52,8 +50,7 @@ def references(kernel, pfn, *, ax=None):
     for y, (who, number, look) in enumerate(found):
         known = look is not UNKNOWN
         ax.add_patch(Rectangle((0, y + 0.12), 2.6, 0.76, **box(look, edgecolor=BLACK)))
-        ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.5} if look.hatch else None
-        ax.text(1.3, y + 0.5, who, ha="center", va="center", color=look.ink, bbox=ground)
+        write(ax, 1.3, y + 0.5, who, look, pad=1.5)
         ax.add_patch(FancyArrowPatch((2.6, y + 0.5), (5, middle + (y + 0.5 - middle) * 0.4), arrowstyle="-|>",
                                      mutation_scale=11, color=DARK if known else BLACK,
                                      linestyle="-" if known else "--", linewidth=1.2 if known else 2))  # fmt: skip
@@ -63,7 +60,7 @@ def references(kernel, pfn, *, ax=None):
     node = int(kernel.tables["mem_map"]["node"][pfn])
     ax.add_patch(Rectangle((5, middle - half), 2.6, 2 * half, **box(palette.node(node), edgecolor=BLACK)))
     text = f"frame {pfn}\non node {node}\nexpected {expected}\ncounted {total}"
-    ax.text(6.3, middle, text, ha="center", va="center", color=palette.node(node).ink)
+    write(ax, 6.3, middle, text, palette.node(node))
     ax.set(xlim=(-0.1, 7.7), ylim=(len(found) + 0.1, -0.1))
     said = sentence(f"{who} {number}" for who, number, _ in found)
     end = "so it may move" if total == expected else "so it must not move"

@@ -1,12 +1,14 @@
 """What all figures have in common: one style, a sentence for each, and labels that fit."""
 
 import functools
+import inspect
 import weakref
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..terms.arguments import like
 from .palette import BLACK, DARK, LIGHT, WHITE
 
 # White paper whatever the reader's theme, so that colours and contrasts are those that were looked at.
@@ -23,20 +25,32 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.08,
 }  # fmt: skip
 
+AX = "\nax : Axes, optional\n    Where to draw; default: on a figure of its own."  # of the parameters of every figure
 _descriptions = weakref.WeakKeyDictionary()
 
 
-def drawing(function):
-    """Decorate a function that returns (Axes, description): draw in STYLE, keep the description, return the Axes."""
+def drawing(name="", attributes="", right=""):
+    """Decorate a function that returns (Axes, description): draw in STYLE, keep the description, return the Axes.
 
-    @functools.wraps(function)
-    def draw(*args, **options):
-        with plt.rc_context(STYLE):
-            ax, text = function(*args, **options)
-        _descriptions[ax] = text
-        return ax
+    The argument `name` must have some attributes, as for `like`.  The last parameter, `ax`, is described here.
+    """
 
-    return draw
+    def decorate(function):
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def draw(*args, **options):
+            if name:
+                like(signature.bind(*args, **options).arguments[name], attributes, name, right)
+            with plt.rc_context(STYLE):
+                ax, text = function(*args, **options)
+            _descriptions[ax] = text
+            return ax
+
+        draw.__doc__ = inspect.getdoc(function) + AX
+        return draw
+
+    return decorate
 
 
 def describe(ax):
@@ -74,8 +88,9 @@ def zoom(ax, width):
 
 
 def bare(ax):
-    """No frame, no ticks: for graphs."""
+    """No frame, no ticks: for graphs; a label that is set afterwards has no tick either."""
     ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 
 
@@ -91,9 +106,9 @@ def legend(ax, looks, extra=(), **options):
     return ax.legend(handles=[*handles, *extra], **options)
 
 
-def write(ax, x, y, text, look, **options):
+def write(ax, x, y, text, look, pad=0.8, **options):
     """Write upon something that has this look; a plain ground keeps its hatch away from the letters."""
-    ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 0.8} if look.hatch else None
+    ground = {"facecolor": look.colour, "edgecolor": "none", "pad": pad} if look.hatch else None
     return ax.text(x, y, text, **{"color": look.ink, "ha": "center", "va": "center", "bbox": ground} | options)
 
 

@@ -5,15 +5,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter
 
-from ..terms.arguments import like
 from .palette import BLACK, DARK, GREY, LIGHT, WHITE
 from ..whatif.report import FIGURES
-from .style import canvas, drawing
+from .style import bare, canvas, drawing
 
 LINES = tuple(zip((BLACK, DARK, GREY) * 2, "osD^vP", ("-", "--", "-.", ":", "-", "--"), strict=True))
 
 
-@drawing
+@drawing("table", "columns", "give the table that mmsim.sweep() returned")
 def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
     """One figure of a sweep against a parameter; the other parameters that vary make the lines, or the rows of a map.
 
@@ -29,9 +28,7 @@ def sweep(table, x=None, y="break_even", accesses=None, heat=None, *, ax=None):
         How often the job will access each page after the move: what has paid for itself by then is marked.
     heat : bool, optional
         A map with the value in each cell, in place of lines; default: where there would be more than six lines.
-    ax : Axes, optional
     """
-    like(table, "columns", "table", "give the table that mmsim.sweep() returned")
     x, others = parameters(table, x)
     if y not in FIGURES or y == "kernel" or y not in table:
         raise ValueError(f"y is {y!r}; it is a figure of the table, as 'break_even', 'migration_ns' or 'direct'")
@@ -124,6 +121,5 @@ def draw_map(ax, values, pays, say):
         if pays.iloc[r, c]:
             ax.add_patch(Rectangle((c - 0.44, r - 0.4), 0.88, 0.8, fill=False, edgecolor=BLACK, linewidth=1.8))
     ax.set(xlim=(-0.5, numbers.shape[1] - 0.5), ylim=(numbers.shape[0] - 0.5, -0.5))
+    bare(ax)
     ax.set_yticks(range(len(values)), values.index)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)

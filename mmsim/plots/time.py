@@ -5,8 +5,8 @@ from itertools import groupby
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from ..terms.arguments import counted, like
 from ..mm import trace
+from ..terms.arguments import counted
 from .palette import BLACK, GREY, LIGHT, PATHS
 from .style import canvas, drawing, sentence
 
@@ -20,7 +20,7 @@ MARKS = (
 )
 
 
-@drawing
+@drawing("kernel", "events last", "give a Kernel")
 def timeline(kernel, by="page", *, ax=None):
     """The passes of the last migration over simulated time.
 
@@ -30,9 +30,7 @@ def timeline(kernel, by="page", *, ax=None):
         One that keeps a trace.
     by : {"page", "function"}
         A row for each page, with what happened to it; or for each kernel function, with its events.
-    ax : Axes, optional
     """
-    like(kernel, "events last", "kernel", "give a Kernel")
     if by not in ("page", "function"):
         raise ValueError(f"by is {by!r}; it is 'page' or 'function'")
     events = last_events(kernel)
@@ -47,7 +45,7 @@ def timeline(kernel, by="page", *, ax=None):
 
 
 def last_events(kernel):
-    """The events of the passes of the last migration, with their codes."""
+    """The events of the passes of the last migration, with their codes and arguments."""
     if kernel.last is None or not kernel.last.passes:
         last = repr(kernel.last) if kernel.last else "there was none"
         raise ValueError(f"kernel: no page has gone through a pass of migrate_pages() in the last migration: {last}")
@@ -57,8 +55,9 @@ def last_events(kernel):
         raise ValueError("kernel: its trace holds no pass of a migration; make it with trace=True")
     end = events.loc[inside, "time"].iloc[-1]
     events = events[inside & (events["time"] >= end - kernel.last.elapsed)]
-    ring = kernel.tables["event"]["code"]
-    events = events.assign(**{"pass": events["pass"].astype(int), "code": ring[events.index.to_numpy() % len(ring)]})
+    ring = kernel.tables["event"]
+    rows = ring[events.index.to_numpy() % len(ring)]
+    events = events.assign(**{"pass": events["pass"].astype(int), "code": rows["code"], "arg": rows["arg"]})
     # The window may begin a little early, in the last pass of the migration before.
     begins = events.index[(events["code"] == trace.PASS) & (events["pass"] == 0)]
     return events.loc[begins[0] :] if len(begins) else events

@@ -1,6 +1,5 @@
 """How a recorded kernel and the model compare."""
 
-from ..terms.arguments import like
 from .palette import BLACK, LIGHT, MIDDLE, WHITE, Look
 from .style import box, canvas, drawing, sentence
 
@@ -8,7 +7,7 @@ LOOKS = {"equal": Look(MIDDLE, "e"), "differ": Look(LIGHT, "d", "//"), "not aske
          "unexplained": Look(BLACK, "u", "", WHITE)}  # fmt: skip
 
 
-@drawing
+@drawing("summary", "columns", "give what mmsim.experiments.verify.summary() returned")
 def verdicts(summary, *, ax=None):
     """How many cases of a recording are equal on the model, differ, or are not asked, and why.
 
@@ -16,20 +15,16 @@ def verdicts(summary, *, ax=None):
     ----------
     summary : DataFrame
         As `mmsim.experiments.verify.summary` gives it.
-    ax : Axes, optional
     """
-    like(summary, "columns", "summary", "give what mmsim.experiments.verify.summary() returned")
     ax = canvas(ax, 8.4, 0.27 * len(summary) + 0.9, "Recorded cases")
     names = [row.why or row.verdict for row in summary.itertuples()]
-    shown = set()
+    bars = {}
     for y, row in enumerate(summary.itertuples()):
-        label = f"_{y}" if row.verdict in shown else row.verdict
-        shown.add(row.verdict)
-        ax.barh(y, row.cases, 0.72, label=label, **box(LOOKS[row.verdict]))
+        bars.setdefault(row.verdict, ax.barh(y, row.cases, 0.72, **box(LOOKS[row.verdict])))
         ax.text(row.cases + 1.5, y, row.cases, va="center", color=BLACK)
     ax.set_yticks(range(len(names)), names)
     ax.set(xlim=(0, 1.1 * summary["cases"].max()), ylim=(len(names) - 0.4, -0.6), xlabel="cases")
-    ax.legend(loc="lower right")
+    ax.legend(list(bars.values()), list(bars), loc="lower right")
     totals = summary.groupby("verdict", observed=True)["cases"].sum()
     said = sentence(f"{row.cases} {name}" + f" ({row.verdict})" * (name != row.verdict)
                     for name, row in zip(names, summary.itertuples(), strict=True))  # fmt: skip

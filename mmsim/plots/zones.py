@@ -1,6 +1,5 @@
 """The free pages of a zone: how deep each kind of allocation may go, and how many there were over time."""
 
-from ..terms.arguments import like
 from ..mm.page_alloc import zone_mark
 from ..mm.structs import GFP_ATOMIC, GFP_KERNEL
 from .palette import BLACK, DARK, GREY, LIGHT, MIDDLE, WHITE, Look
@@ -16,7 +15,7 @@ def _marks(kernel, node):
             "atomic": zone_mark(zone, GFP_ATOMIC)}  # fmt: skip
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def watermarks(kernel, node=0, *, ax=None):
     """How deep into the free pages of a zone each kind of allocation may go.
 
@@ -24,16 +23,13 @@ def watermarks(kernel, node=0, *, ax=None):
     ----------
     kernel : Kernel
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     marks, zone = _marks(kernel, node), kernel.k.zone[node]
-    atomic = zone_mark(zone, GFP_ATOMIC)
     rows = {
         "anybody, first walk": (marks["low"], Look(LIGHT, "")),
         "GFP_KERNEL (may wait)": (zone_mark(zone, GFP_KERNEL), Look(MIDDLE, "")),
-        "GFP_ATOMIC (interrupts)": (atomic, Look(LIGHT, "", "//")),
-        "the same | __GFP_NOMEMALLOC": (atomic, Look(LIGHT, "", "xx")),
+        "GFP_ATOMIC (interrupts)": (marks["atomic"], Look(LIGHT, "", "//")),
+        "the same | __GFP_NOMEMALLOC": (marks["atomic"], Look(LIGHT, "", "xx")),
         "inside reclaim (PF_MEMALLOC)": (0, Look(GREY, "", "..")),
     }
     right = round(1.25 * marks["high"]) + 1
@@ -54,7 +50,7 @@ def watermarks(kernel, node=0, *, ax=None):
                 f"Of its free pages, a page is given to {said} are free.")  # fmt: skip
 
 
-@drawing
+@drawing("kernel", "tables", "give a Kernel")
 def free_pages(histories, kernel, node=0, *, ax=None):
     """The free pages of a node over simulated time, with the watermarks of its zone.
 
@@ -65,9 +61,7 @@ def free_pages(histories, kernel, node=0, *, ax=None):
     kernel : Kernel
         Whose watermarks are drawn.
     node : int
-    ax : Axes, optional
     """
-    like(kernel, "tables", "kernel", "give a Kernel")
     marks = _marks(kernel, node)
     ax = canvas(ax, 8.4, 3.4, f"Free pages of node {node}")
     end = max(history["time"].iloc[-1] for history in histories.values()) / 1e6

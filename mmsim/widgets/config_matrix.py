@@ -4,11 +4,12 @@ from html import escape
 
 import ipywidgets as W
 
+from ..plots.configs import MODELS
 from ..experiments.configs import OPTIONS, TRIGGERS, answers, as_sent, configuration, symbols
 from .onpaper import dead
 from .parts import STYLE, Plain, Status
 
-MEANING = {
+MEANING = {  # of an answer, by what stands in it: the first that fits
     "-ENOSYS": "no such call in this kernel",
     "BUG()": "an anonymous page has no swap entry to go to: the kernel stops",
     "4, none moved": "the pages stay: each is tried eleven times, then counted",
@@ -16,11 +17,6 @@ MEANING = {
     "swapped out": "evicted; the next touch reads the page back",
     "moved": "in new frames now",
 }
-
-
-def meaning(answer):
-    """What an answer of a trigger means."""
-    return next((text for sign, text in MEANING.items() if sign in answer), "")
 
 
 def table(caption, left, right, rows):
@@ -71,8 +67,7 @@ class ConfigMatrix(Plain, W.VBox):
         config, patches = self.config, self.patches
         self.found, self.answers = symbols(config, patches), answers(config, patches)
         there, of = sum(not why for why in self.found.values()), len(self.found)
-        letters = {name: "y" if made.value else "n" for name, made in self.options.items()}
-        rule = " or ".join(f"{name}={letters[name]}" for name in ("NUMA", "SPARSEMEM", "DISCONTIGMEM"))
+        rule = " or ".join(f"{name}={'y' if self.options[name].value else 'n'}" for name in MODELS)
         if patches:
             derived = f"<b>CONFIG_MIGRATION={'y' if config.migration else 'n'}</b>, from {rule}"
         else:
@@ -85,8 +80,10 @@ class ConfigMatrix(Plain, W.VBox):
         rows = {f"<s><code>{n}()</code></s>" if why else f"<code>{n}()</code>": f"✗ {why}" if why else "✓ in the image"
                 for n, why in self.found.items()}  # fmt: skip
         self.symbols.value = table("Functions of page migration", "function", "in this kernel?", rows)
-        rows = {f"{key}. {escape(call)}": f"<b>{self.answers[key]}</b><br>{meaning(self.answers[key])}"
-                for key, call in TRIGGERS.items()}  # fmt: skip
+        rows = {}
+        for key, call in TRIGGERS.items():
+            meaning = next((text for sign, text in MEANING.items() if sign in self.answers[key]), "")
+            rows[f"{key}. {escape(call)}"] = f"<b>{self.answers[key]}</b><br>{meaning}"
         what = "What each trigger answers, tried with four anonymous pages"
         self.triggers.value = table(what, "trigger", "answer", rows)
 

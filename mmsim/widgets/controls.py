@@ -86,7 +86,7 @@ def numbers(patches):
     return f"patch{'es' * (len(patches) != 1)} {', '.join(map(str, sorted(patches)))}" if patches else "no patches"
 
 
-def settings_text(c, patches, process, release=V1):
+def settings_text(c, patches, process, release):
     """What the settings are, in one line."""
     moves = "what is elsewhere" if c["from"].disabled else f"from nodes {c['from'].value}"
     flags = "".join(f", {name}" for name in ("all", "strict") if c[name].value and not c[name].disabled)

@@ -64,9 +64,6 @@ class Following:
         """The first step at which the two machines do not do the same, in a list; of one machine none."""
         if not self.beside:
             return []
-        for step, (a, b) in enumerate(self._pairs):
-            events = [run.events[["code", "page", "new_page", "arg"]][at - 1 : at].tolist() if at else []
-                      for run, at in zip(self._runs, (a, b), strict=True)]  # fmt: skip
-            if events[0] != events[1]:
-                return [step]
-        return []
+        # Before the first event and after the last one there is none.
+        here, there = ([None, *run.events[["code", "page", "new_page", "arg"]].tolist(), None] for run in self._runs)
+        return [step for step, (a, b) in enumerate(self._pairs) if here[a] != there[b]][:1]

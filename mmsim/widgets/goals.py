@@ -87,9 +87,7 @@ class Goals(Plain, W.VBox):
     def call(self, number):
         """Make one of the calls of the goal."""
         self._before.append(self.kernel.snapshot())
-        said = []
-        self._record(lambda: said.append(made.make(self.kernel, self.goal.calls[number])))
-        self.done.append((number, said[0]))
+        self._record(lambda: self.done.append((number, made.make(self.kernel, self.goal.calls[number]))))
         self._show()
 
     def undo(self):
@@ -149,15 +147,12 @@ class Goals(Plain, W.VBox):
                        for name, row in (("is on node", now), ("wanted on", wanted)))  # fmt: skip
         self.pages.value = f"<table class=pages><tr><th scope=row>page of a</th>{head}</tr>{rows}</table>"
         self.line.value = "".join(f"{escape(text)}<br>" for text in (self.verdict(), note) if text)
-        self.made.value = self._calls()
+        calls = [f"<li><code>{escape(self.goal.calls[i].text)}</code>{f' → {escape(said)}' * bool(said)}</li>"
+                 for i, said in self.done]  # fmt: skip
+        self.made.value = f"<ol>{''.join(calls)}</ol>" * bool(calls)
         stayed = self.recording.stayed(self.recording.steps)
         self.stayed.value = stayed_html(stayed, "What stayed at the last call, and why") if len(stayed) else ""
         self.controls["Undo"].disabled = self.controls["Start again"].disabled = not self.done
-
-    def _calls(self):
-        lines = [f"<li><code>{escape(self.goal.calls[i].text)}</code>{f' → {escape(said)}' * bool(said)}</li>"
-                 for i, said in self.done]  # fmt: skip
-        return f"<ol>{''.join(lines)}</ol>" * bool(lines)
 
     def _paper(self):
         """The goal, its calls, and folded hints and solution."""

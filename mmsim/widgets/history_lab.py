@@ -44,14 +44,15 @@ class HistoryLab(Plain, W.VBox):
     """
 
     def __init__(self, experiment=None, releases=None, **given):
-        known = EXPERIMENTS | dict.fromkeys(scenarios())
+        known = {name: (each, given) for name, each in EXPERIMENTS.items()}
+        known |= {name: (Scenario.load(name), {"scale": SCALE}) for name in scenarios()}
         if isinstance(experiment, str) and experiment not in known:
             raise ValueError(f"experiment is {experiment!r}; there are: {', '.join(known)}")
-        self._releases, self._given, self._own = releases, given, None
         name = experiment or next(iter(EXPERIMENTS))
         if not isinstance(name, str):
-            self._own = getattr(experiment, "name", getattr(experiment, "__name__", "your own")), experiment
-            name = self._own[0]
+            name = getattr(experiment, "name", getattr(experiment, "__name__", "your own"))
+            known[name] = experiment, given
+        self._releases, self._known = releases, known
         chooser = choice("experiment", options=list(dict.fromkeys([name, *known])), value=name)
         chooser.observe(lambda _: self.run(), "value")
         event = Range(name="event", most=1)
@@ -66,13 +67,8 @@ class HistoryLab(Plain, W.VBox):
 
     def run(self):
         """Run what is chosen on every kernel, and show what it gave."""
-        name, given = self.controls["experiment"].value, self._given
-        if self._own and name == self._own[0]:
-            experiment = self._own[1]
-        elif name in EXPERIMENTS:
-            experiment = EXPERIMENTS[name]
-        else:
-            experiment, given = Scenario.load(name), {"scale": SCALE}
+        name = self.controls["experiment"].value
+        experiment, given = self._known[name]
         self.line.value = f"<p>running {escape(name)} on every kernel ...</p>"
         self.history = history(experiment, self._releases, **given)
         self.release = self.beside = None
@@ -80,12 +76,11 @@ class HistoryLab(Plain, W.VBox):
         borders = list(dict.fromkeys(self.history.changed["release"]))
         self.line.value = f"<p>{escape(question)} {len(borders)} borders: choose one to see why.</p>"
         self.table.value = facts_html(self.history)
-        for release in [each for each in self.controls if each not in ("experiment", "event")]:
-            del self.controls[release]
         changes = self.history.changed.groupby("release")["change"].agg(lambda each: " and ".join(dict.fromkeys(each)))
-        self.controls |= {release: button(f"{release}: {changes[release]}", lambda release=release: self.look(release))
-                          for release in borders}  # fmt: skip
-        self.borders.children = [self.controls[release] for release in borders]
+        buttons = {release: button(f"{release}: {changes[release]}", lambda release=release: self.look(release))
+                   for release in borders}  # fmt: skip
+        self.controls = {name: self.controls[name] for name in ("experiment", "event")} | buttons
+        self.borders.children = list(buttons.values())
         self.controls["event"].layout.display, self.pictures.value, self.parts.value = "none", "", ""
 
     def look(self, release):
@@ -95,8 +90,8 @@ class HistoryLab(Plain, W.VBox):
         event = self.controls["event"]
         event.most = max(1, *map(len, events))
         event.layout.display = None if max(map(len, events)) else "none"
-        for each in self.history.changed["release"]:
-            self.controls[each].button_style = "primary" if each == release else ""
+        for each in self.borders.children:
+            each.button_style = "primary" if each is self.controls[release] else ""
         if event.value == parting:
             self._show_events()
         event.value = parting
@@ -122,7 +117,7 @@ class HistoryLab(Plain, W.VBox):
 
     def _paper(self):
         """The facts on each kernel, and at which borders they change."""
-        borders = [self.controls[release].description for release in dict.fromkeys(self.history.changed["release"])]
+        borders = [each.description for each in self.borders.children]
         name = escape(self.controls["experiment"].value)
         return f"<p><b>{name}</b></p>{self.line.value}{self.table.value}{dead(borders)}"
 

@@ -44,8 +44,7 @@ class Machines:
     @property
     def release(self):
         """The release whose kernel the lab's own machine has; None: V1, or a machine of one's own."""
-        chosen = self.controls["release"].value
-        return chosen if self._machine is None and chosen != V1 else None
+        return None if self._kind == V1 else self._kind
 
     @property
     def _kind(self):
@@ -111,7 +110,7 @@ class Machines:
             self.controls[patch.number].value = patch.number in chosen
             self.controls[patch.number].disabled = self.release is not None
         lacking = beside.value
-        beside.options = beside_options(self._patches, self._kind, lacking if isinstance(lacking, str) else V1)
+        beside.options = beside_options(self._patches, self._kind, lacking or V1 if isinstance(lacking, str) else V1)
         beside.value = lacking if lacking in dict(map(reversed, beside.options)) else ""
         self._quiet = False
 

@@ -7,9 +7,7 @@ from textwrap import wrap
 from ..plots import palette
 from ..mm import trace
 from ..plots.flow import STAGES, ways
-from ..plots.passes import LOOKS as PASS_LOOKS
-from ..plots.passes import WORDS as PASS_WORDS
-from ..plots.passes import letters
+from ..plots.passes import OF_LETTER, letters
 from ..machine.policy import format_nodes
 
 # The question of STAGES that an event is about: by kernel function, those of migrate_pages() itself by event.
@@ -19,6 +17,8 @@ ASKS = {
     "remove_mapping": 5, trace.LEFT_OUT: 1, trace.NO_MAPPING: 5,
     trace.LOCK_BUSY: 2, trace.LOCK_WAIT: 2, trace.LOCKED: 2, trace.WRITEBACK_BUSY: 2, trace.WRITEBACK_WAIT: 2,
 }  # fmt: skip
+ASKED = {code: STAGES[ASKS[key]] for code, (function, *_) in trace.EVENTS.items()
+         for key in (function, code) if key in ASKS}  # fmt: skip
 ROW, TALL = 76, 46  # y of the questions, and their height
 BOXES = {stage: (37 + 80 * i, ROW, 72, TALL) for i, stage in enumerate(STAGES)} | {  # middle, width, height
     "references as expected?": (439, ROW, 78, TALL),
@@ -44,20 +44,12 @@ def flow_svg(recordings, steps):
         counts[name] = " | ".join(str(sum(n for edge, n in graph.items() if edge[end] == name)) for graph in graphs)
     total = max(1, sum(n for (a, _), n in graphs[0].items() if a == STAGES[0]))
     edges = "".join(edge(a, b, n, total) for (a, b), n in graphs[0].items())
-    asked = question(recordings[0], steps[0])
-    boxes = "".join(box(name, counts[name], name == asked, running) for name in BOXES)
+    now = recordings[0].events["code"][max(0, steps[0] - 1) : steps[0]]  # none before and after the call
+    asked = [ASKED.get(code) for code in now.tolist()]
+    boxes = "".join(box(name, counts[name], name in asked, running) for name in BOXES)
     said = ", ".join(f"{name} {n}" for name, n in counts.items() if name not in STAGES[1:] and set(n) - set("0 |"))
     return (f'<svg class="mm-flow" viewBox="0 0 612 152" role="img" aria-label="Paths: {said or "no page yet"}.">'
             f"{edges}{boxes}</svg>")  # fmt: skip
-
-
-def question(recording, step):
-    """The question that the event of a step is about, or None."""
-    if not 0 < step < recording.steps:
-        return None
-    code = int(recording.events["code"][step - 1])
-    asks = ASKS.get(code, ASKS.get(trace.EVENTS[code][0]))
-    return asks and STAGES[asks]
 
 
 def edge(a, b, count, total):
@@ -101,10 +93,11 @@ def passes_html(recording):
         name = recording.virtual(known[pid, address]) if (pid, address) in known else f"frame {pfn}"
         cells = ""
         for turn in range(len(passes)):
-            letter = found.get((i, turn), "")
-            used |= {letter: PASS_WORDS[letter]} if letter else {}
-            look = letter and f' style="background:{PASS_LOOKS[letter].colour};color:{PASS_LOOKS[letter].ink}"'
-            cells += f"<td{look}>{letter}</td>"
+            letter, style = found.get((i, turn), ""), ""
+            if letter:
+                used[letter], look = OF_LETTER[letter]
+                style = f' style="background:{look.colour};color:{look.ink}"'
+            cells += f"<td{style}>{letter}</td>"
         body.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     head = "".join(f"<th>{number}</th>" for number in passes)
     said = "; ".join(f"{letter} {words}" for letter, words in used.items())

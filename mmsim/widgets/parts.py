@@ -28,9 +28,9 @@ def details(parts):
     return "".join(f"<details><summary>{name}</summary>{part}</details>" for name, part in parts.items())
 
 
-def button(text, act, **options):
+def button(text, act, width="auto", **options):
     """A button with text that calls `act()`."""
-    made = W.Button(description=text, layout=W.Layout(width="auto"), **options)
+    made = W.Button(description=text, layout=W.Layout(width=width), **options)
     made.on_click(lambda _: act())
     return made
 
@@ -54,14 +54,6 @@ def source_of(function):
     return name, file, first, textwrap.dedent("".join(lines))
 
 
-def lines_of(widget):
-    """Each Status that a widget is made of."""
-    for child in getattr(widget, "children", ()):
-        if isinstance(child, Status):
-            yield child
-        yield from lines_of(child)
-
-
 class Plain:
     """For widgets with a __repr__ that says it all: plain text where widgets cannot be shown.
 
@@ -71,7 +63,7 @@ class Plain:
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
-        self._line = next(lines_of(self))
+        self._line = next(each for each in vars(self).values() if isinstance(each, Status))
         self._line.of = self.model_id  # the script of this line looks whether the whole is alive
         made_here(self)
 

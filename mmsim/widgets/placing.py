@@ -22,8 +22,7 @@ def check_obstacles(obstacles):
     """Obstacles as MigrationLab takes them; ValueError: they are none."""
     obstacles = {} if obstacles is None else obstacles
     right = f"give a dict of {', '.join(DONE)}, each with pages, as in {{'pin': [5]}}"
-    some = isinstance(obstacles, dict) and all(isinstance(each, (list, tuple)) for each in obstacles.values())
-    if not some:
+    if not (isinstance(obstacles, dict) and all(isinstance(each, (list, tuple)) for each in obstacles.values())):
         raise ValueError(f"obstacles is {obstacles!r}; {right}")
     if wrong := obstacles.keys() - DONE.keys():
         raise ValueError(f"obstacles has {', '.join(sorted(map(repr, wrong)))}; {right}")

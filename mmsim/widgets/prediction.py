@@ -29,7 +29,7 @@ class Prediction(Plain, W.VBox):
     def show(self):
         """Put the question of the seed on the screen, with the answer that was given to it before."""
         seed = self.kept["seed"]
-        self.question, self.hints_given = self.ask(seed), 0
+        self.question, self.hints_given = self.ask(seed), []
         text = "<b>Predict.</b> " + markup_of(self.question.text).replace("\n", "<br>")
         self.text.value = f"<div style='line-height: 1.5; font-size: var(--jp-content-font-size1, 14px)'>{text}</div>"
         self.tools[0].disabled = not self.question.hints
@@ -63,8 +63,12 @@ class Prediction(Plain, W.VBox):
 
     def hint(self):
         """Show the next hint; after the last one the first again."""
-        self.hints_given += 1
-        self._say(self._hints()[-1], hint=True)
+        hints, given = self.question.hints, len(self.hints_given)
+        if given < len(hints):
+            self.hints_given.append(f"Hint {given + 1} of {len(hints)}: {hints[given]}")
+        else:
+            self.hints_given.append(self.hints_given.pop(0))
+        self._say(self.hints_given[-1])
 
     def reveal(self):
         """Show the answer."""
@@ -75,17 +79,10 @@ class Prediction(Plain, W.VBox):
         self.kept["seed"] += 1
         self.show()
 
-    def _hints(self):
-        """The hints that were given, the last one last."""
-        hints = [f"Hint {n} of {len(self.question.hints)}: {text}" for n, text in enumerate(self.question.hints, 1)]
-        last = (self.hints_given - 1) % len(hints) + 1 if self.hints_given else 0
-        return hints[:last] if self.hints_given <= len(hints) else [*hints[last:], *hints[:last]]
-
-    def _say(self, text, hint=False):
+    def _say(self, text):
         """Say something; the hints that were given stay below it."""
         self.line.value = markup_of(text)
-        stay = self._hints()[:-1] if hint else self._hints()
-        self.given.value = "".join(f"<p>{markup_of(each)}</p>" for each in stay)
+        self.given.value = "".join(f"<p>{markup_of(each)}</p>" for each in self.hints_given if each != text)
 
     def _paper(self):
         """The question, and folded the hints and the answer."""

@@ -1,6 +1,7 @@
 """Let a fault, swapoff and a migration race, one step at a time, and see what comes of it."""
 
 import re
+from functools import partial
 from html import escape
 
 import ipywidgets as W
@@ -23,8 +24,7 @@ def words(what):
 
 def drawn(moment, caption):
     """A moment of a race as a picture on paper."""
-    head, _, rest = html(moment).replace('style="', 'style="background: #fff; color: #000; ', 1).partition("<svg ")
-    svg = f'{head}<svg xmlns="http://www.w3.org/2000/svg" width="560" {rest.partition("</svg>")[0]}</svg>'
+    svg = html(moment).partition("<b>")[0].replace('style="', 'style="background: #fff; color: #000; ', 1)
     return picture(svg, moment.said(), caption)
 
 
@@ -44,7 +44,7 @@ class RacePlayer(Plain, W.VBox):
         self._known = {}
         self.scenes = SCENES if given is None else {"given": (given.build, list(given.actors.values()))}
         self._patches = parse_patches(WITHOUT_PATCH_2 if given is None else given.patches)
-        if isinstance(getattr(exploration_or_race, "race", None), Race):
+        if given is not exploration_or_race:
             self._known["given", 2 in self._patches] = exploration_or_race
         self.scene = W.Dropdown(options=list(self.scenes), description="Race")
         self.scene.layout.display = None if given is None else "none"
@@ -79,7 +79,7 @@ class RacePlayer(Plain, W.VBox):
             patches = self._patches - {2} | ({2} if self.patch.value else set())
             self._known[key] = explore(*self.scenes[self.scene.value], patches)
         self.exploration = self._known[key]
-        self.race, self.schedule = self.exploration.race, None
+        self.race, self.names = self.exploration.race, ()
         found = self.exploration.outcomes
         rows = zip(found["bad"], found["schedules"], found["outcome"], strict=True)
         self.outcomes.options = [("choose one to replay", "")] + [
@@ -92,12 +92,12 @@ class RacePlayer(Plain, W.VBox):
                             "schedules end badly. All of them were tried.")  # fmt: skip
         self.replay.disabled = self.exploration.counterexample is None
         self.labels = {n: n if actor.name else f"task {n}" for n, actor in self.race.actors.items()}
-        self.columns = {name: (W.HTML(), button(f"Let {label} take a step", lambda name=name: self.step(name)))
-                        for name, label in self.labels.items()}  # fmt: skip
+        self.columns = {
+            name: (W.HTML(), button(f"Let {label} take a step", partial(self.step, name), width="calc(100% - 4px)"))
+            for name, label in self.labels.items()
+        }
         self.actors.children = [W.VBox(pair, layout=W.Layout(flex="1 1 0", min_width="0"))
                                 for pair in self.columns.values()]  # fmt: skip
-        for _, made in self.columns.values():
-            made.layout.width = "calc(100% - 4px)"
         self.restart()
 
     # -- what the buttons do
@@ -128,19 +128,18 @@ class RacePlayer(Plain, W.VBox):
 
     def follow(self, schedule):
         """Go to the start of a schedule, for `next_step`."""
-        self.schedule = Schedule(self.race, schedule.names)
+        self.names = tuple(schedule.names)
         self.restart()
 
     def next_step(self):
         """Take the next step of the schedule that is being replayed."""
-        if self._next():
-            self.step(self._next())
+        self.step(self._next())
 
     def _next(self):
         """The actor whose turn it is in the schedule; '' where there is none, or the reader left it."""
         done = tuple(name for name, _ in self.race.history)
-        names = tuple(self.schedule.names) if self.schedule else ()
-        return names[len(done)] if names[: len(done)] == done and len(done) < len(names) else ""
+        ahead = self.names[len(done) :] if self.names[: len(done)] == done else ()
+        return ahead[0] if ahead else ""
 
     def _choose_outcome(self, change):
         if change["new"]:

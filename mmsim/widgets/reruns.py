@@ -33,34 +33,31 @@ def this_cell():
     return shell.user_ns.get("In", [""])[-1], shell.execution_count
 
 
-def close_all(widget):
-    """Close a widget with all that it is made of (children, layouts, styles), and let go of what it holds.
-
-    What a notebook has shown stays in its list of results, Out; so it must not hold on to a machine.
-    """
+def parts_of(widget):
+    """A widget and all that it is made of: children, layouts, styles, also those in lists and dicts that it has."""
     found, waiting = {}, [widget]
     while waiting:
         each = waiting.pop()
-        if id(each) not in found:
+        if isinstance(each, (dict, list, tuple)):
+            waiting += each.values() if isinstance(each, dict) else each
+        elif isinstance(each, W.Widget) and id(each) not in found:
             found[id(each)] = each
-            waiting += widgets_in([*vars(each).values(), *each._trait_values.values()])
-    for each in found.values():
+            waiting += [*vars(each).values(), *each._trait_values.values()]
+    return list(found.values())
+
+
+def close_all(widget):
+    """Close a widget with all that it is made of, and let go of what it holds.
+
+    What a notebook has shown stays in its list of results, Out; so it must not hold on to a machine.
+    """
+    parts = parts_of(widget)
+    for each in parts:
         W.Widget.close(each)
         each.unobserve_all()
         each._msg_callbacks.callbacks.clear()
-    for each in found.values():
+    for each in parts:
         for name in vars(each).keys() - TRAITLETS:
             del vars(each)[name]
         for name in each._trait_values.keys() - {"comm"}:
             del each._trait_values[name]
-
-
-def widgets_in(values):
-    """The widgets among some values, and in the lists and dicts among them."""
-    found = []
-    for value in values:
-        if isinstance(value, W.Widget):
-            found.append(value)
-        elif isinstance(value, (dict, list, tuple)):
-            found += widgets_in(value.values() if isinstance(value, dict) else value)
-    return found

@@ -36,10 +36,10 @@ class Scene:
     def __init__(self, recording, large=False):
         self.recording, self.large, self._states = recording, large, (-1, None)
         names = {pid: recording.name(pid) for pid in recording.pids}
-        taken = {look.letter for look in (*palette.STATES.values(), palette.SHARED)}
-        self.letters = dict(zip(names, map(ord, palette.letters(names.values(), taken)), strict=True))
         files = file_labels(recording)
-        self.file_letters = dict(zip(files, map(ord, palette.letters(files.values(), taken)), strict=True))
+        letters = [ord(letter) for letter in palette.letters([*names.values(), *files.values()])]
+        self.letters = dict(zip(names, letters, strict=False))
+        self.file_letters = dict(zip(files, letters[len(names) :], strict=True))
         pages = {pid: np.flatnonzero(recording.pte_pid == pid)[:MAX_CELLS] for pid in recording.pids[:MAX_TASKS]}
         self.pages = np.concatenate([*pages.values(), np.zeros(0, int)]).astype(int)  # their places in the recording
         self.slots = min(recording.slots, max(16, -(-recording.slots_used // 16) * 16), MAX_CELLS)
@@ -50,9 +50,8 @@ class Scene:
 
     def _legend(self, names, shown, files):
         """(look, letter, text) of what may occur in this run, looks and letters as in `cells`."""
-        recording, ends = self.recording, (0, self.recording.steps)
-        tables = [recording.at(step).tables for step in ends]
-        swap, codes = recording.slots > 0, set(recording.events["code"].tolist())
+        recording, swap = self.recording, self.recording.slots > 0
+        ends = [recording.at(step).tables["mem_map"] for step in (0, recording.steps)]
         entries = [(FREE, "", "free", True)]
         entries += [(self.looks[pid], chr(self.letters[pid]), f"task {names[pid]}", True) for pid in shown]
         entries += [(SHARED, palette.SHARED.letter, "shared", len(names) > 1)]
@@ -61,18 +60,18 @@ class Scene:
             (PAGE_CACHE, "", "other files", len(files) > MAX_FILES),
             (SWAP_CACHE, "", "swap cache", swap), (SWAPPED, "s", "swapped out", swap), (KERNEL, "k", "kernel", True),
             (OTHER, "o", "new or leaving", True),
-            (OFFLINE, "x", "offline", any(results.out_of_use(each["mem_map"]).any() for each in tables)),
+            (OFFLINE, "x", "offline", any(results.out_of_use(pages).any() for pages in ends)),
             (OTHER + DIRTY, "", "dirty", True), (OTHER + BUFFERS, "", "buffers", bool(files)),
         ]  # fmt: skip
         there = {
             "pinned": recording.pinned().any(), "in a locked vma": recording.any_locked_vma,
-            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in codes,
+            "in a journal": bool(files), "no free swap slot": trace.NO_SWAP_ENTRY in recording.events["code"],
         }  # fmt: skip
         entries += [(OTHER + MARKED, chr(MARKS[name]), MARKED_SHORT.get(name, name), there.get(name, True))
                     for name in MARKS]  # fmt: skip
         return [entry[:3] for entry in entries if entry[3]]
 
-    def geometry(self, width=1100):
+    def geometry(self, width):
         """Where everything goes on a stage of that width, in px: boxes, groups of cells, texts and the legend."""
         groups, texts = [], []
         y = place_nodes(self.recording.topology, width, groups, texts, LARGE if self.large else USUAL)
@@ -244,8 +243,7 @@ def page_looks(ptes, swap_cache, pages):
     zero = present & (pages["flags"][pfn] & structs.PG_reserved != 0)
     look = np.where(present, NODE_0 + node % len(palette.NODES), FREE)
     letter = np.where(present, ord("0") + node % 10, ord("-"))
-    cached = np.zeros(len(ptes), bool)
-    cached[swap] = swap_cache[ptes["value"][swap]] > 0
+    cached = swap_cache[ptes["value"] * swap] > 0
     look[swap], letter[swap] = np.where(cached, SWAP_CACHE, SWAPPED)[swap], ord("s")
     look[zero], letter[zero] = OTHER, ord("z")
     return look, letter
@@ -266,13 +264,11 @@ def place_nodes(topology, width, groups, texts, room):
     gaps = [int(14 + 0.6 * min(60, d)) for d in far]
     w = (width - 2 - sum(gaps)) // across
     columns, cell = fit(max(topology.frames), w - 2 * PAD, rows, *room)
-    numbers, under, word = [["  ".join(map(str, row))] for row in distance], 0, "distances  "
-    wide = TEXT * (len(max(numbers, key=len)[0]) + 11)
-    if w < 120 + wide:  # no room for them beside the name
-        word = word if w > wide + 2 * PAD else ""
-        under = 1 if word or w > wide - 9 * TEXT else 2
-        numbers = [["  ".join(map(str, row[i : i + -(-n // under)])) for i in range(0, n, -(-n // under))]
-                   for row in distance]  # fmt: skip
+    wide = TEXT * (len("  ".join(map(str, distance[0]))) + 11)
+    word = "distances  " * (w > wide + 2 * PAD)
+    under = 0 if w >= 120 + wide else 1 if word or w > wide - 9 * TEXT else 2  # lines below the name, or beside it
+    part = -(-n // max(1, under))
+    numbers = [["  ".join(map(str, row[i : i + part])) for i in range(0, n, part)] for row in distance]
     head = HEAD + 14 * under
     tall = -(-max(topology.frames) // columns) * cell + head + PAD
     first = 0

@@ -43,8 +43,8 @@ class Svg:
 class Pixels:
     """A pen that paints an image, twice as large, so that it is sharp in print."""
 
-    def __init__(self, width, height, scale=2):
-        self.scale, self.image = scale, Image.new("RGB", (width * scale, height * scale), "#fff")
+    def __init__(self, width, height):
+        self.scale, self.image = 2, Image.new("RGB", (2 * width, 2 * height), "#fff")
         self.draw = ImageDraw.Draw(self.image)
 
     def box(self, x, y, w, h, fill="", kind="", hatch=""):

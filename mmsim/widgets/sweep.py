@@ -43,7 +43,7 @@ class Sweep(Plain, W.VBox):
         scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         self.jobs, self.cancelled = jobs, False
         self.known = {scenario.name: scenario}
-        self.known |= {Scenario.load(name).name: name for name in scenarios()} | self.known
+        self.known |= {each.name: each for each in map(Scenario.load, scenarios())} | self.known
         self.choice = choice("question", options=list(self.known), value=scenario.name)
         self.upload = W.FileUpload(accept=".toml", description="a file of your own (.toml)",
                                    layout=W.Layout(width="auto"))  # fmt: skip
@@ -79,7 +79,6 @@ class Sweep(Plain, W.VBox):
 
     def choose(self, scenario):
         """Take another scenario, on a machine that is small enough to be asked at once."""
-        scenario = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
         small = {"scale": ["1/1024"]} if scenario.plan and scenario.plan({}).scale > 1 / 1024 else {}
         self.ask(scenario, small | scenario.grid)
 
@@ -104,7 +103,6 @@ class Sweep(Plain, W.VBox):
     def answer(self):
         """Show what the first value of each field gives, in full, as `mmsim run` does."""
         self.line.value, self.picture.value, self.files.value, self.rows.value = "<p>Running …</p>", "", "", ""
-        parameters = {}
         try:
             parameters = {key: values[0] for key, values in self.grid.items() if values}
             said = answer.answer(self.scenario, parameters, self.scenario.run(parameters))
