@@ -62,37 +62,63 @@ def jupyter(browser, tmp_path_factory):
         yield server
 
 
+def new_page(browser):
+    """A page of 1280 x 800, as a projector shows it, in a context of its own."""
+    page = browser.new_context(viewport=PROJECTOR).new_page()
+    page.set_default_timeout(lab.PATIENCE * 1000)
+    return page
+
+
 @contextmanager
-def fresh_page(browser):
-    """A page of 1280 x 800, as a projector shows it; errors of its scripts fail the test."""
-    with browser.new_context(viewport=PROJECTOR) as context:
-        page = context.new_page()
-        page.set_default_timeout(lab.PATIENCE * 1000)
-        errors = []
-        page.on("pageerror", lambda error: errors.append(error))  # Playwright takes no built-in method
-        yield page
+def unfailing(page):
+    """Errors of the page's scripts, meanwhile, fail the test."""
+    errors = []
+    hear = lambda error: errors.append(error)  # noqa: E731  # Playwright takes no built-in method
+    page.on("pageerror", hear)
+    yield page
+    page.remove_listener("pageerror", hear)
     assert not errors, f"scripts failed in the page: {errors}"
 
 
 @pytest.fixture
 def page(browser):
     """A page of the test's own."""
-    with fresh_page(browser) as page:
+    with unfailing(new_page(browser)) as page:
         yield page
+        page.context.close()
+
+
+@pytest.fixture(scope="session")
+def lent(browser, request):
+    """Return a context manager that lends a page for notebooks, of 1280 x 800.
+
+    To load JupyterLab takes longer than to open one more notebook in it, so a page is lent again, unless a test failed.
+    """
+    free = []
+
+    @contextmanager
+    def lent():
+        failed = request.session.testsfailed
+        with unfailing(free.pop() if free else new_page(browser)) as page:
+            page.set_viewport_size(PROJECTOR)
+            yield page
+        if request.session.testsfailed == failed:
+            free.append(page)
+        else:
+            page.context.close()
+
+    return lent
 
 
 @pytest.fixture
-def open_notebook(jupyter, page):
-    """Return a function that opens a notebook in the test's own page and, unless run=False, runs all cells."""
-
-    def open_notebook(name, run=True):
-        return jupyter.open(page, name, run)
-
-    return open_notebook
+def open_notebook(jupyter, lent):
+    """Return a function that opens a notebook in a page for this test alone and, unless run=False, runs all cells."""
+    with lent() as page:
+        yield lambda name, run=True: jupyter.open(page, name, run)
 
 
 @pytest.fixture(scope="module")
-def finished(browser, jupyter):
+def finished(lent, jupyter):
     """Return a function from notebooks to pages that show them, all cells run: the same one for all tests of a file.
 
     To run a lesson takes longer than to try what is in it, so tests share it, each with cells of its own.
@@ -101,7 +127,7 @@ def finished(browser, jupyter):
 
         @functools.cache
         def opened(name):
-            return jupyter.open(stack.enter_context(fresh_page(browser)), name)
+            return jupyter.open(stack.enter_context(lent()), name)
 
         def finished(name):
             page = opened(name)

@@ -6,6 +6,7 @@ server that lives as long as one test run, on a loopback port; `make lab` starts
 """
 
 import ctypes
+import itertools
 import json
 import os
 import shutil
@@ -36,6 +37,18 @@ RUN_ALL = """() => {
     window.ranAll = undefined;
     window.jupyterapp.commands.execute('notebook:run-all-cells')
         .then(ok => { window.ranAll = ok }, error => { window.ranAll = String(error) });
+}"""
+# A reader goes on to the next notebook in the same page, where JupyterLab is loaded already: that takes the longest.
+GO_ON = """path => {
+    window.opened = undefined;
+    const before = [...window.jupyterapp.shell.widgets('main')].filter(shown => shown.context);
+    window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' }).then(() => {
+        for (const shown of before) {
+            shown.context.model.dirty = false;  // or it would ask whether to save
+            shown.close();
+        }
+        window.opened = true;
+    }).catch(error => { window.opened = String(error) });
 }"""
 NO_CELL_BUSY = """() => window.ranAll !== undefined
     && ![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))"""
@@ -85,23 +98,29 @@ class Lab:
 
     def __init__(self, url, source, root):
         self.url, self.source, self.root = url, Path(source), Path(root)
-        self.pages = {}  # {copy of a notebook: the page that shows it}
+        self.numbers = itertools.count()
+        self.pages = {}  # {page: the copy of a notebook that it shows}
 
     def open(self, page, name, run=True):
         """Show a copy of a notebook (or of a file elsewhere) with a kernel of its own, run all cells; the page."""
-        self.end_kernels()
-        copy = f"{len(self.pages)}-{Path(name).name}"
+        again = page in self.pages
+        self.pages[page] = copy = f"{next(self.numbers)}-{Path(name).name}"
         shutil.copy(self.source / name, self.root / copy)
-        self.pages[copy] = page
-        page.goto(f"{self.url}/doc/tree/{copy}?reset")
+        if again:
+            page.evaluate(GO_ON, copy)
+            page.wait_for_function("window.opened !== undefined", polling=100)
+            assert page.evaluate("window.opened") is True
+        else:
+            page.goto(f"{self.url}/doc/tree/{copy}?reset")
         page.wait_for_function(READY, polling=100)
+        self.end_kernels()
         if run:
             run_all(page)
         return page
 
     def end_kernels(self):
-        """End those whose page is closed: memory is given back, and open pages keep theirs."""
-        shown = [copy for copy, page in self.pages.items() if not page.is_closed()]
+        """End those that no page shows: memory is given back."""
+        shown = [copy for page, copy in self.pages.items() if not page.is_closed()]
         with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=PATIENCE) as answer:
             sessions = [session for session in json.load(answer) if session["path"] not in shown]
         for session in sessions:

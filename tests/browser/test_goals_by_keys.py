@@ -69,6 +69,7 @@ def test_it_fits_and_can_be_read(page, width, zoom):
 def test_the_paper_is_for_everyone_too(page):
     # By style alone: a living widget hides its paper again whenever its own size changes.
     shown = ".mm-paper[hidden], .jp-OutputArea-child { display: block !important }"
-    page.add_style_tag(content=f".mm-alive {{ display: none }} {shown}")
+    style = page.add_style_tag(content=f".mm-alive {{ display: none }} {shown}")
     page.locator(".mm-paper").first.wait_for()
     assert not serious(page, ".mm-paper")
+    style.evaluate("style => style.remove()")  # the page will show other notebooks
