@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from ..terms.arguments import shown, whole
-
 
 class Patch(NamedTuple):
     """One patch: its number, title, the kernel files it touches, functions it adds or changes, and what it needs."""
@@ -39,6 +37,8 @@ def parse_patches(patches):
     ValueError
         For a number that is no patch, or a patch without one that it needs.
     """
+    from ..terms.arguments import shown, whole  # here, as the patches as data are read where there is no numpy
+
     try:
         if isinstance(patches, str) or not hasattr(patches, "__iter__"):
             first = whole(patches, "patches")
