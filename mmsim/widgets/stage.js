@@ -280,7 +280,8 @@ function stage({ model, el }) {
   async function prepare({ ahead: states, from }, buffers) {
     if (!states) return;
     ahead = null;
-    const models = await Promise.all(Object.keys(states).map((id) => model.widget_manager.get_model(id)));
+    const models = await Promise.all(Object.keys(states).map((id) => model.widget_manager.get_model(id))).catch(() => []);
+    if (!models.length) return;  // one of them has been closed meanwhile
     const cells = buffers.values();
     for (const state of Object.values(states)) if ("step" in state) state.cells = cells.next().value;
     ahead = { from, models, states: Object.values(states) };
