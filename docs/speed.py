@@ -108,8 +108,8 @@ the tables are those that all of them would have left.
 - To read `k.mem_map[pfn].count` Python makes an object for the row, and then one for the number, in three times what
   an element of a memoryview of the column takes. So an interpreted machine runs twins of the kernel's functions, made
   from the same source: `mem_map__count[pfn]`, a number where a variable was a row, no `k`
-  (`mmsim/machine/interpreted.py`).  While a migration of many pages runs the columns are lists, whose elements take half
-  of that; the tables get what was written when it ends.
+  (`mmsim/machine/interpreted.py`). While a migration of many pages runs the columns are lists, whose elements take
+  half of that; the tables get what was written when it ends.
 - A call costs as much as two such reads, and most functions of the kernel are that small: they stand where they are
   called (`mmsim/machine/inlined.py`), and leave out what their arguments decide.
 - A twin is made when it is first called, once a process, and has the file and the lines of its source. The first
