@@ -45,12 +45,33 @@ class FreeList:
         k.zone[self.node].free, k.zone[self.node].lowest_free = self.free, self.lowest
 
 
+class Rounds:
+    """What happens follows from what is pending and from the lists.  Once these are as before, all that repeats."""
+
+    def __init__(self):
+        self.seen, self.effort = {}, 0
+
+    def skip(self, heap, lists, counts, stop, tracing):
+        """(heap, counts) after all whole rounds before `stop`; counts: timers added, packets arrived, lost, given."""
+        time, lost = heap[0][0], counts[2]
+        ahead = [(at - time, what, of) for at, _, what, of, _, _ in sorted(heap) if what in PACKETS]
+        state = (*ahead, *((*one.stack, one.rest) for one in lists), lost * tracing)  # the trace holds each
+        self.effort += sum(map(len, state[:-1]))
+        now = time, *counts
+        length, *more = (x - y for x, y in zip(now, self.seen.setdefault(state, now), strict=True))
+        rounds = length and (stop - 1 - time) // length
+        if not rounds:
+            return heap, counts
+        self.effort = EFFORT  # what is left is less than a round
+        heap = sorted((at + rounds * length, number + rounds * more[0], *rest) if rest[0] in PACKETS else
+                      (at, number, *rest) for at, number, *rest in heap)  # fmt: skip
+        return heap, tuple(x + rounds * y for x, y in zip(counts, more, strict=True))
+
+
 def packets(k, stop):
     """Let the interrupts, and the packets that end, before `stop` happen; nothing else may be due before.
 
-    The tables are then as after run_timer() for each of them, but for the places of equal timers in the heap.  What
-    happens follows from what is pending and from the lists.  Once these are as they were some time before, what was in
-    between repeats: whole rounds of it are skipped.
+    The tables are then as after run_timer() for each of them, but for the places of equal timers in the heap.
     """
     rows = [k.timer[i] for i in range(k.sys.nr_timers)]
     heap = sorted((t.time, t.added, t.kind, t.a, t.b, t.c) for t in rows)
@@ -58,21 +79,12 @@ def packets(k, stop):
     zonelists = [[lists[k.zonelist[node][i]] for i in range(len(lists))] for node in range(len(lists))]
     home = {}  # the list from which a page has been taken, or to which it goes
     added, arrived, lost, given = k.sys.timers_added, 0, 0, 0
-    seen, effort = {}, 0
+    rounds = Rounds()
     while heap and heap[0][0] < stop:
-        time, _, kind, a, _, _ = heap[0]
-        if kind == INTERRUPT and effort < EFFORT:
-            ahead = [(at - time, what, of) for at, _, what, of, _, _ in sorted(heap) if what in PACKETS]
-            state = (*ahead, *((*one.stack, one.rest) for one in lists), lost * k.sys.tracing)
-            effort += sum(map(len, state[:-1]))
-            now = time, added, arrived, lost, given
-            later = [x - y for x, y in zip(now, seen.setdefault(state, now), strict=True)]
-            if rounds := later[0] and (stop - 1 - time) // later[0]:
-                time, added, arrived, lost, given = (x + rounds * y for x, y in zip(now, later, strict=True))
-                heap = sorted((at + rounds * later[0], number + rounds * later[1], *rest) if rest[0] in PACKETS else
-                              (at, number, *rest) for at, number, *rest in heap)  # fmt: skip
-                effort = EFFORT  # what is left is less than a round
-        heapq.heappop(heap)
+        if heap[0][2] == INTERRUPT and rounds.effort < EFFORT:
+            counts = added, arrived, lost, given
+            heap, (added, arrived, lost, given) = rounds.skip(heap, lists, counts, stop, k.sys.tracing)
+        time, _, kind, a, _, _ = heapq.heappop(heap)
         k.sys.clock = max(k.sys.clock, time)
         if kind != INTERRUPT:
             if a not in home:
