@@ -8,19 +8,12 @@ import ast
 import struct
 from typing import NamedTuple
 
-import numpy as np
-
-from ..mm.structs import SYSTEM
 from .inlined import called, copied, simple
 
 TABLES = (  # what is noted, beside the events
     "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
     "considered",
 )  # fmt: skip
-UNSEEN = {  # but for these columns: nobody who looks at a moment asks for them
-    "mem_map": {"next", "prev", "row"}, "considered": {"asked", "passes"},
-    "sys": {*SYSTEM.names} - {"clock", "nr_frames", "nr_considered"},
-}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -135,17 +128,7 @@ class Noting:
 
 def noted(element):
     """Whether it is noted that an element gets a value."""
-    table, _, field = getattr(element, "column", "").partition("__")
-    return table in TABLES and field not in UNSEEN.get(table, ())
-
-
-def seen(name, dtype):
-    """The dtype of the rows of a table without the columns that are not noted."""
-    if name not in UNSEEN:
-        return dtype
-    fields = {field: dtype.fields[field] for field in dtype.names if field not in UNSEEN[name]}
-    formats, offsets = zip(*fields.values(), strict=True)
-    return np.dtype({"names": [*fields], "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize})
+    return getattr(element, "column", "").partition("__")[0] in TABLES
 
 
 def runs(node):

@@ -9,7 +9,7 @@ import numpy as np
 from ..mm import trace
 from . import interpreted
 from ..terms.arguments import shown
-from .noting import Place, number_of, seen
+from .noting import Place, number_of
 
 
 class Watchable:
@@ -98,7 +98,7 @@ class Notes:
                 continue
             self.known[name] = now.copy()
             old, now = (np.append(one, np.zeros(self.rows[name] - len(one), one.dtype)) for one in (old, now))
-            for field in seen(name, now.dtype).names or ("",):
+            for field in now.dtype.names or ("",):
                 was, values = (old[field], now[field]) if field else (old, now)
                 rows = np.flatnonzero(was != values)
                 place = number_of(Place(((interpreted.column(name, field), 1, 2),)))

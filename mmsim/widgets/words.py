@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..machine.interpreted import column
-from ..machine.noting import FIRST, PLACES, seen
+from ..machine.noting import FIRST, PLACES
 from ..mm import structs
 
 
@@ -34,7 +34,7 @@ class Words:
     """
 
     def __init__(self, tables, notes, most):
-        self.rows, self.dtypes = notes.rows, {name: seen(name, table.dtype) for name, table in tables.items()}
+        self.rows, self.dtypes = notes.rows, {name: table.dtype for name, table in tables.items()}
         self.columns, end = {}, 0  # {table: {column: where it is in the row}}
         for name, dtype in self.dtypes.items():
             self.columns[name] = {}
