@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from . import compile_cache
 from ..mm import (
-    check_range, cpuset, fault, filemap, fork, mbind, memory_failure, migrate_page, migrate_v1, mlock, mmap, mmzone,
-    move_pages, page_alloc, radix_tree, rmap, sched, shmem, swap, swap_state, swapfile, timer, trace, vmscan,
+    check_range, cpuset, fault, filemap, fork, mbind, memory, memory_failure, mempolicy, migrate_page, migrate_v1,
+    mlock, mmap, mmzone, move_pages, page_alloc, radix_tree, rmap, sched, shmem, swap, swap_state, swapfile, timer,
+    trace, vmscan,
 )
 from .columns import Tables as Tables
 from .columns import header
@@ -31,20 +32,22 @@ from .writing import replacing
 ENTRIES = (
     mlock.do_mlock, mmap.new_vma, mmap.insert_vm_struct, mmap.do_munmap, fault.touch_range, fault.make_pages_present,
     fault.get_user_pages, fork.dup_mmap, filemap.generic_file_write, shmem.shmem_file_write, mbind.do_mbind,
-    mbind.do_migrate_pages, mbind.migrate_frames, move_pages.sys_move_pages, cpuset.cpuset_attach,
-    cpuset.update_nodemask,
+    mbind.do_migrate_pages, mbind.migrate_frames, cpuset.cpuset_attach, cpuset.update_nodemask,
     swap.release_pages, swap.lru_add_drain_all, swapfile.sys_swapoff, timer.add_timer, filemap.hold_locks,
     timer.wait_until, sched.cond_resched, vmscan.run_kswapd, vmscan.evict_oldest, mmzone.walk_list,
     memory_failure.soft_offline_page,
 )  # fmt: skip
+LATER = (move_pages.sys_move_pages,)  # a call that no kernel of kind V1 has
 # What each page goes through that moves stands where it is called.  What hardly ever happens, or is called in many
 # places and does much, stands apart.
 HOT = (
-    check_range.collect, vmscan.isolate_lru_page, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
+    memory.handle_mm_fault, mempolicy.alloc_page_vma, check_range.collect, vmscan.isolate_lru_page,
+    page_alloc.alloc_pages, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
     migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
     migrate_v1.migrate_by_method, migrate_page.migrate_page, migrate_page.migrate_page_remove_references,
-    migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one, migrate_page.migrate_page_copy,
-    swap_state.delete_from_swap_cache, vmscan.move_to_lru, swap.drain_pagevec, swap.put_page,
+    migrate_page.unmap_old_page, migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one,
+    migrate_page.migrate_page_copy, swap_state.delete_from_swap_cache, vmscan.move_to_lru, vmscan.swap_page,
+    swap.drain_pagevec, swap.put_page,
 )  # fmt: skip
 APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, page_alloc.free_page, timer.run_timer)
 
@@ -149,7 +152,7 @@ def checksum(code):
 @functools.cache
 def entries(kind):
     """The Native of all that Python calls."""
-    return Native(ENTRIES, "entries", kind)
+    return Native(ENTRIES if kind == V1 else ENTRIES + LATER, "entries", kind)
 
 
 @functools.cache
@@ -161,7 +164,9 @@ def compile_kernel(kind=ANY):
 
     @functools.cache
     def twin(function):
-        made = entries(kind) if function in ENTRIES else Native((function,), name_of(function), kind)  # for a test
+        made = entries(kind)
+        if function not in made.calls:  # a test asks for it
+            made = Native((function,), name_of(function), kind)
         return made.calls[function]
 
     return twin
