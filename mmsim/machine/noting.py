@@ -1,19 +1,20 @@
 """What the kernel writes, noted at little cost while it runs, in the order in which it happens.
 
 A twin puts down the number of the place where it has written something, and then the rows and the values of what it
-wrote there between two branches.  What these mean is known when the twin is made: that is a Place.
+wrote on its way there since the last one.  What these mean is known when the twin is made: that is a Place.
 """
 
 import ast
 import struct
 from typing import NamedTuple
 
-from .inlined import called, copied, simple
+from .inlined import called, copied, ends, simple
 
 TABLES = (  # what is noted, beside the events
     "mem_map", "pte", "swap_map", "swap_cache", "vmstat", "sys", "vma", "task", "mapping", "file_page", "sp_node",
     "considered",
 )  # fmt: skip
+FOLLOWS = "sys__nr_events"  # from the events
 
 
 class Place(NamedTuple):
@@ -47,8 +48,8 @@ class Noting:
     def __init__(self):
         self.numbers, self.writes = [], []
 
-    def block(self, nodes):
-        """The statements, each run of writes with a note behind it."""
+    def block(self, nodes, last):
+        """The statements, each run of writes with a note behind it; `last`: whose line a note at the end is on."""
         lines = []
         for node in nodes:
             columns = [one for one in targets(node) if noted(one)]
@@ -58,13 +59,15 @@ class Noting:
                 lines += self.store(node, columns)
             elif targets(node) and not runs(node):
                 lines += [*(self.note(node) if self.uses(targets(node)) else []), node]
-            elif isinstance(node, ast.Expr) and not mark and not runs(node):
+            elif isinstance(node, (ast.Expr, ast.Pass)) and not mark and not runs(node):
                 lines.append(node)
             elif mark:
                 lines += self.note(node, *mark)
+            elif isinstance(node, ast.If) and not runs(node.test):
+                lines.append(self.branches(node))
             else:
                 lines += [*self.note(node), self.compound(node)]
-        return lines + (self.note(nodes[-1]) if nodes else [])
+        return lines + self.note(last)
 
     def uses(self, given):
         """Whether a variable that gets another value is among the numbers."""
@@ -76,8 +79,17 @@ class Noting:
         """A statement with others within."""
         made = copied(node)
         for field in ("body", "orelse"):
-            if hasattr(node, field):
-                setattr(made, field, self.block(getattr(node, field)))
+            if getattr(node, field, None):
+                setattr(made, field, self.block(getattr(node, field), node))
+        return made
+
+    def branches(self, node):
+        """An ``if``: what was written before it is noted with what is written within, or behind one that goes away."""
+        made, before = copied(node), (self.numbers, self.writes)
+        for field in ("body", "orelse"):
+            self.numbers, self.writes = map(list, before)
+            if field == "body" or node.orelse or not ends(node.body):
+                setattr(made, field, self.block(getattr(node, field), node))
         return made
 
     def store(self, node, columns):
@@ -128,7 +140,8 @@ class Noting:
 
 def noted(element):
     """Whether it is noted that an element gets a value."""
-    return getattr(element, "column", "").partition("__")[0] in TABLES
+    column = getattr(element, "column", "")
+    return column.partition("__")[0] in TABLES and column != FOLLOWS
 
 
 def runs(node):

@@ -45,7 +45,8 @@ class Words:
         for name, fields in self.columns.items():
             for field, where in fields.items():
                 self.base[where][: len(tables[name])] = tables[name][field] if field else tables[name]
-        self.events = np.frombuffer(b"".join(notes.events), structs.EVENT)[:most]
+        events = np.frombuffer(b"".join(notes.events), structs.EVENT)
+        self.events, self._all = events[:most], len(events)
         self._read(np.frombuffer(notes.written.getbuffer(), np.int64))
 
     def moment(self, words):
@@ -61,6 +62,8 @@ class Words:
         """The numbers after some steps, from those after fewer."""
         words, new = words.copy(), slice(self.ends[before], self.ends[step])
         words[self.where[new]] = self.what[new]  # where one was written twice, the later value stays
+        count = self.columns["sys"]["nr_events"]  # is not noted: an event is counted when it has happened
+        words[count] = self.base[count] + (max(step - 1, 0) if step <= len(self.events) else self._all)
         return words
 
     def highest(self, name):
