@@ -149,10 +149,15 @@ def checksum(code):
     return hashlib.sha256(code).digest()
 
 
+def called(kind):
+    """What Python calls on a machine of a kind."""
+    return ENTRIES if kind == V1 else ENTRIES + LATER
+
+
 @functools.cache
 def entries(kind):
-    """The Native of all that Python calls."""
-    return Native(ENTRIES if kind == V1 else ENTRIES + LATER, "entries", kind)
+    """The Native of all that."""
+    return Native(called(kind), "entries", kind)
 
 
 @functools.cache
@@ -164,9 +169,7 @@ def compile_kernel(kind=ANY):
 
     @functools.cache
     def twin(function):
-        made = entries(kind)
-        if function not in made.calls:  # a test asks for it
-            made = Native((function,), name_of(function), kind)
+        made = entries(kind) if function in called(kind) else Native((function,), name_of(function), kind)  # for a test
         return made.calls[function]
 
     return twin
