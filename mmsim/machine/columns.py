@@ -104,9 +104,10 @@ class Columns:
         self.builder.store(value, pointer).set_metadata("tbaa", self.mark(place))
 
     def copy(self, target, row):
-        """Copy a whole row, as in k.vma[a] = k.vma[b]."""
-        for name in LAYOUT[row.table].names:
-            self.store(self.field(target, name), self.load(self.field(row, name)))
+        """Copy a whole row, as in k.vma[a] = k.vma[b], at one stroke."""
+        words = ir.VectorType(ir.IntType(32), LAYOUT[row.table].itemsize // 4).as_pointer()
+        value = self.builder.load(self.builder.bitcast(row.address, words), align=4)
+        self.builder.store(value, self.builder.bitcast(target.address, words), align=4)
 
     def typed(self, place):
         """A place as a pointer of the size of its numbers."""

@@ -38,18 +38,18 @@ ENTRIES = (
     memory_failure.soft_offline_page,
 )  # fmt: skip
 LATER = (move_pages.sys_move_pages,)  # a call that no kernel of kind V1 has
-# What each page goes through that moves stands where it is called.  What hardly ever happens, or is called in many
-# places and does much, stands apart.
+# What each page goes through stands where it is called, as far as that was measured to be faster.  What hardly ever
+# happens, or is called in many places and does much, stands apart.
 HOT = (
     memory.handle_mm_fault, mempolicy.alloc_page_vma, check_range.collect, vmscan.isolate_lru_page,
     page_alloc.alloc_pages, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
     migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
-    migrate_v1.migrate_by_method, migrate_page.migrate_page, migrate_page.migrate_page_remove_references,
-    migrate_page.unmap_old_page, migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one,
-    migrate_page.migrate_page_copy, swap_state.delete_from_swap_cache, vmscan.move_to_lru, vmscan.swap_page,
-    swap.drain_pagevec, swap.put_page,
+    migrate_v1.move_locked_page, migrate_v1.migrate_by_method, migrate_page.migrate_page,
+    migrate_page.migrate_page_remove_references, migrate_page.unmap_old_page, migrate_page.replace_page,
+    rmap.try_to_unmap, rmap.try_to_unmap_one, migrate_page.migrate_page_copy, swap_state.delete_from_swap_cache,
+    migrate_v1.release_new_page, vmscan.move_to_lru, vmscan.swap_page, swap.drain_pagevec, swap.put_page,
 )  # fmt: skip
-APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, page_alloc.free_page, timer.run_timer)
+APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, timer.run_timer)
 
 
 @functools.cache

@@ -56,7 +56,6 @@ class Program:
             if function in self.hot:
                 made.attributes.add("alwaysinline")
             if function in self.apart:
-                made.attributes.add("cold")
                 made.attributes.add("noinline")
             self.made[function, types] = made
             self.waiting.append((function, types, made))
