@@ -57,8 +57,8 @@ MODULES = {  # in an order in which they can be read
                    {"add_page_to_lru": "add_page_to_active_list, add_page_to_inactive_list",
                     "drain_pagevec": "__pagevec_lru_add"}, "mark_page_accessed"),
     "timer": Module("kernel/timer.c",
-                    {"comes_before": OWN, "interrupt": OWN, "wait_until": "schedule_timeout"}
-                    | parts("__run_timers", "pop_timer", "run_timer"), "jiffies: time is in nanoseconds"),
+                    {"interrupt": OWN, "wait_until": "schedule_timeout"}
+                    | parts("__run_timers", "run_timer"), "jiffies: time is in nanoseconds"),
     "sched": Module("kernel/sched.c", {}, "run queues: one task runs, and sleeps where the kernel may"),
     "ll_rw_blk": Module("drivers/block/ll_rw_blk.c", {}, "I/O schedulers: first come, first served"),
     "radix_tree": Module("lib/radix-tree.c", {"file_page": OWN}, "heights, tags"),

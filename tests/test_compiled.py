@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from machines import share
+from machines import by_age, share
 from test_state_machine import Machine
 
 import mmsim
@@ -43,10 +43,7 @@ class BothSpeeds(Kernel):
             compiler(timer.wait_until)(compiled.Tables(tables), args[0] - 1)
             super()._run(function, *args)
             tables["sys"]["clock"] = self.tables["sys"]["clock"]
-            mine, other = (
-                {**t, "timer": np.sort(t["timer"][: self.k.sys.nr_timers], order="added")}
-                for t in (self.tables, tables)
-            )
+            mine, other = map(by_age, (self.tables, tables))
             self.assert_equal(mine, other, function)
             return None
         answer = compiler(function)(compiled.Tables(tables), *given)

@@ -1,10 +1,12 @@
 """Thousands of interrupts that happen at once leave the machine as if each had run by itself."""
 
+import heapq
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import boot, share
+from machines import boot, by_age, share
 
 from mmsim import Kernel
 from mmsim.machine import obstacles
@@ -30,8 +32,8 @@ def loaded(loads, trace=False, swap_slots=0, frames=128):
 
 
 def differing(one, other):
-    """The tables in which two machines differ; where in the heap a timer is does not matter."""
-    tables = [kernel.tables | {"timer": np.sort(kernel._timers(), order="added")} for kernel in (one, other)]
+    """The tables in which two machines differ; where in their table the timers stand does not matter."""
+    tables = [by_age(kernel.tables) for kernel in (one, other)]
     return [name for name, table in tables[0].items() if not np.array_equal(table, tables[1][name])]
 
 
@@ -107,3 +109,29 @@ def test_periods_that_never_meet_do_not_make_a_wait_long():
     kernel.verify()
     assert kernel.vmstat()["interrupts"] == 20_000_000 // 1_009 + 20_000_000 // 1_013
     assert kernel.calls < 100
+
+
+ROOM = 10  # timers
+
+
+@given(st.lists(st.none() | st.integers(0, 12), min_size=80, max_size=120))
+@settings(max_examples=share(200))
+def test_timers_happen_in_the_order_of_time_and_of_equal_times_as_they_were_added(steps):
+    """None: the earliest happens; a number: one more is added, so much later than now."""
+    kernel = boot(nodes=1, frames=64)
+    kernel.tables["timer"] = kernel.tables["timer"][:ROOM].copy()  # so that its end is reached
+    kernel._bind()
+    waiting, happened, added = [], [], 0
+    for ahead in steps:
+        if ahead is not None and len(waiting) < ROOM:
+            heapq.heappush(waiting, (kernel.clock + ahead, added))
+            kernel._run(timer.add_timer, kernel.clock + ahead, timer.COMMIT, 0, added, 0)
+            added += 1
+        elif waiting:
+            time, number = heapq.heappop(waiting)
+            assert (kernel._timers()["time"][0], kernel._timers()["b"][0]) == (time, number)
+            kernel._run(timer.run_timer)
+            happened.append(number)
+            assert kernel.clock >= time
+    assert kernel._timers()["b"].tolist() == [number for _, number in sorted(waiting)]
+    assert len(happened) + len(waiting) == added

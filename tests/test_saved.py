@@ -291,6 +291,8 @@ def test_every_number_that_names_nothing_is_found(good):
 
 def change(tables, name, column, number, where):
     table = tables[name]
+    if name == "timer":  # of those that are pending
+        table = table[tables["sys"]["first_timer"][0] :]
     table[column][np.flatnonzero(where(table))[0]] = number
 
 
@@ -314,6 +316,13 @@ PLACES = {
     "a list that leads elsewhere": ("mem_map", "next", 5, lambda t: t["next"] > 5),
     "an error that is none": ("sys", "bug", 99, lambda t: t["bug"] == 0),
 }
+
+
+def test_timers_that_end_behind_their_table(good, tmp_path):
+    about, tables = contents(good)
+    assert tables["sys"]["nr_timers"][0] > 0
+    tables["sys"]["first_timer"] = len(tables["timer"])
+    refuse(written(tmp_path, about, tables), "end within the table")
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -71,7 +71,8 @@ def bounds(kernel):
         | all_of(yes, "swap_on tracing kswapd_wanted")
         | {"current": pid, "bug_task": pid, "fault_address": address, "oom_allowed": sets, "oom_zonelist": (0, nodes),
            "bug": (0, structs.BROKEN_OFF), "bug_page": rows["mem_map"], "nr_considered": rows["considered"],
-           "nr_timers": (0, len(tables["timer"])), "migration_pass": (-1, 127), "swap_cursor": (1, max(1, entry[1])),
+           "first_timer": (0, len(tables["timer"])), "nr_timers": (0, len(tables["timer"])),
+           "migration_pass": (-1, 127), "swap_cursor": (1, max(1, entry[1])),
            "vma_cursor": (1, len(tables["vma"])), "anon_vma_cursor": (1, len(tables["anon_vma"]))},
     }  # fmt: skip
 
@@ -112,11 +113,12 @@ def check_places(kernel):
     demand(np.isin(t["event"]["code"], [*trace.EVENTS]), "it is no event that there is", "event")
 
     waiting = kernel._timers()
+    if len(waiting) != kernel.k.sys.nr_timers:
+        raise InvariantError("timer: those that are pending do not end within the table")
     limits = {timer.INTERRUPT: kernel.topology.nodes, timer.MUNMAP: tasks}
     limits = np.array([limits.get(kind, frames) for kind in range(timer.MUNMAP + 1)])
     known = np.isin(waiting["kind"], np.arange(len(limits)))
     demand(known & (waiting["a"] >= 0) & (waiting["a"] < limits[waiting["kind"] * known]), "it is of nothing", "timer")
-    parents = waiting["time"][(np.arange(len(waiting)) + 1) // 2 - 1][1:]
-    demand(waiting["time"][1:] >= parents, "it is due before the one that comes first", "timer")
+    demand(waiting["time"][1:] >= waiting["time"][:-1], "it is due before the one that comes first", "timer")
     if t["zone"]["irq_period"].any() and len(t["timer"]) < 2 * frames + ll_rw_blk.NR_REQUESTS:
         raise InvariantError("timer: there is no room for the packets of all interrupts")

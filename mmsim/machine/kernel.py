@@ -184,8 +184,9 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         return begin
 
     def _timers(self):
-        """The rows of the timers that are pending."""
-        return self.tables["timer"][: self.k.sys.nr_timers]
+        """The rows of the timers that are pending, in the order of time."""
+        first = self.k.sys.first_timer
+        return self.tables["timer"][first : first + self.k.sys.nr_timers]
 
     def call(self, function, *args, pid=PID_KERNEL):
         """Run a kernel function as task `pid`; then whatever it woke runs: kswapd, timers that are due.

@@ -71,9 +71,9 @@ class Rounds:
 def packets(k, stop):
     """Let the interrupts, and the packets that end, before `stop` happen; nothing else may be due before.
 
-    The tables are then as after run_timer() for each of them, but for the places of equal timers in the heap.
+    The tables are then as after run_timer() for each of them, but for the row at which the timers begin.
     """
-    rows = [k.timer[i] for i in range(k.sys.nr_timers)]
+    rows = [k.timer[k.sys.first_timer + i] for i in range(k.sys.nr_timers)]
     heap = sorted((t.time, t.added, t.kind, t.a, t.b, t.c) for t in rows)
     lists = [FreeList(k, node) for node in range(k.sys.nr_nodes)]
     zonelists = [[lists[k.zonelist[node][i]] for i in range(len(lists))] for node in range(len(lists))]
@@ -116,10 +116,10 @@ def packets(k, stop):
         page.flags, page.count, page.data, page.next, page.prev = structs.PG_slab, 1, 0, 0, 0
     for one in lists:
         one.write()
-    for i, (time, number, kind, a, b, c) in enumerate(sorted(heap)):  # what is sorted is a heap
+    for i, (time, number, kind, a, b, c) in enumerate(sorted(heap)):
         t = k.timer[i]
         t.time, t.added, t.kind, t.a, t.b, t.c = time, number, kind, a, b, c
-    k.sys.nr_timers, k.sys.timers_added = len(heap), added
+    k.sys.first_timer, k.sys.nr_timers, k.sys.timers_added = 0, len(heap), added
     counts = ((structs.VM_INTERRUPTS, arrived), (structs.VM_ALLOC, arrived - lost), (structs.VM_FREE, given))
     for counter, count in (*counts, (structs.VM_ATOMIC_FAILURES, lost)):
         k.vmstat[counter] += count

@@ -25,7 +25,7 @@ def verify(kernel):
     check_page_cache(tables)
     check_shared_policies(tables)
     demand(found.reached, "a pte maps it that its reverse map does not reach")
-    check_locks(tables, kernel.k.sys)
+    check_locks(tables, kernel.k.sys, kernel._timers())
     check_contents(tables, found)
 
 
@@ -200,7 +200,7 @@ def check_references(kernel, found):
     demand((mapped == 0) | ~free, "a pte maps this free frame")
     references = mapped + (flags & structs.PG_private != 0)
     references += flags & structs.PG_slab != 0
-    waiting = tables["timer"][: kernel.k.sys.nr_timers]
+    waiting = kernel._timers()
     for pfns in (
         tables["swap_cache"],
         tables["file_page"]["pfn"],
@@ -266,10 +266,9 @@ def check_shared_policies(tables):
     demand(found == (ranges["mode"] != 0), "belongs to no file, or is free and linked", "shared policy")
 
 
-def check_locks(tables, sys):
+def check_locks(tables, sys, waiting):
     """Who locks a page, or writes it, is known and will end."""
     pages = tables["mem_map"]
-    waiting = tables["timer"][: sys.nr_timers]
     for flag, kind, rule, converse in (
         (structs.PG_locked, timer.UNLOCK, "is locked, and nobody will unlock it", "will be unlocked, but is not"),
         (structs.PG_writeback, timer.IO_DONE, "is under writeback that never ends", "is written, but not marked so"),

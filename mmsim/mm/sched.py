@@ -6,7 +6,7 @@ from .timer import MUNMAP, run_timer, wait_until
 
 def cond_resched(k):
     """A point where the kernel may be preempted: whatever is due by now happens."""
-    while k.sys.nr_timers and k.timer[0].time <= k.sys.clock:
+    while k.sys.nr_timers and k.timer[k.sys.first_timer].time <= k.sys.clock:
         run_timer(k)
 
 
@@ -14,7 +14,7 @@ def schedule(k):
     """Give the CPU away until somebody unmaps something (kernel/sched.c): 1; or 0 if nobody is left who could."""
     begins = -1
     for i in range(k.sys.nr_timers):
-        t = k.timer[i]
+        t = k.timer[k.sys.first_timer + i]
         if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM and (begins < 0 or t.time < begins):
             begins = t.time
     if begins < 0:

@@ -166,7 +166,7 @@ SYSTEM = _dtype(
     nr_nodes="i4", nr_frames="i4", lists="i4", work="i4",  # first of the list heads behind mem_map, and of work_list()
     current="i4", migration_pass="i4", writes="i4",  # pid; -1 outside migrate_pages(); number of the last write
     passes="i4",  # how many there were since a page was collected
-    nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
+    first_timer="i4", nr_timers="i4", nr_events="i4", nr_considered="i4", overflow="i4",
     swap_slots="i4", swap_inuse="i4", swap_cursor="i4", swap_on="i4", in_flight="i4",
     slab_nodes="i4",  # free radix tree nodes
     vma_cursor="i4", anon_vma_cursor="i4",  # no row of k.vma, or k.anon_vma, before it is free
@@ -202,7 +202,7 @@ class Tables(NamedTuple):
     swap_cache: Any  # int by entry: page in the swap cache, 0 = none
     swap_data: Any  # int by entry: contents
     radix_count: Any  # int by entry // 64: keys in use of that radix tree node
-    timer: Any  # TIMER, a heap by time
+    timer: Any  # TIMER, in the order of time, from row sys.first_timer on
     event: Any  # EVENT, the trace
     considered: Any  # CONSIDERED: what became of each page of the running migration
     vmstat: Any  # int, VMSTAT

@@ -1,7 +1,8 @@
 """Simulated time (kernel/timer.c): what happens later, and sleeping until it has.
 
 Time passes as work is done (`k.sys.clock += cost`); what is due happens where the kernel may
-sleep: in `cond_resched`, and in every wait.  Timers are a binary heap by time.
+sleep: in `cond_resched`, and in every wait.  Timers stand in the order of time, from row `k.sys.first_timer` on: most
+belong at either end, as writes end in the order in which they began, and an interrupt comes before its packets end.
 """
 
 from .structs import (
@@ -15,12 +16,7 @@ MMAP_SEM_WAIT = 10_000  # ns until an munmap that found the mmap_sem held looks 
 
 def add_timer(k, time, kind, a, b, c):
     """Let `kind` happen at `time` with arguments a, b, c; of equal times the one that was added first comes first."""
-    i = k.sys.nr_timers
-    k.sys.nr_timers = i + 1
-    while i and k.timer[(i - 1) // 2].time > time:
-        k.timer[i] = k.timer[(i - 1) // 2]
-        i = (i - 1) // 2
-    t = k.timer[i]
+    t = k.timer[internal_add_timer(k, time)]
     t.time = time
     t.added = k.sys.timers_added
     t.kind = kind
@@ -30,35 +26,36 @@ def add_timer(k, time, kind, a, b, c):
     k.sys.timers_added += 1
 
 
-def comes_before(k, i, j):
-    """True if the timer in row i comes before that in row j."""
-    t = k.timer[i]
-    u = k.timer[j]
-    return t.time < u.time or (t.time == u.time and t.added < u.added)
-
-
-def pop_timer(k):
-    """Take the earliest timer off the heap (a part of __run_timers)."""
-    last = k.sys.nr_timers - 1
-    k.sys.nr_timers = last
-    i = 0
-    child = 1
-    while child < last:
-        if child + 1 < last and comes_before(k, child + 1, child):
-            child += 1
-        if comes_before(k, last, child):
-            break
-        k.timer[i] = k.timer[child]
-        i = child
-        child = 2 * i + 1
-    k.timer[i] = k.timer[last]
+def internal_add_timer(k, time):
+    """Make room for one more timer, behind all that are not later: its row."""
+    first = k.sys.first_timer
+    n = k.sys.nr_timers
+    k.sys.nr_timers = n + 1
+    if first and n and k.timer[first + n // 2].time > time:
+        i = first - 1
+        k.sys.first_timer = i
+        while k.timer[i + 1].time <= time:
+            k.timer[i] = k.timer[i + 1]
+            i += 1
+        return i
+    if first + n == len(k.timer):  # at the end of the table: back to its beginning
+        for i in range(n):
+            k.timer[i] = k.timer[first + i]
+        first = 0
+        k.sys.first_timer = 0
+    i = first + n
+    while i > first and k.timer[i - 1].time > time:
+        k.timer[i] = k.timer[i - 1]
+        i -= 1
+    return i
 
 
 def run_timer(k):
     """Let the earliest timer happen; the clock moves there if it lies ahead (a part of __run_timers)."""
-    t = k.timer[0]
+    t = k.timer[k.sys.first_timer]
     time, kind, a, b, c = t.time, t.kind, t.a, t.b, t.c
-    pop_timer(k)
+    k.sys.first_timer += 1
+    k.sys.nr_timers -= 1
     k.sys.clock = max(k.sys.clock, time)
     if kind == IO_DONE:
         k.mem_map[a].flags &= ~PG_writeback
@@ -100,7 +97,7 @@ def interrupt(k, node, time):
 
 def wait_until(k, time):
     """Sleep until `time` (schedule_timeout, to a point in time)."""
-    while k.sys.nr_timers and k.timer[0].time <= time:
+    while k.sys.nr_timers and k.timer[k.sys.first_timer].time <= time:
         run_timer(k)
     k.sys.clock = max(k.sys.clock, time)
 
