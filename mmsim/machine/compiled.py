@@ -41,8 +41,8 @@ LATER = (move_pages.sys_move_pages,)  # a call that no kernel of kind V1 has
 # What each page goes through stands where it is called, as far as that was measured to be faster.  What hardly ever
 # happens, or is called in many places and does much, stands apart.
 HOT = (
-    memory.handle_mm_fault, mempolicy.alloc_page_vma, check_range.collect, vmscan.isolate_lru_page,
-    page_alloc.alloc_pages, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
+    memory.handle_mm_fault, mempolicy.alloc_page_vma, mempolicy.alloc_page_policy, check_range.collect,
+    vmscan.isolate_lru_page, page_alloc.alloc_pages, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
     migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
     migrate_v1.move_locked_page, migrate_v1.migrate_by_method, migrate_page.migrate_page,
     migrate_page.migrate_page_remove_references, migrate_page.unmap_old_page, migrate_page.replace_page,
