@@ -296,6 +296,15 @@ def test_a_fault_on_a_migration_entry_waits_for_the_migration():
     assert running.outcome()[1] is False
 
 
+def test_where_in_their_table_the_timers_stand_is_no_state():
+    """It depends on how many have happened; equal states would be visited again, a hundred times for some races."""
+    running = race.Race(*SCENES["try_to_unuse"])
+    before, sys = running.state(), running.kernel.k.sys
+    assert sys.nr_timers == 0
+    sys.first_timer += 5
+    assert running.state() == before
+
+
 def test_what_lies_between_the_fields_of_a_table_is_no_state():
     running = race.Race(*SCENES["do_swap_page"], 7)
     before, sys = running.state(), running.kernel.tables["sys"]

@@ -95,7 +95,7 @@ def boot_zones(tables, topology):
     frames = sum(topology.frames)
     pages["next"][frames:] = pages["prev"][frames:] = np.arange(frames, len(pages))  # every list head is alone
     min_free_kbytes = int((16 * 4 * frames) ** 0.5)
-    start = 0
+    start, steps = 0, np.arange(BLOCK, dtype=np.int32)
     for node, count in enumerate(topology.frames):
         zone, end = zones[node], start + count
         zone["start"], zone["end"], zone["weight"] = start, end, 1
@@ -106,8 +106,9 @@ def boot_zones(tables, topology):
         for at in range(start, end, BLOCK):
             block = pages[at : min(at + BLOCK, end)]
             block["node"], block["flags"], block["data"] = node, structs.PG_free, structs.POISON
-            block["next"] = np.arange(at + 1, at + 1 + len(block))
-            block["prev"] = np.arange(at - 1, at - 1 + len(block))
+            block["next"] = block["prev"] = steps[: len(block)]
+            block["next"] += at + 1
+            block["prev"] += at - 1
         pages["next"][end - 1], pages["prev"][first] = head, head
         pages["next"][head], pages["prev"][head] = first, end - 1
         low = min(min_free_kbytes // 4 * count // frames, count // 16)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .boot import BLOCK
 from .lazy import Lazy
 from ..mm import structs, trace
 from ..mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
@@ -37,6 +38,11 @@ def vma_ptes(kernel):
     for v in np.flatnonzero(vmas["vm_mm"]):
         base = vmas["pte_base"][v]
         yield v, vmas[v], ptes[base + vmas["vm_start"][v] : base + vmas["vm_end"][v]]
+
+
+def in_blocks(rows):
+    """Some rows at a time: what is computed of them fits into a cache of the host."""
+    return (rows[at : at + BLOCK] for at in range(0, len(rows), BLOCK))
 
 
 def mappings(kernel, first=0, last=None):
@@ -95,7 +101,7 @@ def owners(kernel):
 
 def out_of_use(pages):
     """Which of some rows of mem_map are frames that were taken out of use; one that is still in use may be marked."""
-    marked = pages["flags"] & structs.PG_hwpoison != 0
+    marked = pages["flags"] < 0  # PG_hwpoison is the sign
     return marked & (pages["count"] == 0) if marked.any() else marked
 
 

@@ -163,7 +163,7 @@ class Race:
     def state(self):
         """What decides the future: the tables, and where each actor stands with what it knows."""
         sys = self.kernel.tables["sys"].copy()
-        sys[["clock", "swap_free_at", "disk_free_at", "nr_considered", "nr_events"]] = 0
+        sys[["clock", "swap_free_at", "disk_free_at", "first_timer", "nr_considered", "nr_events"]] = 0
         ignored = {"sys", "event", "considered", "vmstat", "timer"}
         tables = tuple(array.tobytes() for name, array in self.kernel.tables.items() if name not in ignored)
         stand = tuple(map(frames_of, self._running.values()))

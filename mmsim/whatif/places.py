@@ -12,7 +12,7 @@ from ..mm import structs, trace
 from ..mm.check_range import flags_that_hold
 from ..mm.structs import PTE_PRESENT
 from ..machine.names import HOLDERS
-from ..machine.results import out_of_use, owners, vma_ptes
+from ..machine.results import in_blocks, out_of_use, owners, vma_ptes
 
 END = 1 << 62
 WHOSE = {"page cache": "page cache that nobody maps", "kernel": "the kernel's own", "swap cache": "swap cache",
@@ -79,19 +79,20 @@ def still_there(kernel, leaving, before=()):
     if leaving.frames:
         frames = np.arange(leaving.frames.start, leaving.frames.stop)
         return frames[~out_of_use(kernel.tables["mem_map"][leaving.frames.start : leaving.frames.stop])]
-    pages = kernel.tables["mem_map"][: kernel.k.sys.nr_frames]
-    there, asked = np.zeros((2, len(pages)), bool)
+    flags = kernel.tables["mem_map"]["flags"][: kernel.k.sys.nr_frames]
+    there, asked = np.zeros((2, len(flags)), bool)
     for zone in kernel.tables["zone"][list(leaving.nodes)]:
         asked[zone["start"] : zone["end"]] = True
     for _, vma, ptes in vma_ptes(kernel):
         if int(vma["vm_mm"]) in leaving.pids:
             a, b = (int(min(max(end - int(vma["vm_start"]), 0), len(ptes))) for end in (leaving.start, leaving.end))
-            there[ptes["value"][a:b][ptes["flags"][a:b] & PTE_PRESENT != 0]] = True
-    there &= asked
-    before = np.asarray(before, int)
-    there[before] |= pages["flags"][before] & (structs.PG_free | structs.PG_slab) == 0
-    pfn = np.flatnonzero(there)
-    return pfn[pages["flags"][pfn] & structs.PG_reserved == 0]
+            for part in in_blocks(ptes[a:b]):
+                there[part["value"][part["flags"] & PTE_PRESENT != 0]] = True
+    for part in in_blocks(np.asarray(before, int)):
+        there[part] |= flags[part] & (structs.PG_free | structs.PG_slab) == 0
+    for some, wanted, flag in zip(*map(in_blocks, (there, asked, flags)), strict=True):
+        some &= wanted & (flag & structs.PG_reserved == 0)
+    return np.flatnonzero(there)
 
 
 def left_behind(kernel, leaving, answers, frames):

@@ -190,7 +190,7 @@ def in_use(kernel, task):
         start, end = int(vma["vm_start"]), int(vma["vm_end"])
         ptes = kernel.tables["pte"][vma["pte_base"] + start : vma["pte_base"] + end]
         present = (ptes["flags"] & structs.PTE_PRESENT != 0) & (ptes["value"] > 0)  # frame 0 is the zero page
-        use = present * 1 + (present & (ptes["flags"] & writable == writable))
+        use = present.astype(np.int8) + (present & (ptes["flags"] & writable == writable))
         edges = [0, *(np.flatnonzero(np.diff(use)) + 1).tolist(), len(use)]
         for first, last in itertools.pairwise(edges):
             if use[first]:
