@@ -156,7 +156,7 @@ def called(kind):
 
 @functools.cache
 def entries(kind):
-    """The Native of all that."""
+    """The Native of what Python calls on a machine of a kind."""
     return Native(called(kind), "entries", kind)
 
 

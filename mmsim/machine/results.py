@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .boot import BLOCK
 from .lazy import Lazy
 from ..mm import structs, trace
 from ..mm.structs import PTE_DIRTY, PTE_PRESENT, PTE_RW, PTE_SWAP, PTE_YOUNG
@@ -38,11 +37,6 @@ def vma_ptes(kernel):
     for v in np.flatnonzero(vmas["vm_mm"]):
         base = vmas["pte_base"][v]
         yield v, vmas[v], ptes[base + vmas["vm_start"][v] : base + vmas["vm_end"][v]]
-
-
-def in_blocks(rows):
-    """Some rows at a time: what is computed of them fits into a cache of the host."""
-    return (rows[at : at + BLOCK] for at in range(0, len(rows), BLOCK))
 
 
 def mappings(kernel, first=0, last=None):
@@ -210,13 +204,15 @@ def events(kernel):
 
 def ptes_of(task, start, end):
     """The mapped virtual pages of [start, end): (their numbers, their ptes)."""
-    addresses, ptes = [np.zeros(0, int)], [np.zeros(0, structs.PTE)]
+    addresses, ptes = [], []
     for vma in task._vmas():
         first, last = max(start, int(vma["vm_start"])), min(end, int(vma["vm_end"]))
         if first < last:
             addresses.append(np.arange(first, last))
             ptes.append(task._kernel.tables["pte"][vma["pte_base"] + first : vma["pte_base"] + last])
-    return np.concatenate(addresses), np.concatenate(ptes)
+    if len(ptes) == 1:  # as mostly: there is nothing to copy
+        return addresses[0], ptes[0]
+    return np.concatenate([np.zeros(0, int), *addresses]), np.concatenate([np.zeros(0, structs.PTE), *ptes])
 
 
 def pages(task, range=None):

@@ -31,7 +31,7 @@ def internal_add_timer(k, time):
     first = k.sys.first_timer
     n = k.sys.nr_timers
     k.sys.nr_timers = n + 1
-    if first and n and k.timer[first + n // 2].time > time:
+    if first and n and k.timer[first + n // 2].time > time:  # nearer to the front, where a row is free
         i = first - 1
         k.sys.first_timer = i
         while k.timer[i + 1].time <= time:

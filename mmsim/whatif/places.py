@@ -12,7 +12,8 @@ from ..mm import structs, trace
 from ..mm.check_range import flags_that_hold
 from ..mm.structs import PTE_PRESENT
 from ..machine.names import HOLDERS
-from ..machine.results import in_blocks, out_of_use, owners, vma_ptes
+from ..machine.explain import pieces
+from ..machine.results import out_of_use, owners, vma_ptes
 
 END = 1 << 62
 WHOSE = {"page cache": "page cache that nobody maps", "kernel": "the kernel's own", "swap cache": "swap cache",
@@ -86,12 +87,13 @@ def still_there(kernel, leaving, before=()):
     for _, vma, ptes in vma_ptes(kernel):
         if int(vma["vm_mm"]) in leaving.pids:
             a, b = (int(min(max(end - int(vma["vm_start"]), 0), len(ptes))) for end in (leaving.start, leaving.end))
-            for part in in_blocks(ptes[a:b]):
-                there[part["value"][part["flags"] & PTE_PRESENT != 0]] = True
-    for part in in_blocks(np.asarray(before, int)):
-        there[part] |= flags[part] & (structs.PG_free | structs.PG_slab) == 0
-    for some, wanted, flag in zip(*map(in_blocks, (there, asked, flags)), strict=True):
-        some &= wanted & (flag & structs.PG_reserved == 0)
+            for part in pieces(b - a):
+                some = ptes[a:b][part]
+                there[some["value"][some["flags"] & PTE_PRESENT != 0]] = True
+    for part in pieces(len(before)):
+        there[before[part]] |= flags[before[part]] & (structs.PG_free | structs.PG_slab) == 0
+    for part in pieces(len(there)):
+        there[part] &= asked[part] & (flags[part] & structs.PG_reserved == 0)
     return np.flatnonzero(there)
 
 
