@@ -297,7 +297,7 @@ def test_a_fault_on_a_migration_entry_waits_for_the_migration():
 
 
 def test_where_in_their_table_the_timers_stand_is_no_state():
-    """It depends on how many have happened; equal states would be visited again, a hundred times for some races."""
+    """It depends on how many have happened: machines that are equal but for that would count as two."""
     running = race.Race(*SCENES["try_to_unuse"])
     before, sys = running.state(), running.kernel.k.sys
     assert sys.nr_timers == 0
