@@ -12,12 +12,9 @@ def cond_resched(k):
 
 def schedule(k):
     """Give the CPU away until somebody unmaps something (kernel/sched.c): 1; or 0 if nobody is left who could."""
-    begins = -1
     for i in range(k.sys.nr_timers):
         t = k.timer[k.sys.first_timer + i]
-        if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM and (begins < 0 or t.time < begins):
-            begins = t.time
-    if begins < 0:
-        return 0
-    wait_until(k, max(begins, k.sys.clock))
-    return 1
+        if t.kind == MUNMAP and not k.task[t.a].flags & PF_MMAP_SEM:
+            wait_until(k, max(t.time, k.sys.clock))
+            return 1
+    return 0
