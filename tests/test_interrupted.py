@@ -1,5 +1,6 @@
 """Calls that are broken off: by ctrl-C wherever it comes, by an observer that raises, by another thread."""
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -79,6 +80,7 @@ def interrupted(call, line, whose):
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # in what ends with garbage, an error would be lost
     sys.settrace(trace)
     try:
         call()
@@ -88,6 +90,7 @@ def interrupted(call, line, whose):
         return True
     finally:
         sys.settrace(before)
+        gc.enable()
     return False
 
 

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 from machines import no_numa
+from test_interrupted import SOURCE, interrupted
 
 from mmsim import Kernel, Policy, Topology
 from mmsim.linux import Linux, calls, cpuset, machine
@@ -421,6 +422,18 @@ def test_another_processor_is_one_sentence(monkeypatch):
     monkeypatch.setattr(machine.platform, "machine", lambda: "riscv64")
     with pytest.raises(OSError, match="x86_64 and aarch64"):
         Linux()
+
+
+def test_ctrl_c_while_tasks_end_leaves_a_machine_that_can_end_them(linux):
+    for line in range(1, 100):
+        tasks = [linux.spawn("a"), linux.spawn("b")]
+        done = not interrupted(linux.clear, line, SOURCE)
+        linux.clear()
+        assert not any(Path(f"/proc/{task.pid}").exists() for task in tasks)
+        assert (linux.tasks, linux._processes) == ([], [linux._first._process])
+        if done:
+            break
+    assert 20 < line < 99
 
 
 def test_one_node_and_numa_balancing_are_said(monkeypatch, tmp_path):

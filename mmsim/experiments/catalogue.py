@@ -126,13 +126,18 @@ def locked_memory(kernel):
 
 @experiment("the next touch of a mapped file")
 def file_faults(kernel):
-    """Pages of a mapped file, moved and then read again."""
-    task = kernel.spawn("a", node=0)
-    data = task.mmap(4, kernel.file("data", 4))
-    task.touch(data)
-    said = answer(task.migrate_pages, 0, 0, 1)
-    moved, faults = on(task, data, 1), task.touch(data)
-    return {"answer": said, "pages on node 1": moved, "faults at the next read": faults.minor + faults.major}
+    """Pages of a mapped file, moved and then read again; the least faults of three files.
+
+    What reclaims memory on a real machine meanwhile (DAMON, kswapd) can take a pte away, never bring one.
+    """
+    task, faults = kernel.spawn("a", node=0), []
+    for name in ("first", "second", "third"):
+        data = task.mmap(4, kernel.file(name, 4))
+        task.touch(data)
+        said = answer(task.migrate_pages, 0, 0, 1)
+        moved, again = on(task, data, 1), task.touch(data)
+        faults.append(again.minor + again.major)
+    return {"answer": said, "pages on node 1": moved, "faults at the next read": min(faults)}
 
 
 @experiment("more than the target holds")

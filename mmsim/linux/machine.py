@@ -169,7 +169,8 @@ class Linux:
         """End all tasks, and take the cpusets away: the machine is as new."""
         for task in self.tasks:
             task._ended()
-            self._processes.remove(task._process)
+        ended = [task._process for task in self.tasks]  # if ctrl-C comes before it is done, it can be done again
+        self._processes[:] = [process for process in self._processes if process not in ended]
         self.tasks.clear()
         cpuset.take_all_away(self._folder_of_cpusets)
         self.last = None
