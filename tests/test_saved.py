@@ -302,6 +302,7 @@ PLACES = {
     "a vma that ends before it begins": ("vma", "vm_end", 3, lambda t: t["vm_mm"] > 0),
     "a present page that is not": ("pte", "value", 1 << 20, lambda t: t["flags"] & structs.PTE_PRESENT != 0),
     "a swap entry that is none": ("pte", "value", 0, lambda t: t["flags"] & structs.PTE_SWAP != 0),
+    "an empty pte that is not": ("pte", "flags", 0, lambda t: t["value"] > 0),
     "present and swapped": ("pte", "flags", 17, lambda t: t["flags"] & structs.PTE_SWAP != 0),
     "a page behind its file": ("mem_map", "index", 4_000, lambda t: t["mapping"] > 0),
     "a cached page without an entry": ("mem_map", "private", 1 << 20, lambda t: t["flags"] & structs.PG_swapcache != 0),

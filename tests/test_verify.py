@@ -146,6 +146,12 @@ def a_pte_that_munmap_forgot(scene):
 
 @rule("the write is lost")
 def a_pte_that_was_cleared(scene):
+    pte = scene.pte(scene.heap)
+    pte["value"] = pte["flags"] = 0
+
+
+@rule("is empty, but has a value")
+def a_pte_that_lost_its_flags(scene):
     scene.pte(scene.heap)["flags"] = 0
 
 

@@ -99,6 +99,7 @@ def check_places(kernel):
     names_one = ~present & ~swap & (value >= 0) & (value < frames)
     demand(~moving | names_one, "it names no page that moves", "page table row")
     demand(~swap | (value > 0) & (value < slots), "it holds no swap entry", "page table row")
+    demand((flags != 0) | (value == 0), "it is empty, but has a value", "page table row")
 
     vmas = t["vma"].astype([(name, np.int64) for name in structs.VMA.names])
     size = vmas["vm_end"] - vmas["vm_start"]

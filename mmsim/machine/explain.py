@@ -70,9 +70,11 @@ def frames_behind(tables, ptes):
     pfn = np.empty(len(ptes), np.int32)
     for part in pieces(len(ptes)):
         value, flags = ptes["value"][part], ptes["flags"][part]
-        np.multiply(value, flags & PTE_PRESENT, out=pfn[part])
-        swap = np.flatnonzero(flags & PTE_SWAP)
-        pfn[part][swap] = tables["swap_cache"][value[swap]]
+        pfn[part] = value
+        if flags.max() >= PTE_SWAP:  # else each one is present or, without any flag, 0
+            pfn[part] *= flags & PTE_PRESENT
+            swap = np.flatnonzero(flags & PTE_SWAP)
+            pfn[part][swap] = tables["swap_cache"][value[swap]]
     return pfn
 
 

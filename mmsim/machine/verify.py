@@ -155,6 +155,7 @@ def check_vmas(tables):
         covered[begin:end] = True
     used = ptes["flags"] != 0
     demand(covered | ~(used | (ptes["wrote"] != 0)), "is in use, but in no vma", "page table row")
+    demand(used | (ptes["value"] == 0), "is empty, but has a value", "page table row")
     demand(used | (ptes["wrote"] == 0), "is empty, but its task wrote this page: the write is lost", "page table row")
     check_links(tables)
 
