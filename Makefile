@@ -27,7 +27,7 @@ test: lint  ## lint, every test that is quick, every lesson
 
 # The property tests are quick in `make test`, and long here.
 test-all: .venv/.test-all  ## all that `make test` leaves out: browser, site, package, Binder, long histories
-	@echo "running all other tests: about fifteen minutes on two cores"
+	@echo "running all other tests: about ten minutes on two cores"
 	HYPOTHESIS_PROFILE=long $(PYTEST) -m "full or hypothesis" tests/test_*.py tests/browser tests/release $(ARGS)
 
 lint: .venv/.test  ## ruff, import contracts; in CI also that notebooks are stripped

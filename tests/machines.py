@@ -1,8 +1,10 @@
 """What the tests share: small machines that are verified after every operation, and short questions to them."""
 
 import errno
+import time
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,22 @@ def no_numa():
     except OSError as error:
         return f"no system calls of NUMA here: {error.strerror}"
     return ""
+
+
+def alive(pid):
+    """Whether a process runs (not: is a zombie)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids):
+    """Whether processes end, soon."""
+    end = time.monotonic() + 10
+    while any(map(alive, pids)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not any(map(alive, pids))
 
 
 def share(examples):

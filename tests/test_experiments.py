@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from machines import no_numa
+from machines import gone, no_numa
 
 import mmsim
 from mmsim import Kernel, Topology, cli
@@ -66,7 +66,7 @@ def test_ctrl_c_in_a_terminal_keeps_what_was_recorded(tmp_path):
     assert recorder.returncode == 130
     assert said == f"interrupted; {path} has what was recorded until then\n"
     assert children
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert gone(children)
     found = verify.judge_all(path)
     assert len(found) >= 20
     assert [it for it in found if it.verdict not in ("equal", "not asked")] == []

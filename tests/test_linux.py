@@ -10,13 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from machines import no_numa
+from machines import alive, gone, no_numa
 from test_interrupted import SOURCE, interrupted
 
 from mmsim import Kernel, Policy, Topology
@@ -260,22 +259,6 @@ def test_in_the_unified_hierarchy_memory_follows_since_5_15(release, follows, li
 # -- safety
 
 
-def alive(pid):
-    """Whether a process runs (not: is a zombie)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def gone(pids):
-    """Whether processes end, soon."""
-    end = time.monotonic() + 10
-    while any(map(alive, pids)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return not any(map(alive, pids))
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_parent_that_is_killed_leaves_no_child(how):
     code = f"""
@@ -429,7 +412,7 @@ def test_ctrl_c_while_tasks_end_leaves_a_machine_that_can_end_them(linux):
         tasks = [linux.spawn("a"), linux.spawn("b")]
         done = not interrupted(linux.clear, line, SOURCE)
         linux.clear()
-        assert not any(Path(f"/proc/{task.pid}").exists() for task in tasks)
+        assert gone([task.pid for task in tasks])
         assert (linux.tasks, linux._processes) == ([], [linux._first._process])
         if done:
             break
