@@ -224,6 +224,9 @@ def last_of_each(rows, sharing=None):
     if in_order(rows) or not rows["mm"].all():
         return rows, sharing
     key = rows["mm"].astype(np.int64) << 32 | rows["address"]
+    ascending = np.sort(key, kind="stable")  # there are few runs of ascending ones, each of a node: that is fast
+    if (ascending[1:] != ascending[:-1]).all():
+        return rows, sharing
     first = np.sort(np.unique(key, return_index=True)[1])
     _, from_end, number = np.unique(key[::-1], return_index=True, return_inverse=True)
     last = rows[::-1][from_end][number[::-1][first]]

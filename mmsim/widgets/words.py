@@ -6,6 +6,8 @@ from ..machine.interpreted import column
 from ..machine.noting import FIRST, PLACES
 from ..mm import structs
 
+PIECE = 1 << 12  # notes that are read at a time: memory that is used again costs less than new memory
+
 
 class Words:
     """Some tables as one row of numbers, column by column, and what is written there event by event.
@@ -87,15 +89,19 @@ class Words:
         before = np.cumsum(length) - length  # the writes of each place, in that list
         length, before = length[at], before[at]
         ends = np.cumsum(length)
-        number = np.arange(length.sum()) + np.repeat(before + length - ends, length)  # of each write, in that list
-        begin = np.repeat(begins, length)
-        self.where = first[number] + numbers[begin + row[number]]
-        self.what = numbers[begin + value[number]]
-        self.ends = np.concatenate([[0], ends[events], [len(number)]])
+        self.ends = np.concatenate([[0], ends[events], [length.sum()]])
+        self.where, self.what = np.empty(self.ends[-1], np.int32), np.empty(self.ends[-1], np.int64)
+        for part in (slice(start, start + PIECE) for start in range(0, len(at), PIECE)):
+            many = length[part]
+            here = slice(ends[part][0] - many[0], ends[part][-1])
+            number = np.arange(here.start, here.stop) + np.repeat(before[part] + many - ends[part], many)  # in that list
+            begin = np.repeat(begins[part], many)
+            self.where[here] = first[number] + numbers[begin + row[number]]
+            self.what[here] = numbers[begin + value[number]]
 
     def _find_writers(self, at, places, events):
         """Who wrote each event: whoever was named last."""
         writers = [place.writer for place in places]
         named = np.array([writer is not None for writer in writers])[at]
-        last = np.maximum.accumulate(np.where(named, np.arange(len(at)), 0))[events]
+        last = np.maximum.accumulate(np.where(named, np.arange(len(at), dtype=np.int32), 0))[events]
         self.code = [writers[number] for number in at[last].tolist()]
