@@ -112,11 +112,14 @@ def reasons(kernel, rows):
             if reason == trace.R_SHARED:
                 things, size = kernel.tables["mem_map"]["mapping"][things].clip(0), len(kernel.tables["mapping"])
             number, sets = tasks_of(size, in_the_way(kernel, reason))
-            keys, which = np.unique(np.stack([number[things], rows["mm"][at]]), axis=1, return_inverse=True)
+            tasks = int(rows["mm"][at].max()) + 1
+            case = number[things].astype(np.int64) * tasks + rows["mm"][at]
             own_too = reason in (trace.R_VMA_LOCKED, trace.R_VMA_RESERVED)
-            others = [[pid for pid in sets[n] if own_too or pid != mm] for n, mm in keys.T.tolist()]
-            words = [BY[reason].format(listed(pids, labels)) if pids else trace.REASONS[reason] for pids in others]
-            texts[at] = np.array(words, object)[which.ravel()]
+            words = np.empty(int(case.max()) + 1, object)
+            for one in np.flatnonzero(np.bincount(case)).tolist():
+                pids = [pid for pid in sets[one // tasks] if own_too or pid != one % tasks]
+                words[one] = BY[reason].format(listed(pids, labels)) if pids else trace.REASONS[reason]
+            texts[at] = words[case]
     return texts
 
 
@@ -138,13 +141,17 @@ def passed_over(kernel, asked, rows):
     vmas = vmas[np.isin(vmas["vm_mm"], asked.pids) & (vmas["vm_end"] > asked.start) & (vmas["vm_start"] < asked.end)]
     first, end = np.maximum(vmas["vm_start"], asked.start), np.minimum(vmas["vm_end"], asked.end)
     if (end - first).sum() > len(rows):  # else each one was considered
-        keys = np.sort(rows["mm"].astype(np.int64) << 32 | rows["address"])
+        keys = np.sort(rows["mm"].astype(np.int64) << 32 | rows["address"], kind="stable")
+        arrived = np.zeros(len(kernel.tables["mem_map"]), bool)
+        arrived[rows["new_pfn"]] = True
         for vma, a, b in zip(vmas, first.tolist(), end.tolist(), strict=True):
             base = int(vma["vm_mm"]) << 32
             seen = keys[slice(*np.searchsorted(keys, (base + a, base + b)))] - base
             address = np.delete(np.arange(a, b), seen - a)
-            for kind, n in enumerate(np.bincount(kinds_of(kernel, asked, vma, address, rows), minlength=len(KINDS))):
-                counts[KINDS[kind]] += int(n)
+            for part in pieces(len(address)):
+                kinds = kinds_of(kernel, asked, vma, address[part], arrived)
+                for kind, n in enumerate(np.bincount(kinds, minlength=len(KINDS))):
+                    counts[KINDS[kind]] += int(n)
     return {kind: n for kind, n in counts.items() if n}
 
 
@@ -154,12 +161,12 @@ def hidden(kernel, pid):
     return not kernel.tables["patch"][5] and bool(vmas["vm_flags"][first] & structs.VM_RESERVED)
 
 
-def kinds_of(kernel, asked, vma, address, rows):
-    """What is at some addresses of a vma: places in KINDS."""
+def kinds_of(kernel, asked, vma, address, arrived):
+    """What is at some addresses of a vma: places in KINDS; `arrived`: whether something has moved to a frame."""
     tables = kernel.tables
     ptes, pages = tables["pte"][vma["pte_base"] + address], tables["mem_map"]
     pfn, present = frames_behind(tables, ptes), ptes["flags"] & PTE_PRESENT != 0
-    kind = np.full(len(address), KINDS.index(ABSENT))
+    kind = np.full(len(address), KINDS.index(ABSENT), np.int8)
     if vma["mapping"]:
         first = tables["mapping"]["base"][vma["mapping"]] + vma["vm_pgoff"] - vma["vm_start"]
         note = tables["file_page"][first + address]
@@ -168,11 +175,10 @@ def kinds_of(kernel, asked, vma, address, rows):
         pfn = np.where(ptes["flags"] == 0, note["pfn"], pfn)
     swap = ptes["flags"] & PTE_SWAP != 0
     kind[swap] = np.where(pfn[swap] > 0, KINDS.index(CACHED), KINDS.index(SWAPPED))
-    node = pages["node"][pfn].astype(np.int64)
-    there, leaving = np.int64(asked.target) >> node & 1 != 0, np.int64(asked.source) >> node & 1 != 0
-    left = KINDS.index(HIDDEN if hidden(kernel, vma["vm_mm"]) else LEFT)
-    place = np.where(there, KINDS.index(THERE), np.where(leaving, left, KINDS.index(ELSEWHERE)))
-    kind[present] = place[present]
-    kind[(pfn > 0) & np.isin(pfn, rows["new_pfn"])] = KINDS.index(ALONG)
+    left = HIDDEN if hidden(kernel, vma["vm_mm"]) else LEFT
+    place = [THERE if asked.target >> node & 1 else left if asked.source >> node & 1 else ELSEWHERE
+             for node in range(kernel.topology.nodes)]  # fmt: skip
+    kind[present] = np.array([KINDS.index(one) for one in place])[pages["node"][pfn[present]]]
+    kind[(pfn > 0) & arrived[pfn]] = KINDS.index(ALONG)
     kind[present & (pages["flags"][pfn] & structs.PG_reserved != 0)] = KINDS.index(ZERO)
     return kind

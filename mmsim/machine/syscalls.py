@@ -304,8 +304,10 @@ def asked_nodes(nodes, count):
     """The node for each of `count` pages as an array; none at all for None."""
     if nodes is None:
         return np.zeros(0, np.int64)
-    given = list(nodes) if np.iterable(nodes) and not isinstance(nodes, str) else [nodes] * count
-    wanted = np.array([whole(node, "nodes", what="a node for each page") for node in given], np.int64)
+    what = "a node for each page"
+    if not np.iterable(nodes) or isinstance(nodes, str):
+        return np.full(count, whole(nodes, "nodes", what=what), np.int64)
+    wanted = np.array([whole(node, "nodes", what=what) for node in nodes], np.int64)
     if len(wanted) != count:
         raise ValueError(f"nodes has {len(wanted)} entries, pages {count}: one for each page, or one for all")
     return wanted

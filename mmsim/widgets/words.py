@@ -86,7 +86,7 @@ class Words:
         writes = [(starts[name], row, value) for place in places for name, row, value in place.writes]
         first, row, value = np.array(writes, int).reshape(-1, 3).T
         length = np.array([len(place.writes) for place in places])
-        before = np.cumsum(length) - length  # the writes of each place, in that list
+        before = np.cumsum(length) - length  # the writes of each place begin there in that list, `number` is of each
         length, before = length[at], before[at]
         ends = np.cumsum(length)
         self.ends = np.concatenate([[0], ends[events], [length.sum()]])
@@ -94,7 +94,7 @@ class Words:
         for part in (slice(start, start + PIECE) for start in range(0, len(at), PIECE)):
             many = length[part]
             here = slice(ends[part][0] - many[0], ends[part][-1])
-            number = np.arange(here.start, here.stop) + np.repeat(before[part] + many - ends[part], many)  # in that list
+            number = np.arange(here.start, here.stop) + np.repeat(before[part] + many - ends[part], many)
             begin = np.repeat(begins[part], many)
             self.where[here] = first[number] + numbers[begin + row[number]]
             self.what[here] = numbers[begin + value[number]]
