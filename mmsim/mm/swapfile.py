@@ -130,14 +130,15 @@ def unuse_locked(k, pfn, entry):
 
 
 def unuse_ptes(k, pfn, entry):
-    """Walk all page tables for swap ptes with this entry, and map the page there (unuse_mm, for all at once)."""
+    """Walk all page tables while there are swap ptes with this entry, and map the page there (unuse_mm, for all)."""
     for v in range(1, len(k.vma)):
         vma = k.vma[v]
-        if vma.vm_mm and vma.anon_vma:
+        if vma.vm_mm and vma.anon_vma and k.swap_map[entry] > 1:
             for address in range(vma.vm_start, vma.vm_end):
                 pte = k.pte[vma.pte_base + address]
                 if pte.flags & PTE_SWAP and pte.value == entry:
                     unuse_pte(k, vma, address, pte, pfn)
+                    break
 
 
 def shmem_unuse(k, pfn, entry):
