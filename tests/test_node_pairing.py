@@ -87,6 +87,22 @@ def test_where_no_page_moved_twice_the_records_are_not_put_together_again():
     assert np.shares_memory(kernel.last._rows, kernel.tables["considered"])
 
 
+def test_a_page_that_spills_onto_a_node_that_is_still_to_be_emptied_is_one_page():
+    """{0,1,2} to {3}, which has no room: pages of one source come to another, though no node is in both sets."""
+    kernel = Checked(Topology.ring(nodes=4, frames=256), release="2.6.18", swap_slots=512)
+    other, task = kernel.spawn("other", node=3), kernel.spawn("a")
+    zone, heap = kernel.tables["zone"], task.mmap(80)
+    task.mbind(heap, Policy.interleave("0-2"))
+    task.touch(heap, write=True)
+    locked = other.mmap(int(zone["free"][3] - zone["pages_low"][3]) - 30)
+    other.touch(locked, write=True)
+    other.mlock(locked)
+    task.migrate_pages(0, "0-2", 3)
+    rows = kernel.tables["considered"][1 : kernel.k.sys.nr_considered + 1]
+    assert len(rows) > len(np.unique(rows["address"]))  # it was considered once more
+    assert kernel.last.pages["page"].is_unique
+
+
 def test_of_a_page_that_moved_twice_the_larger_number_of_passes_counts():
     kernel, task, heap = spread(3)
     locked = heap.start + 8  # on node 2, so that it moves in the first pair and in the second
