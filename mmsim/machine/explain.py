@@ -60,9 +60,9 @@ def tasks_of(size, groups):
     return number, sets
 
 
-def pieces(rows):
+def pieces(rows, size=PIECE):
     """Slices of so many rows of a table, each small enough that what is made of it stays in the processor's cache."""
-    return (slice(begin, begin + PIECE) for begin in range(0, rows, PIECE))
+    return (slice(begin, begin + size) for begin in range(0, rows, size))
 
 
 def frames_behind(tables, ptes):
@@ -144,14 +144,14 @@ def passed_over(kernel, asked, rows):
         keys = np.sort(rows["mm"].astype(np.int64) << 32 | rows["address"], kind="stable")
         arrived = np.zeros(len(kernel.tables["mem_map"]), bool)
         arrived[rows["new_pfn"]] = True
+        found = np.zeros(len(KINDS), int)
         for vma, a, b in zip(vmas, first.tolist(), end.tolist(), strict=True):
             base = int(vma["vm_mm"]) << 32
             seen = keys[slice(*np.searchsorted(keys, (base + a, base + b)))] - base
             address = np.delete(np.arange(a, b), seen - a)
             for part in pieces(len(address)):
-                kinds = kinds_of(kernel, asked, vma, address[part], arrived)
-                for kind, n in enumerate(np.bincount(kinds, minlength=len(KINDS))):
-                    counts[KINDS[kind]] += int(n)
+                found += np.bincount(kinds_of(kernel, asked, vma, address[part], arrived), minlength=len(KINDS))
+        counts.update(dict(zip(KINDS, found.tolist(), strict=True)))
     return {kind: n for kind, n in counts.items() if n}
 
 

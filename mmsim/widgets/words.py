@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..machine.explain import pieces
 from ..machine.interpreted import column
 from ..machine.noting import FIRST, PLACES
 from ..mm import structs
@@ -91,7 +92,7 @@ class Words:
         ends = np.cumsum(length)
         self.ends = np.concatenate([[0], ends[events], [length.sum()]])
         self.where, self.what = np.empty(self.ends[-1], np.int32), np.empty(self.ends[-1], np.int64)
-        for part in (slice(start, start + PIECE) for start in range(0, len(at), PIECE)):
+        for part in pieces(len(at), PIECE):
             many = length[part]
             here = slice(ends[part][0] - many[0], ends[part][-1])
             number = np.arange(here.start, here.stop) + np.repeat(before[part] + many - ends[part], many)
