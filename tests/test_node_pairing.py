@@ -87,20 +87,34 @@ def test_where_no_page_moved_twice_the_records_are_not_put_together_again():
     assert np.shares_memory(kernel.last._rows, kernel.tables["considered"])
 
 
-def test_a_page_that_spills_onto_a_node_that_is_still_to_be_emptied_is_one_page():
-    """{0,1,2} to {3}, which has no room: pages of one source come to another, though no node is in both sets."""
-    kernel = Checked(Topology.ring(nodes=4, frames=256), release="2.6.18", swap_slots=512)
-    other, task = kernel.spawn("other", node=3), kernel.spawn("a")
+SPILLS = [
+    # release (None: V1), old, new, the node without room, free frames there
+    ("2.6.18", "0-2", "3", 3, 30),
+    ("2.6.18", "0-2", "3", 3, 10),
+    (None, "0-1", "2-3", 2, 10),
+]
+
+
+@pytest.mark.parametrize(("release", "old", "new", "full", "room"), SPILLS)
+def test_what_spills_onto_a_node_that_is_still_to_be_emptied_is_considered_again(release, old, new, full, room):
+    """Where a target has no room, pages of one source come to another, though no node is in both sets."""
+    kernel = Checked(Topology.ring(nodes=4, frames=256), release=release, swap_slots=512)
+    other, task = kernel.spawn("other", node=full), kernel.spawn("a")
     zone, heap = kernel.tables["zone"], task.mmap(80)
-    task.mbind(heap, Policy.interleave("0-2"))
+    task.mbind(heap, Policy.interleave(old))
     task.touch(heap, write=True)
-    locked = other.mmap(int(zone["free"][3] - zone["pages_low"][3]) - 30)
+    locked = other.mmap(int(zone["free"][full] - zone["pages_low"][full]) - room)
     other.touch(locked, write=True)
     other.mlock(locked)
-    task.migrate_pages(0, "0-2", 3)
+    before = task.pages(heap)["pfn"].tolist()
+    task.migrate_pages(0, old, new)
+    after, pages = task.pages(heap)["pfn"].tolist(), kernel.last.pages
     rows = kernel.tables["considered"][1 : kernel.k.sys.nr_considered + 1]
-    assert len(rows) > len(np.unique(rows["address"]))  # it was considered once more
-    assert kernel.last.pages["page"].is_unique
+    assert len(rows) > heap.pages
+    assert sorted(pages["page"]) == [*range(heap.start, heap.stop)]
+    assert pages["old_pfn"].tolist() == [before[page - heap.start] for page in pages["page"]]
+    ends = pages["new_pfn"].fillna(pages["old_pfn"]).astype(int).tolist()
+    assert ends == [after[page - heap.start] for page in pages["page"]]
 
 
 def test_of_a_page_that_moved_twice_the_larger_number_of_passes_counts():

@@ -191,6 +191,15 @@ def test_what_move_pages_says_where_no_page_is(boot, release, none, zero):
     assert task.move_pages(0, [heap.stop + 5]) == ["-EFAULT"]
 
 
+def test_a_page_that_is_named_many_times_moves_as_often(boot):
+    """In order, each to its node; the machine once had no more records than pages, and said -EBUSY."""
+    kernel = boot("6.12")
+    task, heap = writer(kernel, 1)
+    assert task.move_pages(0, [heap.start] * 10, [1, 0] * 5) == [1, 0] * 5
+    assert kernel.vmstat()["migrated"] == 10
+    assert kernel.last.pages["new_node"].tolist() == [0]
+
+
 @pytest.mark.parametrize(("release", "answer"), [("2.6.18", "ENOENT"), ("2.6.28", [1, 1])])
 def test_move_pages_with_nothing_to_do(boot, release, answer):
     task, heap = writer(boot(release), 2)

@@ -153,6 +153,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert self.kernel.k.sys.overflow == 0
         assert sum(last.paths) == len(last.pages)
+        assert not last.pages.query("pid > 0").duplicated(["pid", "page"]).any()
         if last.returned is not None:
             assert "pending" not in last.paths
             frames = last.pages["new_pfn"].dropna()

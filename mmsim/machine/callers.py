@@ -39,8 +39,8 @@ class InKernelCallers:
         if new_pages is not None:
             most = whole(new_pages, "new_pages", least=0, most=most, what="pages")
         args = self._frames(pages, yes_no(force, "force"))
-        asked = Asked(why_not="no page frame was given" * (not len(args[0])))
-        self._migration("kernel", asked, mbind.migrate_frames, *args, to, most, rows=len(args[0]) + 1)
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])), listed=len(args[0]))
+        self._migration("kernel", asked, mbind.migrate_frames, *args, to, most)
         return self.last
 
     @door
@@ -65,9 +65,9 @@ class InKernelCallers:
         args = self._frames(pages)
         given = self.tables["mem_map"][args[0]]
         free, out = given["flags"] & structs.PG_free != 0, results.out_of_use(given)
-        asked = Asked(why_not="no page frame was given" * (not len(args[0])),
+        asked = Asked(why_not="no page frame was given" * (not len(args[0])), listed=len(args[0]),
                       beside={"free, offline now": int(free.sum()), "offline already": int(out.sum())})  # fmt: skip
-        self._migration("offline", asked, memory_failure.soft_offline_page, *args, rows=len(args[0]) + 1)
+        self._migration("offline", asked, memory_failure.soft_offline_page, *args)
         return self.last
 
     def _frames(self, pages, force=False):

@@ -84,7 +84,7 @@ class CpuSet(Handle):
         why_not = "" if self._kernel.config.numa else "this kernel is built without CONFIG_NUMA"
         why_not = why_not or "memory_migrate is not set" * (not self.memory_migrate)
         why_not = why_not or f"the nodes are {format_nodes(new)}, as before" * (old == new)
-        return Asked(tuple(task.pid for task in tasks), 0 if why_not else old, new, why_not=why_not)
+        return Asked(tuple(task.pid for task in tasks), 0 if why_not else old, new, why_not=why_not, in_turn=True)
 
     def __repr__(self):
         if not self.exists:

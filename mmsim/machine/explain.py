@@ -31,7 +31,8 @@ class Asked(NamedTuple):
     """What a trigger looks at: the pages [start, end) of some tasks, and what is to go where.
 
     `source`, `target`: masks of nodes.  `why_not`: why nothing at all is to move.  `beside`: what else it was given, by
-    kind.
+    kind.  `listed`: how many pages or frames it was given one by one; None: it walks through the page tables, once, or
+    `in_turn` for each node of `source`.
     """
 
     pids: tuple = ()
@@ -41,6 +42,29 @@ class Asked(NamedTuple):
     end: int = mbind.END_OF_MEMORY
     why_not: str = ""
     beside: dict = {}  # noqa: RUF012
+    listed: int | None = None
+    in_turn: bool = False
+
+    @property
+    def once(self):
+        """Whether it walks once, through one task: then no page is considered twice, and all in order of address."""
+        return self.listed is None and len(self.pids) == 1 and not (self.in_turn and self.source.bit_count() > 1)
+
+
+def most_considered(kernel, asked):
+    """How many pages a trigger considers at most, each as often as it does.
+
+    A page that finds no room on its target may get a frame of a node that is still to be emptied: it is considered
+    again there.  So a walk finds at most what a vma has, and at most what there is on its node.
+    """
+    if asked.listed is not None:
+        return asked.listed
+    vmas, frames = kernel.tables["vma"], np.array(kernel.topology.frames)
+    vmas = vmas[np.isin(vmas["vm_mm"], asked.pids)]
+    pages = (vmas["vm_end"] - vmas["vm_start"]).astype(np.int64)
+    if not asked.in_turn:
+        return int(pages.sum())
+    return sum(int(np.minimum(pages, most).sum()) for node, most in enumerate(frames) if asked.source >> node & 1)
 
 
 def tasks_of(size, groups):

@@ -13,8 +13,8 @@ from .speed import load_compiler
 from .config import Config, Costs
 from .cpuset import CpuSet, new_cpuset
 from .doors import Doorkeeper, door
-from .errors import os_error
-from .explain import sharers
+from .errors import InvariantError, os_error
+from .explain import most_considered, sharers
 from .file import FS_NAMES, File
 from .interpreted import Interpreted, has_twin
 from .layout import known_off
@@ -247,18 +247,15 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         if self.k.sys.bug:
             raise stopped(self, since)
 
-    def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL, rows=0):
+    def _migration(self, trigger, asked, function, *args, pid=PID_KERNEL):
         """Run a trigger of migration, keeping a record of every page that it considers; its answer.
 
-        `asked`: what it looks at, see explain.Asked.  A page may move once more for each node that is emptied and
-        filled.  `self.last` is the Migration afterwards, also where the kernel hit a BUG().
+        `asked`: what it looks at, see explain.Asked.  `self.last` is the Migration afterwards, also where the kernel
+        hit a BUG().
         """
-        vmas = self.tables["vma"]
-        mapped = vmas[np.isin(vmas["vm_mm"], asked.pids)]
-        times = (asked.source & asked.target).bit_count() + 1
-        rows = rows + times * int((mapped["vm_end"] - mapped["vm_start"]).sum()) + 2
+        rows = most_considered(self, asked) + 2
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
-        self.k.sys.nr_considered = 0
+        self.k.sys.nr_considered = self.k.sys.overflow = 0
         self._bind()
         begin, shared = self.clock, sharers(self)
         returned = None
@@ -269,6 +266,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
             self._considers = 0
             if self.k.sys.bug != structs.BROKEN_OFF:  # half a change has no outcome
                 self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
+        if self.k.sys.overflow:
+            raise InvariantError(f"{self.k.sys.overflow} pages were considered for which there was no record")
         return returned
 
     # -- what a machine is asked to do

@@ -43,7 +43,7 @@ class Migration:
             given_up(kernel, rows)
         rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
         self._considered = rows, sharers
-        self._rows = rows = last_of_each(rows)[0]
+        self._rows = rows = rows if asked.once else last_of_each(rows)[0]
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
         named = rows["reason"].any() and np.isin(rows["reason"], [*BY]).any()
         self._reasons = reasons(kernel, rows) if named else None

@@ -177,7 +177,8 @@ class NumaCalls(Handle):
         all_pages = change.root_moves_all and self._has("CAP_SYS_ADMIN")
         flags = mempolicy.MPOL_MF_MOVE_ALL if all_pages else mempolicy.MPOL_MF_MOVE
         call = (mbind.do_migrate_pages, other.pid, source, target, flags)
-        result = kernel._migration("migrate_pages", Asked((other.pid,), source, target), *call, pid=self.pid)
+        asked = Asked((other.pid,), source, target, in_turn=True)
+        result = kernel._migration("migrate_pages", asked, *call, pid=self.pid)
         if result < 0:
             behind = "" if change.this_node_only else ", nor behind them in the zonelist"
             where = f"no memory on nodes {format_nodes(target)}{behind}"
@@ -222,7 +223,8 @@ class NumaCalls(Handle):
         status = np.full(len(addresses), NOT_WRITTEN, np.int64)
         mask = sum(1 << n for n in {*wanted.tolist()} if 0 <= n < kernel.topology.nodes)
         why_not = "" if len(wanted) else "no nodes were given"
-        asked = Asked((other.pid,), 0 if why_not else (1 << kernel.topology.nodes) - 1, mask, why_not=why_not)
+        everywhere = (1 << kernel.topology.nodes) - 1
+        asked = Asked((other.pid,), 0 if why_not else everywhere, mask, why_not=why_not, listed=len(addresses))
         call = (sys_move_pages, other.pid, addresses, wanted, int(other._row["mems_allowed"]), status, move_all)
         result = kernel._migration("move_pages", asked, *call, nodes is None, pid=self.pid)
         said = [None if s == NOT_WRITTEN else int(s) if s >= 0 else f"-{ERRNO_NAMES[-s]}" for s in status.tolist()]
