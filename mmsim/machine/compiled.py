@@ -41,15 +41,19 @@ LATER = (move_pages.sys_move_pages,)  # a call that no kernel of kind V1 has
 # What each page goes through stands where it is called, as far as that was measured to be faster.  What hardly ever
 # happens, or is called in many places and does much, stands apart.
 HOT = (
-    memory.handle_mm_fault, mempolicy.alloc_page_vma, mempolicy.alloc_page_policy, check_range.collect,
-    vmscan.isolate_lru_page, page_alloc.alloc_pages, page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page,
-    migrate_v1.lock_for_migration, migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert,
-    migrate_v1.move_locked_page, migrate_v1.migrate_by_method, migrate_page.migrate_page,
-    migrate_page.migrate_page_remove_references, migrate_page.unmap_old_page, migrate_page.replace_page,
-    rmap.try_to_unmap, rmap.try_to_unmap_one, migrate_page.migrate_page_copy, swap_state.delete_from_swap_cache,
-    migrate_v1.release_new_page, vmscan.move_to_lru, vmscan.swap_page, swap.drain_pagevec, swap.put_page,
+    fault.fault_in, memory.handle_mm_fault, memory.do_anonymous_page, mempolicy.alloc_page_vma,
+    mempolicy.alloc_page_policy, check_range.collect, vmscan.isolate_lru_page, page_alloc.alloc_pages,
+    page_alloc.get_page_from_freelist, migrate_v1.migrate_one_page, migrate_v1.lock_for_migration,
+    migrate_v1.prepare_anonymous, swap_state.add_to_swap, radix_tree.radix_tree_insert, migrate_v1.move_locked_page,
+    migrate_v1.migrate_by_method, migrate_page.migrate_page, migrate_page.migrate_page_remove_references,
+    migrate_page.unmap_old_page, migrate_page.replace_page, rmap.try_to_unmap, rmap.try_to_unmap_one,
+    migrate_page.migrate_page_copy, swap_state.delete_from_swap_cache, migrate_v1.release_new_page,
+    vmscan.move_to_lru, vmscan.swap_page, swap.pagevec_add, swap.put_page,
 )  # fmt: skip
-APART = (trace.append, trace.bug, page_alloc.alloc_pages_slow, timer.run_timer)
+APART = (
+    trace.append, trace.bug, page_alloc.alloc_pages_slow, timer.run_timer, swap.drain_pagevec, memory.do_no_page,
+    memory.do_swap_page, memory.do_wp_page, mempolicy.interleave_nodes, mempolicy.weighted_interleave_nodes,
+)  # fmt: skip
 
 
 @functools.cache
@@ -62,7 +66,8 @@ def target():
     """What LLVM makes code for: an llvmlite TargetMachine."""
     triple, cpu, features = processor()
     machine = llvm.Target.from_triple(triple)
-    return machine.create_target_machine(cpu, features, opt=3, codemodel="jitdefault", jit=True)
+    # code that calls a function by its distance: else each function that calls some keeps their addresses at hand
+    return machine.create_target_machine(cpu, features, opt=3, reloc="pic", codemodel="small", jit=True)
 
 
 def compile_functions(functions, kind):
@@ -102,7 +107,8 @@ class Native:
             code = compile_functions(functions, kind)
             if file:
                 write(file, code)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
+        # llvmlite's memory manager: constants are near the code then, as that expects
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target(), use_lmm=True)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         self.calls = {function: self.call(function) for function in functions}

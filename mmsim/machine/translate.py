@@ -313,7 +313,8 @@ class Translation:
         if isinstance(left, int) and isinstance(right, int):
             return known(left, right)
         if computed:
-            return getattr(self.builder, computed)(number(left), number(right))
+            flags = ("nsw",) if computed in ("add", "sub", "mul") else ()  # no number of a machine grows that large
+            return getattr(self.builder, computed)(number(left), number(right), flags=flags)
         return self.divide(number(left), number(right), rest=isinstance(node.op, ast.Mod))
 
     def divide(self, left, right, rest):
