@@ -45,7 +45,7 @@ class Migration:
         self._considered = rows, sharers
         self._rows = rows = rows if asked.once else last_of_each(rows)[0]
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
-        named = rows["reason"].any() and np.isin(rows["reason"], [*BY]).any()
+        named = rows["reason"].max(initial=0) and np.isin(rows["reason"], [*BY]).any()
         self._reasons = reasons(kernel, rows) if named else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
         self._ends = kernel.tables["zone"]["end"]
