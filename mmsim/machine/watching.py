@@ -101,6 +101,8 @@ class Notes:
             for field in now.dtype.names or ("",):
                 was, values = (old[field], now[field]) if field else (old, now)
                 rows = np.flatnonzero(was != values)
+                if not len(rows):
+                    continue
                 place = number_of(Place(((interpreted.column(name, field), 1, 2),)))
                 self.written.write(np.stack([np.full(len(rows), place), rows, values[rows]], axis=1))
 

@@ -78,31 +78,31 @@ class Words:
 
     def _read(self, numbers):
         places = [*PLACES]
-        begins = np.flatnonzero(numbers < FIRST + len(places))  # of the notes
-        at = numbers[begins] - FIRST
+        begins = np.flatnonzero(numbers < FIRST + len(places)).astype(np.int32)  # of the notes
+        at = (numbers[begins] - FIRST).astype(np.int16)
         events = np.flatnonzero(np.array([place.event for place in places])[at])[: len(self.events)]
         self._find_writers(at, places, events)
         parts = ((column(name, field), where) for name in self.columns for field, where in self.columns[name].items())
         starts = {name: where.start for name, where in parts}
         writes = [(starts[name], row, value) for place in places for name, row, value in place.writes]
         first, row, value = np.array(writes, int).reshape(-1, 3).T
-        length = np.array([len(place.writes) for place in places])
-        before = np.cumsum(length) - length  # the writes of each place begin there in that list, `number` is of each
+        length = np.array([len(place.writes) for place in places], np.int32)
+        before = np.cumsum(length, dtype=np.int32) - length  # where in that list those of each place begin
         length, before = length[at], before[at]
-        ends = np.cumsum(length)
+        ends = np.cumsum(length, dtype=np.int32)
         self.ends = np.concatenate([[0], ends[events], [length.sum()]])
         self.where, self.what = np.empty(self.ends[-1], np.int32), np.empty(self.ends[-1], np.int64)
         for part in pieces(len(at), PIECE):
             many = length[part]
             here = slice(ends[part][0] - many[0], ends[part][-1])
             number = np.arange(here.start, here.stop) + np.repeat(before[part] + many - ends[part], many)
-            begin = np.repeat(begins[part], many)
+            begin = np.repeat(begins[part].astype(int), many)
             self.where[here] = first[number] + numbers[begin + row[number]]
             self.what[here] = numbers[begin + value[number]]
 
     def _find_writers(self, at, places, events):
         """Who wrote each event: whoever was named last."""
-        writers = [place.writer for place in places]
-        named = np.array([writer is not None for writer in writers])[at]
-        last = np.maximum.accumulate(np.where(named, np.arange(len(at), dtype=np.int32), 0))[events]
-        self.code = [writers[number] for number in at[last].tolist()]
+        writers = np.fromiter((place.writer for place in places), object, len(places))
+        named = np.flatnonzero((writers != None)[at])  # noqa: E711  each of them
+        last = named[np.searchsorted(named, events, side="right") - 1]
+        self.code = writers[at[last]].tolist()
