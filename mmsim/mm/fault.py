@@ -48,7 +48,7 @@ def fault_in(k, v, address, write):
         if result < 0 and result != -EAGAIN:
             k.sys.fault_address = address
             return result
-        kind = max(kind, result) if result > 0 else kind
+        kind = max(kind, result)
     if kind:
         k.sys.clock += k.costs.minor
         k.vmstat[VM_MINOR + kind - 1] += 1
