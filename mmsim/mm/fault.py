@@ -75,7 +75,7 @@ def access(k, vma, address, pte, write):
 
 def expected_data(k, vma, address, pte, page):
     """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
-    if page.mapping < 0 or not vma.mapping:
+    if not vma.mapping or page.mapping < 0:
         return pte.wrote
     return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
 
