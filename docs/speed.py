@@ -50,8 +50,7 @@ AFTER = """
 - A trace that is off is not compiled in; one that is on writes twelve rows a page.
 - What each page goes through stands where it is called, and what hardly ever happens apart; calls go by distance, and
   LLVM is told that costs are not negative. To have the next page fetched ahead, to decide without branches, and twenty
-  other settings of LLVM saved nothing; nor did code that is laid out by how often it runs, though it takes 20 jumps a
-  page instead of 60, and 30 instructions less of 890.
+  other settings of LLVM saved nothing; nor did code that is laid out by how often each part runs, and jumps less.
 - Eviction waits for its writes. They end in the order in which they began, so timers in the order of time cost less
   than a heap of them, which took a quarter of all.
 """

@@ -13,7 +13,7 @@ from .layout import LAYOUT, NAMES, ONE_ROW, ROW, TABLE
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
 ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
-POSITIVE = "costs", "distance"  # tables without numbers below 0: a division rounds down then as the processor does it
+NOT_NEGATIVE = "costs", "distance"  # in these tables: a division then rounds as the processor does it
 
 
 class Tables:
@@ -96,7 +96,7 @@ class Columns:
         """Read a number, widened to 64 bits."""
         value = self.builder.load(self.typed(place))
         value.set_metadata("tbaa", self.mark(place))
-        if place[2].partition(".")[0] in POSITIVE:
+        if place[2].partition(".")[0] in NOT_NEGATIVE:
             kind = value.type
             value.set_metadata("range", self.module.add_metadata([kind(0), kind((1 << kind.width - 1) - 1)]))
         return self.builder.sext(value, INT) if value.type != INT else value

@@ -52,19 +52,19 @@ class Asked(NamedTuple):
 
 
 def most_considered(kernel, asked):
-    """How many pages a trigger considers at most, each as often as it does.
+    """How many pages a trigger considers at most; one that it considers twice counts twice.
 
     A page that finds no room on its target may get a frame of a node that is still to be emptied: it is considered
     again there.  So a walk finds at most what a vma has, and at most what there is on its node.
     """
     if asked.listed is not None:
         return asked.listed
-    vmas, frames = kernel.tables["vma"], np.array(kernel.topology.frames)
-    vmas = vmas[np.isin(vmas["vm_mm"], asked.pids)]
-    pages = (vmas["vm_end"] - vmas["vm_start"]).astype(np.int64)
+    vmas = kernel.tables["vma"]
+    pages = (vmas["vm_end"] - vmas["vm_start"])[np.isin(vmas["vm_mm"], asked.pids)]
     if not asked.in_turn:
         return int(pages.sum())
-    return sum(int(np.minimum(pages, most).sum()) for node, most in enumerate(frames) if asked.source >> node & 1)
+    emptied = (frames for node, frames in enumerate(kernel.topology.frames) if asked.source >> node & 1)
+    return sum(int(np.minimum(pages, frames).sum()) for frames in emptied)
 
 
 def tasks_of(size, groups):

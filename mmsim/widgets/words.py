@@ -79,7 +79,7 @@ class Words:
     def _read(self, numbers):
         places = [*PLACES]
         begins = np.flatnonzero(numbers < FIRST + len(places)).astype(np.int32)  # of the notes
-        at = (numbers[begins] - FIRST).astype(np.int16)
+        at = (numbers[begins] - FIRST).astype(np.int32)
         events = np.flatnonzero(np.array([place.event for place in places])[at])[: len(self.events)]
         self._find_writers(at, places, events)
         parts = ((column(name, field), where) for name in self.columns for field, where in self.columns[name].items())
@@ -103,6 +103,6 @@ class Words:
     def _find_writers(self, at, places, events):
         """Who wrote each event: whoever was named last."""
         writers = np.fromiter((place.writer for place in places), object, len(places))
-        named = np.flatnonzero((writers != None)[at])  # noqa: E711  each of them
+        named = np.flatnonzero(np.array([writer is not None for writer in writers])[at])
         last = named[np.searchsorted(named, events, side="right") - 1]
         self.code = writers[at[last]].tolist()
