@@ -32,12 +32,13 @@ class Program:
     """A module of LLVM with some kernel functions and all that they call.
 
     `off`: what is known to be 0, as layout.is_off() has it; what that switches is neither translated nor asked for at
-    run time.  `hot`: functions that stand in place of each call; `apart`: those that never do.
+    run time.  `hot`: functions that stand in place of each call; `apart`: those that never do; `sparing`: those that
+    leave the registers of their callers alone.
     """
 
-    def __init__(self, functions, off=(), hot=(), apart=()):
+    def __init__(self, functions, off=(), hot=(), apart=(), sparing=()):
         self.module = ir.Module("kernel")
-        self.off, self.hot, self.apart = off, hot, apart
+        self.off, self.hot, self.apart, self.sparing = off, hot, apart, sparing
         self.made, self.waiting = {}, []
         for function in functions:
             self.function(function, types_of(function)).linkage = ""  # Python finds it by its name
@@ -57,6 +58,8 @@ class Program:
                 made.attributes.add("alwaysinline")
             if function in self.apart:
                 made.attributes.add("noinline")
+            if function in self.sparing:
+                made.calling_convention = "preserve_mostcc"
             self.made[function, types] = made
             self.waiting.append((function, types, made))
         return self.made[function, types]

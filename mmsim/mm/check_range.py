@@ -129,15 +129,16 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
     if shared:
         trace_skipped(k, NOT_COLLECTED, vma.vm_mm, address, pfn, 0)
         return True
-    collect(k, vma.vm_mm, address, pfn, k.mem_map[pages].prev if k.change.migration_entries else pages)
-    return page.row != 0
+    return collect(k, vma.vm_mm, address, pfn, k.mem_map[pages].prev if k.change.migration_entries else pages)
 
 
 def collect(k, mm, address, pfn, behind):
-    """Isolate one page, put it on a list right behind the page or head `behind`, and open its record."""
+    """Open the record of a page, isolate it, and put it on a list right behind the page or head `behind`: if it can."""
     consider(k, mm, address, pfn)
-    if isolate_lru_page(k, pfn) == 1:
-        list_add(k, pfn, behind)
+    if isolate_lru_page(k, pfn) != 1:
+        return False
+    list_add(k, pfn, behind)
+    return True
 
 
 def collect_for_caller(k, mm, address, pfn, held, pages):

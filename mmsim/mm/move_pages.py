@@ -47,8 +47,7 @@ def add_page_for_migration(k, mm, address, node, pages, move_all):
         return -EACCES, 0
     if page.row:
         return -EBUSY, 0  # the same page, named twice
-    collect(k, mm, address, pfn, k.mem_map[pages].prev)
-    return (1, page.row) if page.row else (-EBUSY, 0)
+    return (1, page.row) if collect(k, mm, address, pfn, k.mem_map[pages].prev) else (-EBUSY, 0)
 
 
 def how_to_allocate(k):

@@ -11,16 +11,22 @@ def file_page(k, m, index):
 
 
 def radix_tree_node_alloc(k, gfp):
-    """A radix tree node from the slab (kmem_cache_alloc); an empty slab grows by a page: 1, or 0 without memory."""
-    if not k.sys.slab_nodes:
-        pfn = alloc_pages(k, gfp, k.task[k.sys.current].node, ANY_NODE)
-        if not pfn:
-            return 0
-        k.mem_map[pfn].flags |= PG_slab
-        k.vmstat[VM_SLAB_PAGES] += 1
-        k.sys.slab_nodes += RADIX_NODES
-        trace(k, SLAB_PAGE, pfn, 0, 0)
+    """A radix tree node from the slab (kmem_cache_alloc), which grows if it is empty: 1, or 0 without memory."""
+    if not k.sys.slab_nodes and not cache_grow(k, gfp):
+        return 0
     k.sys.slab_nodes -= 1
+    return 1
+
+
+def cache_grow(k, gfp):
+    """Give the slab of radix tree nodes a page more (mm/slab.c): 1, or 0 without memory."""
+    pfn = alloc_pages(k, gfp, k.task[k.sys.current].node, ANY_NODE)
+    if not pfn:
+        return 0
+    k.mem_map[pfn].flags |= PG_slab
+    k.vmstat[VM_SLAB_PAGES] += 1
+    k.sys.slab_nodes += RADIX_NODES
+    trace(k, SLAB_PAGE, pfn, 0, 0)
     return 1
 
 

@@ -14,9 +14,9 @@ def get_swap_page(k):
         return 0
     entry = k.sys.swap_cursor
     while k.swap_map[entry]:
-        entry = entry % slots + 1
+        entry = entry + 1 if entry < slots else 1
     k.swap_map[entry] = 1
-    k.sys.swap_cursor = entry % slots + 1
+    k.sys.swap_cursor = entry + 1 if entry < slots else 1
     k.sys.swap_inuse += 1
     if k.sys.swap_inuse > k.vmstat[VM_SWAP_PEAK]:
         k.vmstat[VM_SWAP_PEAK] = k.sys.swap_inuse
