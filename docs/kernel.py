@@ -61,7 +61,8 @@ MODULES = {  # in an order in which they can be read
                     | parts("__run_timers", "run_timer"), "jiffies: time is in nanoseconds"),
     "sched": Module("kernel/sched.c", {}, "run queues: one task runs, and sleeps where the kernel may"),
     "ll_rw_blk": Module("drivers/block/ll_rw_blk.c", {}, "I/O schedulers: first come, first served"),
-    "radix_tree": Module("lib/radix-tree.c", {"file_page": OWN}, "heights, tags"),
+    "radix_tree": Module("lib/radix-tree.c", {"file_page": OWN, "cache_grow": "cache_grow (mm/slab.c)"},
+                         "heights, tags"),
     "rmap": Module("mm/rmap.c",
                    {"rmap_pte": "vma_address and page_check_address"}
                    | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma"),
