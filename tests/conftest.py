@@ -30,10 +30,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 # What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
-# a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk.
-ORDER = """test_compiled.py test_site.py test_verify_records.py test_student_03_04.py test_student_07_09.py
-    test_again.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
-    test_student.py test_history_lab.py""".split()
+# a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk; test_site.py has the
+# copies that test_student.py has run while it builds the site.
+ORDER = """test_compiled.py test_site.py test_student.py test_verify_records.py test_student_03_04.py
+    test_student_07_09.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
+    test_history_lab.py""".split()
 
 
 def pytest_collection_modifyitems(items):
@@ -69,11 +70,15 @@ def copies(tmp_path_factory):
     return folder
 
 
+AGAIN = "again-"  # begins the names of cells that are run once more
+
+
 @pytest.fixture(scope="session")
 def copy_run(copies, tmp_path_factory):
-    """Return a function from lessons to their copies for students, run, and behind them the answers that are no claims.
+    """Return a function from a lesson to two notebooks that have been run in one kernel, one after the other.
 
-    Each is run once for all tests, in whatever process they are.
+    First its copy for students, and behind it the answers that are no claims; then all cells of the lesson, claims too,
+    from the last to the first. Each lesson is run once for all tests, in whatever process they are.
     """
     import fcntl  # which Windows has not
 
@@ -91,8 +96,15 @@ def copy_run(copies, tmp_path_factory):
                 lesson, copy = (nbformat.read(path, as_version=4) for path in (file, copies / file.name))
                 there = {cell.id for cell in copy.cells}
                 copy.cells += [cell for cell in code_cells(lesson) if cell.id not in there and not is_claim(cell)]
+                for cell in reversed(code_cells(lesson)):
+                    copy.cells.append(nbformat.from_dict(cell | {"id": AGAIN + cell.id}))
                 nbformat.write(run(copy, copies), kept)
-        return nbformat.read(kept, as_version=4)
+        first, again = nbformat.read(kept, as_version=4), nbformat.read(kept, as_version=4)
+        first.cells = [cell for cell in first.cells if not cell.id.startswith(AGAIN)]
+        again.cells = [cell for cell in again.cells if cell.id.startswith(AGAIN)]
+        for cell in again.cells:
+            cell.id = cell.id.removeprefix(AGAIN)
+        return first, again
 
     return copy_run
 

@@ -1,4 +1,7 @@
-"""make student: the copies run, tell no solution, and wait for answers; each exercise has a solution that is tried."""
+"""make student: the copies run, tell no solution, and wait for answers; each exercise has a solution that is tried.
+
+And whoever returns to a cell after all others have run sees what it showed.
+"""
 
 import importlib
 import re
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from cells import FILES, said, tagged
+from cells import FILES, code_cells, is_claim, said, tagged
 
 from mmsim.lessons import ask, teaching
 
@@ -55,9 +58,18 @@ def test_each_exercise_has_a_solution_that_is_tried(pair):
 
 @pytest.mark.full
 def test_the_copies_run_and_wait_for_answers(file, copy_run):
-    for cell in tagged(copy_run(file), "exercise"):
+    for cell in tagged(copy_run(file)[0], "exercise"):
         waits = re.search(r"^(\w+ = |    |    return )\.\.\.$", cell.source, re.MULTILINE)  # others: what to repair
         assert ("No answer yet" if waits else "not yet") in said(cell).replace("Not yet", "not yet"), cell.id
+
+
+@pytest.mark.full
+def test_each_cell_shows_the_same_when_it_is_run_again(file, copy_run):
+    """From the last to the first, claims in between: they hold then, too."""
+    first, again = ({cell.id: said(cell) for cell in code_cells(one)} for one in copy_run(file))
+    claims = {cell.id for cell in copy_run(file)[1].cells if is_claim(cell)}
+    assert set(again) == set(first) | claims
+    assert {name: (text, again[name]) for name, text in first.items() if again[name] != text} == {}
 
 
 def test_links_between_the_copies_hold(copies):

@@ -7,7 +7,7 @@ from ..terms.arguments import whole
 from .lazy import Lazy
 from ..mm.structs import MAX_NODES
 
-pd = Lazy("pandas")
+pd, nx = Lazy("pandas"), Lazy("networkx")
 MIN_FRAMES = 32  # of a zone that has any
 MOST_FRAMES = 1 << 30  # numbers of frames have 32 bits
 
@@ -147,8 +147,6 @@ class Topology:
 
     def graph(self):
         """A networkx.Graph: nodes carry `frames`, edges `distance`."""
-        import networkx as nx
-
         graph = nx.Graph()
         graph.add_nodes_from((node, {"frames": frames}) for node, frames in enumerate(self.frames))
         pairs = ((b, a) for a in graph for b in range(a))

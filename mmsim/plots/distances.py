@@ -4,15 +4,16 @@ from collections import defaultdict
 from itertools import pairwise, permutations
 from math import cos, pi, sin
 
-import networkx as nx
 import numpy as np
 from matplotlib.lines import Line2D
 
+from ..machine.lazy import Lazy
 from ..terms.arguments import counted
 from . import palette
 from .palette import BLACK, DARK, GREY, WHITE
 from .style import bare, canvas, drawing, sentence, zoom
 
+nx = Lazy("networkx")  # most sessions draw no graph
 STROKES = [("solid", 2.6, BLACK), ("dashed", 1.8, DARK), ("dotted", 1.5, DARK), ("dashdot", 0.9, GREY)]
 
 

@@ -4,14 +4,16 @@ from collections import Counter
 from itertools import pairwise
 from textwrap import fill, wrap
 
-import networkx as nx
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from ..machine.lazy import Lazy
 from ..terms.arguments import counted, like
 from .palette import BLACK, DARK, GREY, WHITE
 from .palette import PATHS as LOOKS
 from .style import bare, box, canvas, drawing, hide_cramped, label_bars, legend, sentence, zoom
+
+nx = Lazy("networkx")  # most sessions draw no graph
 
 # The questions that migrate_pages() asks about each page, in order; no: the page leaves the row there.
 STAGES = ("considered", "collected?", "locked?", "in swap cache?", "clean or written?", "references as expected?")
