@@ -30,9 +30,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 # What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
-# a fresh environment is for, then lessons. What test_compiled.py has compiled, others find on disk; test_site.py has the
-# copies that test_student.py has run while it builds the site.
-ORDER = """test_compiled.py test_site.py test_student.py test_verify_records.py test_student_03_04.py
+# a fresh environment is for, then lessons. While test_student.py runs the copies of the lessons, test_site.py builds
+# the site with which it compares them. What test_compiled.py has compiled, others find on disk.
+ORDER = """test_student.py test_site.py test_compiled.py test_verify_records.py test_student_03_04.py
     test_student_07_09.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
     test_history_lab.py""".split()
 
