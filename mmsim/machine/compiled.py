@@ -56,9 +56,10 @@ APART = (
     memory.do_swap_page, memory.do_wp_page, mempolicy.interleave_nodes, mempolicy.weighted_interleave_nodes,
     radix_tree.cache_grow,
 )  # fmt: skip
-# Of those, what is called from the midst of a page's way: it leaves all registers as they were, so that what hardly
-# ever happens costs nothing when it does not.  LLVM can do that for these processors.
-SPARING, CAN_SPARE = (trace.bug, swap.drain_pagevec), ("x86_64", "aarch64", "arm64")
+# Of those, what is called in the midst of what each page goes through: it leaves the registers as they were, so that a
+# page for which it is not called need not save them.
+SPARING = trace.bug, swap.drain_pagevec
+CAN_SPARE = "x86_64", "aarch64", "arm64"  # LLVM has such calls for these processors
 
 
 @functools.cache
