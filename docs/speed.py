@@ -48,11 +48,11 @@ AFTER = """
 - The radix tree is counted, not built: `radix_count`, seven numbers a page.
 - Widening: numbers are read with their sign into 64 bits by the same instruction that reads them.
 - A trace that is off is not compiled in; one that is on writes twelve rows a page.
-- What each page goes through stands where it is called, and what hardly ever happens apart, where it leaves the
-  registers of its caller alone; calls go by distance, and LLVM is told that costs are not negative. A step that is
-  mostly short is two functions, of which only the short one is on the way of each page. To have the next page fetched
-  ahead, to decide without branches, and twenty other settings of LLVM saved nothing; nor did code that is laid out by
-  how often each part runs, and jumps less.
+- What each page goes through stands where it is called, and what hardly ever happens apart; a BUG and a full pagevec
+  leave the registers of their caller alone. Calls go by distance, and LLVM is told that costs are not negative. A step
+  that is mostly short is two functions, of which only the short one is on the way of each page. To have the next page
+  fetched ahead, to decide without branches, and twenty other settings of LLVM saved nothing; nor did code that is laid
+  out by how often each part runs, and jumps less.
 - Eviction waits for its writes. They end in the order in which they began, so timers in the order of time cost less
   than a heap of them, which took a quarter of all.
 """

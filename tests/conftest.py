@@ -77,8 +77,9 @@ AGAIN = "again-"  # begins the names of cells that are run once more
 def copy_run(copies, tmp_path_factory):
     """Return a function from a lesson to two notebooks that have been run in one kernel, one after the other.
 
-    First its copy for students, and behind it the answers that are no claims; then all cells of the lesson, claims too,
-    from the last to the first. Each lesson is run once for all tests, in whatever process they are.
+    First its copy for students, and behind it the answers that are no claims; then all cells of the lesson, from the
+    last to the first. A claim is run twice there, and belongs to both. Each lesson is run once for all tests, in
+    whatever process they are.
     """
     import fcntl  # which Windows has not
 
@@ -97,6 +98,7 @@ def copy_run(copies, tmp_path_factory):
                 there = {cell.id for cell in copy.cells}
                 copy.cells += [cell for cell in code_cells(lesson) if cell.id not in there and not is_claim(cell)]
                 for cell in reversed(code_cells(lesson)):
+                    copy.cells += [cell] if is_claim(cell) else []
                     copy.cells.append(nbformat.from_dict(cell | {"id": AGAIN + cell.id}))
                 nbformat.write(run(copy, copies), kept)
         first, again = nbformat.read(kept, as_version=4), nbformat.read(kept, as_version=4)
