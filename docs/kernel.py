@@ -64,8 +64,7 @@ MODULES = {  # in an order in which they can be read
     "radix_tree": Module("lib/radix-tree.c", {"file_page": OWN, "cache_grow": "cache_grow (mm/slab.c)"},
                          "heights, tags"),
     "rmap": Module("mm/rmap.c",
-                   {"rmap_pte": "vma_address and page_check_address"}
-                   | parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma"),
+                   parts("try_to_unmap_anon and try_to_unmap_file", "first_vma", "next_vma"),
                    "nonlinear mappings, anon_vma chains (2.6.34)"),
     "migrate_page": Module("mm/vmscan.c with V1; mm/migrate.c later",
                            parts("migrate_page_remove_references", "unexpected_references", "replace_page",

@@ -149,9 +149,10 @@ def restore_with(is_ours):
         entry, v = page.private, rmap.first_vma(k, page)
         while v:
             vma = k.vma[v]
-            at = rmap.rmap_pte(page, vma)
-            if at >= 0 and is_ours(k, k.pte[at], entry):
-                swapfile.unuse_pte(k, vma, at - vma.pte_base, k.pte[at], pfn)
+            address = rmap.vma_address(page, vma)
+            pte = k.pte[vma.pte_base + address] if address >= 0 else None
+            if pte and is_ours(k, pte, entry):
+                swapfile.unuse_pte(k, vma, address, pte, pfn)
             v = rmap.next_vma(page, vma)
         if swap_map.exclusive_swap_page(k, pfn):
             swap_state.delete_from_swap_cache(k, pfn)

@@ -1,5 +1,7 @@
 """The tables of a machine as compiled code sees them: a header for each, bare pointers to rows, numbers of 64 bits.
 
+Tables that are as long on every machine stand behind the headers, so that a number of theirs is found without one.
+
 Every integer that is read is widened, so that a number is a number.  LLVM is told that the tables stay where they are
 during a call, and that no two columns share memory.
 """
@@ -9,20 +11,35 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from .layout import LAYOUT, NAMES, ONE_ROW, ROW, TABLE
+from .layout import FIXED, LAYOUT, NAMES, ROW, TABLE
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
 ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
-NOT_NEGATIVE = "costs", "distance"  # in these tables: a division then rounds as the processor does it
+HEADER = 8 * (STRIDE + 1)  # bytes
+WITH_HEADER = [name for name in NAMES if name not in FIXED]
+BLOCK = np.dtype(
+    [("headers", "i8", (len(WITH_HEADER), STRIDE + 1)), *((name, *FIXED[name]) for name in FIXED)], align=True
+)
+# Tables and columns without a number below 0: a division then rounds as the processor does it, and an address is one.
+NOT_NEGATIVE = "costs", "distance", "vma.vm_start"
 
 
 class Tables:
-    """The tables that a call from Python hands over: their headers, one after the other."""
+    """The tables that a call from Python hands over: the address of a BLOCK.
+
+    `arrays` holds views of the block then, in place of the arrays that were copied there.
+    """
 
     def __init__(self, arrays):
-        self.arrays = arrays
-        self.headers = np.array([header(arrays[name]) for name in NAMES], np.int64)
-        self.address = self.headers.ctypes.data
+        block = arrays["sys"].base
+        if getattr(block, "dtype", None) != BLOCK:
+            block = np.zeros((), BLOCK)
+        for name in FIXED:
+            if arrays[name].base is not block:
+                block[name] = arrays[name]
+                arrays[name] = block[name]
+        block["headers"] = [header(arrays[name]) for name in WITH_HEADER]
+        self.arrays, self.address = arrays, block.ctypes.data
 
 
 def header(array):
@@ -32,7 +49,7 @@ def header(array):
 
 @dataclass(frozen=True)
 class Pointer:
-    """The address of all headers (K), of the header of a table (TABLE), or of a row or a line of a matrix (ROW)."""
+    """The address of a BLOCK (K), of the header of a table (TABLE), or of a row or a line of numbers (ROW)."""
 
     kind: str
     table: str
@@ -56,10 +73,9 @@ class Columns:
         self.builder, self.module = builder, module
 
     def table(self, k, name):
-        """A table, as in k.mem_map; or the row of one that has one only, as in k.sys."""
-        at = self.builder.gep(k.address, [INT(8 * (STRIDE + 1) * NAMES.index(name))], inbounds=True)
-        pointer = Pointer(TABLE, name, at)
-        return Pointer(ROW, name, self.begin(pointer)) if name in ONE_ROW else pointer
+        """A table, as in k.mem_map; one of FIXED is a row, as k.sys, or a line of numbers, as k.vmstat."""
+        kind, at = (ROW, BLOCK.fields[name][1]) if name in FIXED else (TABLE, HEADER * WITH_HEADER.index(name))
+        return Pointer(kind, name, self.builder.gep(k.address, [INT(at)], inbounds=True))
 
     def header(self, table, word):
         """A word of the header of a table; it does not change while compiled code runs."""
@@ -96,7 +112,7 @@ class Columns:
         """Read a number, widened to 64 bits."""
         value = self.builder.load(self.typed(place))
         value.set_metadata("tbaa", self.mark(place))
-        if place[2].partition(".")[0] in NOT_NEGATIVE:
+        if place[2].startswith(NOT_NEGATIVE):
             kind = value.type
             value.set_metadata("range", self.module.add_metadata([kind(0), kind((1 << kind.width - 1) - 1)]))
         return self.builder.sext(value, INT) if value.type != INT else value

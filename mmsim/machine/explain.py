@@ -1,6 +1,5 @@
 """Explanations: whose a page is, why it stayed, and what there was instead of pages to move."""
 
-import functools
 from collections import Counter
 from typing import NamedTuple
 
@@ -102,10 +101,11 @@ def frames_behind(tables, ptes):
     return pfn
 
 
-def sharers(kernel):
+def sharers(kernel, known=()):
     """A function that says who has each page frame now, as `tasks_of` gives it; None if no two vmas share a page.
 
-    It works that out when it is first called, whatever has become of the machine by then.
+    It works that out when it is called, whatever has become of the machine by then.  It takes groups as `tasks_of`
+    does: what the caller knows of the tasks in `known`, of which nothing is kept.
     """
     vmas = kernel.tables["vma"][kernel.tables["vma"]["vm_mm"] != 0]
     common = np.zeros(len(vmas), bool)  # two vmas with a page in common have an object in common
@@ -114,14 +114,10 @@ def sharers(kernel):
         common |= (number[at] > 1) & (vmas[column] > 0)
     if not common.any():
         return None
+    common &= ~np.isin(vmas["vm_mm"], known)
     frames, every = kernel.k.sys.nr_frames, zip(vma_ptes(kernel), common, strict=True)
     kept = [(int(vma["vm_mm"]), frames_behind(kernel.tables, ptes)) for (_, vma, ptes), one in every if one]
-
-    @functools.cache
-    def shared():
-        return tasks_of(frames, ((pid, pfn[pfn > 0]) for pid, pfn in kept))
-
-    return shared
+    return lambda *groups: tasks_of(frames, (*((pid, pfn[pfn > 0]) for pid, pfn in kept), *groups))
 
 
 def reasons(kernel, rows):

@@ -137,14 +137,14 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
     # -- the tables and the calls into them
 
     def _bind(self):
-        """Make the views of the arrays: `self.k` for code that runs interpreted, `self._arrays` for compiled code."""
+        """Make the views of the arrays: `self._arrays` for compiled code, `self.k` for code that runs interpreted."""
+        if self.compiled:  # first, as that may put some of them elsewhere
+            self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
         views = {name: ctypes_view(array) for name, array in self.tables.items()}
         if self._watcher:
             views["event"] = Watched(views["event"], self.tables, self._watcher)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})
-        if self.compiled:
-            self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
-        elif self._twins:
+        if self._twins:
             self._twins.bind(self.tables)
 
     def _grow(self, name, rows):
@@ -257,7 +257,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = self.k.sys.overflow = 0
         self._bind()
-        begin, shared = self.clock, sharers(self)
+        begin, shared = self.clock, sharers(self, asked.pids if asked.once else ())
         returned = None
         try:
             self._considers = rows

@@ -13,7 +13,7 @@ from .migrate_page import migrate_page
 from .migrate_v1 import lock_for_migration, migrate_by_method
 from .mmzone import list_del, list_empty
 from .page_alloc import alloc_pages
-from .rmap import TTU_MIGRATION, first_vma, next_vma, page_address_in_vma, page_mapping, rmap_pte, try_to_unmap
+from .rmap import TTU_MIGRATION, first_vma, next_vma, page_address_in_vma, page_mapping, try_to_unmap, vma_address
 from .sched import cond_resched
 from .shmem import shmem_writepage
 from .structs import (
@@ -168,9 +168,9 @@ def remove_migration_ptes(k, old, new):
     v = first_vma(k, page) if page.mapping else 0
     while v:
         vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
+        address = vma_address(page, vma)
+        if address >= 0:
+            pte = k.pte[vma.pte_base + address]
             if pte.flags & PTE_MIGRATION and pte.value == old:
                 get_page(k, new)
                 page.mapcount += 1

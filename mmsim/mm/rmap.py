@@ -67,12 +67,12 @@ def next_vma(page, vma):
     return vma.anon_next if page.mapping < 0 else vma.shared_next
 
 
-def rmap_pte(page, vma):
-    """The row of the pte where `vma` would map `page`, or -1 outside it (vma_address)."""
+def vma_address(page, vma):
+    """The address where `vma` would map `page`, or -EFAULT outside it."""
     address = vma.vm_start + page.index - vma.vm_pgoff
     if address < vma.vm_start or address >= vma.vm_end:
-        return -1
-    return vma.pte_base + address
+        return -EFAULT
+    return address
 
 
 def page_add_anon_rmap(k, pfn, vma, address):
@@ -97,9 +97,9 @@ def page_referenced(k, pfn):
     v = first_vma(k, page) if page.mapcount else 0
     while v:
         vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
+        address = vma_address(page, vma)
+        if address >= 0:
+            pte = k.pte[vma.pte_base + address]
             if pte.flags & PTE_YOUNG and pte.flags & PTE_PRESENT and pte.value == pfn:
                 pte.flags &= ~PTE_YOUNG
                 referenced += 1
@@ -120,9 +120,9 @@ def try_to_unmap(k, pfn, how):
     v = first_vma(k, page)
     while v and page.mapcount:
         vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
+        address = vma_address(page, vma)
+        if address >= 0:
+            pte = k.pte[vma.pte_base + address]
             if pte.flags & PTE_PRESENT and pte.value == pfn:
                 if try_to_unmap_one(k, pfn, vma, pte, how) == SWAP_FAIL:
                     return SWAP_FAIL
@@ -168,9 +168,7 @@ def page_address_in_vma(k, pfn, v):
     vma = k.vma[v]
     if page.mapping != (-vma.anon_vma if page.mapping < 0 else vma.mapping) or not page.mapping:
         return -EFAULT
-    at = rmap_pte(page, vma)
-    if at < 0:
-        if page.mapping > 0 and not k.change.address_of_the_page:
-            bug(k, BUG_OTHER_VMA, pfn)  # the kernel expects only vmas that map the page itself
-        return -EFAULT
-    return at - vma.pte_base
+    address = vma_address(page, vma)
+    if address < 0 and page.mapping > 0 and not k.change.address_of_the_page:
+        bug(k, BUG_OTHER_VMA, pfn)  # the kernel expects only vmas that map the page itself
+    return address

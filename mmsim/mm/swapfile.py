@@ -6,7 +6,7 @@ shmem_unuse (mm/shmem.c).
 
 from .filemap import lock_page, unlock_page, wait_on_page_bit
 from .mempolicy import alloc_page_vma
-from .rmap import first_vma, next_vma, page_add_anon_rmap, rmap_pte
+from .rmap import first_vma, next_vma, page_add_anon_rmap, vma_address
 from .sched import cond_resched
 from .structs import (
     EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP, VM_RESTORED,
@@ -70,11 +70,11 @@ def remove_from_swap(k, pfn):
     v = first_vma(k, page)
     while v and k.swap_map[entry] > 1:
         vma = k.vma[v]
-        at = rmap_pte(page, vma)
-        if at >= 0:
-            pte = k.pte[at]
+        address = vma_address(page, vma)
+        if address >= 0:
+            pte = k.pte[vma.pte_base + address]
             if pte.flags & PTE_SWAP and pte.value == entry:
-                unuse_pte(k, vma, at - vma.pte_base, pte, pfn)
+                unuse_pte(k, vma, address, pte, pfn)
                 trace(k, RESTORED, pfn, 0, entry)
         v = next_vma(page, vma)
     if exclusive_swap_page(k, pfn) and not page.flags & PG_writeback:
