@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from machines import by_age, share
+from machines import by_age, differing, share
 from test_state_machine import Machine
 
 import mmsim
@@ -62,8 +62,7 @@ class BothSpeeds(Kernel):
 
     @staticmethod
     def assert_equal(mine, other, function):
-        for name, table in mine.items():
-            assert np.array_equal(table, other[name]), f"{function.__name__}: {name}"
+        assert differing(mine, other) == [], function.__name__
 
 
 class Histories(Machine):

@@ -5,6 +5,7 @@ import traceback
 
 import numpy as np
 import pytest
+from machines import differing
 from test_translate import FUNCTIONS, two_numbers
 
 from mmsim import Kernel, Topology
@@ -122,7 +123,7 @@ def both():
         other.restore(starts[1])
         twins.bind(other.tables)
         answers = [function(plain.k, a, b), twins(function)(a, b)]
-        assert [n for n, table in plain.tables.items() if not np.array_equal(table, other.tables[n])] == []
+        assert differing(plain.tables, other.tables) == []
         return answers
 
     return run
@@ -184,8 +185,7 @@ def test_what_twins_say_that_they_write_is_all_that_changes():
     assert told.error is None
     assert told.steps > 150
     for step in range(told.steps + 1):
-        one, other = told.at(step).tables, compared.at(step).tables
-        assert [name for name in one if not np.array_equal(one[name], other[name])] == []
+        assert differing(told.at(step).tables, compared.at(step).tables) == []
     codes = [[(code.co_qualname, code.co_filename, line) for code, line in each.code] for each in (told, compared)]
     assert codes[0] == codes[1]
 
@@ -211,7 +211,7 @@ def test_a_recording_of_several_calls_with_tables_that_grow_and_a_ring_that_is_t
     between = recording.at(events - begin + 1).tables  # the second call has begun, its first event is not written
     assert between["sys"]["clock"][0] == clock
     assert np.array_equal(between["mem_map"]["data"], pages["data"])
-    assert [name for name, table in last.items() if not np.array_equal(table, kernel.tables[name])] == []
+    assert differing(last, kernel.tables) == []
 
 
 def test_a_long_call_of_which_the_tables_are_copied_does_what_functions_do_as_they_stand():
