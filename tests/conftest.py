@@ -32,9 +32,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # What takes long begins first, so that no process is left alone with it in the end: these files, then what a browser or
 # a fresh environment is for, then lessons. While test_student.py runs the copies of the lessons, test_site.py builds
 # the site with which it compares them. What test_compiled.py has compiled, others find on disk.
-ORDER = """test_student.py test_site.py test_compiled.py test_verify_records.py test_student_03_04.py
-    test_student_07_09.py test_student_01_02.py test_dist.py test_binder.py test_student_05_06.py test_lessons.py
-    test_history_lab.py""".split()
+ORDER = """test_student.py test_site.py test_compiled.py test_verify_records.py test_dist.py test_binder.py
+    test_student_02.py test_student_08.py test_student_03.py test_student_07.py test_student_01.py test_student_04.py
+    test_student_05.py test_student_06.py test_lessons.py test_history_lab.py""".split()
 
 
 def pytest_collection_modifyitems(items):

@@ -22,13 +22,15 @@ SETTINGS = ("trigger", "from", "to", "all", "strict")
 
 def make_controls(trigger, old, new):
     """All controls by name; the patches by number."""
+    # What looks alike shares layout and style: each of its own would be one more widget, here and in the browser.
+    buttons, checks = {"layout": W.Layout(), "style": W.ButtonStyle()}, W.Layout(width="auto")
     text = {"style": AUTO, "continuous_update": False}
     c = {
         "trigger": radio("trigger", TRIGGERS, trigger),
         "from": W.Text(nodes_text(old), description="from nodes", **text),
         "to": W.Text(nodes_text(new), description="to nodes", **text),
-        "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)"),
-        "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced"),
+        "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)", checks),
+        "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced", checks),
         "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=AUTO),
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
         "release": W.Dropdown(options=release_options(), description="kernel", style=AUTO),
@@ -40,13 +42,14 @@ def make_controls(trigger, old, new):
         "speed": Range(name="speed", value=3, most=len(SPEEDS) - 1),
     }
     c["tool"].tooltip = "; ".join(f"{tool}: {text}" for tool, text in TOOLS.items())
-    c |= {p.number: check(f"{p.number} {short}", patch_help(p)) for p, short in zip(PATCHES, SHORT, strict=True)}
+    c |= {p.number: check(f"{p.number} {short}", patch_help(p), checks)
+          for p, short in zip(PATCHES, SHORT, strict=True)}  # fmt: skip
     folds = {"Settings": "trigger, patches and process", "More": "the whole laboratory",
              "Passes": "what became of each page in each pass",
              "Link": "this lab as an address, and as a line of Python",
              "Source": "the function of mmsim that wrote this event"}  # fmt: skip
-    c |= {name: W.Button(description=f"{name} ▸", tooltip=what) for name, what in folds.items()}
-    return c | {name: W.Button(description=name) for name in (*PLAYER, *EXPORTS.values())}
+    c |= {name: W.Button(description=f"{name} ▸", tooltip=what, **buttons) for name, what in folds.items()}
+    return c | {name: W.Button(description=name, **buttons) for name in (*PLAYER, *EXPORTS.values())}
 
 
 def without(patches, number):
@@ -117,5 +120,5 @@ def radio(name, options, value):
                           layout=W.Layout(width="auto"))  # fmt: skip
 
 
-def check(text, help):
-    return W.Checkbox(description=text, tooltip=help, indent=False, layout=W.Layout(width="auto"))
+def check(text, help, layout):
+    return W.Checkbox(description=text, tooltip=help, indent=False, layout=layout)

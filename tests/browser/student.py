@@ -67,6 +67,11 @@ def output(place):
     return place.locator(".jp-OutputArea-output")
 
 
+def said(place):
+    """What a prediction says of the answer."""
+    return place.get_by_role("status").first
+
+
 def try_exercise(page, name, cell_id, *tries):
     """Solve an exercise, as often as there are tries: (source, what the check says)."""
     place = cell(page, name, cell_id)

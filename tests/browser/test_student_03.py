@@ -1,26 +1,15 @@
-"""Lessons 03 and 04 as a student goes through them: predict, run the lab, solve the exercises; 03 by keys alone."""
+"""Lesson 03 as a student goes through it: by keys alone from the first cell to the last; the exercises; a walk."""
 
-import pytest
-from lab import settled
 from playwright.sync_api import expect
-from student import Keys, button, cell, check_that_everyone_can_read, output, serious, try_exercise, walk
+from student import Keys, button, cell, check_that_everyone_can_read, output, said, try_exercise, walk
 
-DIRECT, RESTORE = "03-migrate-pages.ipynb", "04-remove-from-swap.ipynb"
-
-
-def said(place):
-    return place.get_by_role("status").first
-
-
-@pytest.mark.parametrize(("name", "pictures"), [(DIRECT, 6), (RESTORE, 6)])
-def test_it_check_that_everyone_can_read(finished, name, pictures):
-    check_that_everyone_can_read(finished(name), pictures)
+NAME = "03-migrate-pages.ipynb"
 
 
 def test_lesson_03_by_keys_alone(open_notebook):
     """From the first cell to the last: predictions, the lab, exercises; the page is never clicked."""
-    page = open_notebook(DIRECT, run=False)
-    keys = Keys(page, DIRECT)
+    page = open_notebook(NAME, run=False)
+    keys = Keys(page, NAME)
 
     asked = keys.run_to("predict-path")
     expect(button(asked, "○ direct")).to_be_visible()
@@ -92,55 +81,24 @@ def test_lesson_03_by_keys_alone(open_notebook):
     expect(page.locator("[data-mime-type$='error']")).to_have_count(0)
 
 
+def test_everyone_can_read_it(finished):
+    check_that_everyone_can_read(finished(NAME), 6)
+
+
 def test_exercises_of_lesson_03(finished):
-    page = finished(DIRECT)
+    page = finished(NAME)
     call = "check(lesson03.moves_in_pass_4, lambda kernel, a, page: {})"
-    try_exercise(page, DIRECT, "exercise-1", (call.format("kernel.pin(a, page)"), "The page did not move"),
+    try_exercise(page, NAME, "exercise-1", (call.format("kernel.pin(a, page)"), "The page did not move"),
                  (call.format("kernel.hold_lock(a, page, kernel.clock + 1_000_000)"), "✓ Right."))  # fmt: skip
     call = "check(lesson03.freed_meanwhile, lambda kernel, a, page: a.munmap(page{}))"
-    try_exercise(page, DIRECT, "exercise-2", (call.format(""), "gone before the migration began"),
+    try_exercise(page, NAME, "exercise-2", (call.format(""), "gone before the migration began"),
                  (call.format(", at=kernel.clock + 1"), "✓ Right."))  # fmt: skip
-    try_exercise(page, DIRECT, "exercise-3", ("check(lesson03.references, 3)", "These are the ptes alone"),
+    try_exercise(page, NAME, "exercise-3", ("check(lesson03.references, 3)", "These are the ptes alone"),
                  ("check(lesson03.references, 5)", "✓ Right."))  # fmt: skip
-    hints = cell(page, DIRECT, "exercise-3-hint")
+    hints = cell(page, NAME, "exercise-3-hint")
     hints.locator("summary").first.click()
     expect(hints).to_contain_text("mapcount plus nr_refs")
 
 
-def test_lesson_04_predict_run_and_check(finished):
-    page = finished(RESTORE)
-    asked = cell(page, RESTORE, "predict-kind")
-    button(asked, "○ a minor fault a page").click()
-    expect(said(asked)).to_contain_text("✗ Not “a minor fault a page”.")
-    asked = cell(page, RESTORE, "predict-number")
-    button(asked, "Check").click()
-    expect(said(asked)).to_contain_text("○ No answer yet")
-    for typed, judged in (("7", "✗ Not “7”. Does a fault of one process"), ("14", "✓ Right.")):
-        asked.get_by_label("Answer").fill(typed)
-        button(asked, "Check").click()
-        expect(said(asked)).to_contain_text(judged)
-
-    lab = cell(page, RESTORE, "lab")
-    button(lab, "Last").click()
-    expect(lab.locator(".mm-flow")).to_have_accessible_name("Paths: considered 8, direct after writeout 8.")
-    counters = lab.locator(".mm-panels")
-    expect(counters).to_contain_text("swap slots in use\t0", use_inner_text=True)
-    button(lab, "Settings ▸").click()
-    lab.get_by_label("4 remove_from_swap").uncheck()
-    settled(page)
-    button(lab, "Last").click()
-    expect(counters).to_contain_text("swap slots in use\t8", use_inner_text=True)
-    assert not serious(page, ".mm-lab")
-
-    try_exercise(page, RESTORE, "exercise-1", ("check(lesson04.restored, 10)", "There are two page tables"),
-                 ("check(lesson04.restored, 20)", "✓ Right."))  # fmt: skip
-    try_exercise(page, RESTORE, "exercise-2", ("check(lesson04.slots_needed, 1)", "That is so with patch 6"),
-                 ("check(lesson04.slots_needed, 64)", "✓ Right."))  # fmt: skip
-    call = "check(lesson04.own_test, lambda k, pte, entry: pte.flags & structs.PTE_SWAP{})"
-    try_exercise(page, RESTORE, "exercise-3", (call.format(""), "✗ Not yet. A pte leads to a page that is not its own"),
-                 (call.format(" and pte.value == entry"), "✓ Right."))  # fmt: skip
-
-
-@pytest.mark.parametrize("name", [DIRECT, RESTORE])
-def test_a_student_walks_through_it(finished, name):
-    walk(finished(name), name)
+def test_a_student_walks_through_it(finished):
+    walk(finished(NAME), NAME)

@@ -1,20 +1,20 @@
-"""Lesson 08 as a student goes through it: predict, sweep, solve an exercise; by keys, at 800 pixels."""
+"""Lesson 08 as a student goes through it: predict, sweep, solve the exercises; by keys, at 800 pixels."""
 
 import re
 
 import pytest
 from lab import settled
 from playwright.sync_api import expect
-from student import WIDER, button, cell, serious, solve
+from student import WIDER, button, cell, serious, solve, walk
 
-LAB = "08-what-if-lab.ipynb"
+NAME = "08-what-if-lab.ipynb"
 
 
 @pytest.fixture
 def page(finished):
     """The lesson, whose widget is new."""
-    page = finished(LAB)
-    cell(page, LAB, "run-widget").locator(".cm-content").click()
+    page = finished(NAME)
+    cell(page, NAME, "run-widget").locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
     settled(page)
     expect(page.locator(".mmsim-sweep [role=status]")).to_contain_text("press Run")
@@ -95,3 +95,7 @@ def test_predictions_and_exercises(page):
     place = page.locator(".jp-CodeCell").filter(has_text="check(lesson08.fast_enough,").first
     solve(page, place, "check(lesson08.fast_enough, 13_000)")
     expect(place.locator(".jp-OutputArea-output")).to_contain_text("✓ Right.")
+
+
+def test_a_student_walks_through_it(finished):
+    walk(finished(NAME), NAME)
