@@ -23,18 +23,19 @@ SETTINGS = ("trigger", "from", "to", "all", "strict")
 def make_controls(trigger, old, new):
     """All controls by name; the patches by number."""
     # What looks alike shares layout and style: each of its own would be one more widget, here and in the browser.
-    buttons, checks = {"layout": W.Layout(), "style": W.ButtonStyle()}, W.Layout(width="auto")
-    text = {"style": AUTO, "continuous_update": False}
+    plain, checks = W.Layout(), W.Layout(width="auto")
+    buttons, choice = {"layout": plain, "style": W.ButtonStyle()}, {"layout": plain, "style": AUTO}
+    text = choice | {"continuous_update": False}
     c = {
         "trigger": radio("trigger", TRIGGERS, trigger),
         "from": W.Text(nodes_text(old), description="from nodes", **text),
         "to": W.Text(nodes_text(new), description="to nodes", **text),
         "all": check("all", "MPOL_MF_MOVE_ALL: also pages of files that others map (needs CAP_SYS_RESOURCE)", checks),
         "strict": check("strict", "MPOL_MF_STRICT: an error if a page is, or stays, misplaced", checks),
-        "layout": W.Dropdown(options=list(LAYOUTS), description="process", style=AUTO),
+        "layout": W.Dropdown(options=list(LAYOUTS), description="process", **choice),
         "seed": W.BoundedIntText(1, min=0, max=9999, description="seed", disabled=True, **text),
-        "release": W.Dropdown(options=release_options(), description="kernel", style=AUTO),
-        "beside": W.Dropdown(options=beside_options(()), description="beside it", style=AUTO),
+        "release": W.Dropdown(options=release_options(), description="kernel", **choice),
+        "beside": W.Dropdown(options=beside_options(()), description="beside it", **choice),
         "tool": radio("a click will", list(TOOLS), "look"),
         "follow": W.Text(description="follow", placeholder="page 5 of a", **text),
         "event": W.BoundedIntText(0, min=0, max=1, description="no.", **text),
