@@ -1,5 +1,7 @@
 """A widget without a kernel: a notebook that was saved without state, and an HTML export without a network."""
 
+import copy
+import functools
 import json
 
 import nbformat
@@ -13,25 +15,26 @@ PAPERS = "[...document.querySelectorAll('.mm-paper')].map(e => [e.offsetHeight >
 ALIVE = "document.querySelectorAll('.mm-alive').length"
 
 
+@functools.cache
 def executed():
     notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return run(notebook)
 
 
-def test_a_saved_notebook_shows_the_paper_and_no_error(jupyter, page, tmp_path):
-    notebook = executed()
+def test_a_saved_notebook_shows_the_paper_and_no_error(open_notebook, tmp_path):
+    notebook = copy.deepcopy(executed())
     notebook.metadata.pop("widgets", None)
     file = tmp_path / "saved.ipynb"
     nbformat.write(notebook, file)
-    jupyter.open(page, file, run=False)
+    page = open_notebook(file, run=False)
     page.wait_for_function(f"{PAPERS}.filter(each => each[0]).length === {len(CELLS)}")
     assert page.evaluate(PAPERS) == [[True, True]] * len(CELLS)
     said = page.locator("body").inner_text()
     assert "model not found" not in said
     assert "Loading widget" not in said
     assert not page.locator(".mm-paper button:enabled").count()
-    jupyter.open(page, file)  # now it is run: the widgets live, the paper goes
+    open_notebook(file)  # now it is run: the widgets live, the paper goes
     page.wait_for_function(f"{ALIVE} === {len(CELLS)}")
     assert page.evaluate(PAPERS) == [[False, True]] * len(CELLS)
 
