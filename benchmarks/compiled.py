@@ -17,7 +17,7 @@ from mmsim.whatif.estimate import memory
 
 SIZES = (1 << 16, 1 << 20, 1 << 24)  # pages: 256 MB, 4 GB, 64 GB
 HUGE = 1 << 26  # 256 GB
-RUNS = 4  # of which the least counts: each second one may be the first to touch its memory
+RUNS = 6  # of which the least counts: each second one may be the first to touch its memory
 FRAME = 80  # bytes a page frame of such a machine, all tables together, with room to spare
 
 
