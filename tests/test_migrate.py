@@ -1,8 +1,20 @@
 """Migration and its obstacles: where each page ends, why, and that the others move all the same."""
 
-import numpy as np
 import pytest
-from machines import boot, drain, expect_error, frames_of, free, locked_elsewhere, paths, settle, slots, states, writer
+from machines import (
+    boot,
+    differing,
+    drain,
+    expect_error,
+    frames_of,
+    free,
+    locked_elsewhere,
+    paths,
+    settle,
+    slots,
+    states,
+    writer,
+)  # fmt: skip
 
 from mmsim import Config, KernelBug, KernelHang, Policy, Topology, scenes
 from mmsim.mm import aops, structs, trace
@@ -305,7 +317,7 @@ def test_the_endless_unmap_loop():
     assert "putback_lru_pages" not in set(kernel.events()["function"])  # nobody is there to do it
     with pytest.raises(KernelHang, match=r"stands still, restore\(\) a snapshot"):
         kernel.wait(10)
-    assert all(np.array_equal(stands[name], table) for name, table in kernel.tables.items())
+    assert differing(kernel.tables, stands) == []
     kernel.restore(before)
     kernel.verify()
     assert kernel.migrate(frames, to=1).skipped == 2

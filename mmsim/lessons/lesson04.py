@@ -150,9 +150,10 @@ def restore_with(is_ours):
         while v:
             vma = k.vma[v]
             address = rmap.vma_address(page, vma)
-            pte = k.pte[vma.pte_base + address] if address >= 0 else None
-            if pte and is_ours(k, pte, entry):
-                swapfile.unuse_pte(k, vma, address, pte, pfn)
+            if address >= 0:
+                pte = k.pte[vma.pte_base + address]
+                if is_ours(k, pte, entry):
+                    swapfile.unuse_pte(k, vma, address, pte, pfn)
             v = rmap.next_vma(page, vma)
         if swap_map.exclusive_swap_page(k, pfn):
             swap_state.delete_from_swap_cache(k, pfn)

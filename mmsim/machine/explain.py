@@ -49,6 +49,11 @@ class Asked(NamedTuple):
         """Whether it walks once, through one task: then no page is considered twice, and all in order of address."""
         return self.listed is None and len(self.pids) == 1 and not (self.in_turn and self.source.bit_count() > 1)
 
+    @property
+    def walked(self):
+        """The pid of the one task that it walks through, once, so that all of the record is its pages; or none."""
+        return self.pids if self.once else ()
+
 
 def most_considered(kernel, asked):
     """How many pages a trigger considers at most; one that it considers twice counts twice.

@@ -257,7 +257,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = self.k.sys.overflow = 0
         self._bind()
-        begin, shared = self.clock, sharers(self, asked.pids if asked.once else ())
+        begin, shared = self.clock, sharers(self, asked.walked)
         returned = None
         try:
             self._considers = rows

@@ -42,8 +42,7 @@ class Migration:
         if trigger == "offline" and returned is not None:
             given_up(kernel, rows)
         rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
-        own = ((asked.pids[0], rows["old_pfn"]),) if asked.once else ()  # what one task was walked through for
-        self._considered = rows, sharers, own
+        self._considered = rows, sharers, asked.walked
         self._rows = rows = rows if asked.once else last_of_each(rows)[0]
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
         named = rows["reason"].max(initial=0) and np.isin(rows["reason"], [*BY]).any()
@@ -54,11 +53,11 @@ class Migration:
     @functools.cached_property
     def _mappers(self):
         """(Sets of pids, which of them shared each page before the call); (None, None): no page was shared."""
-        rows, sharers, own = self._considered
+        rows, sharers, walked = self._considered
         self._considered = None  # it holds copies of what was there
         if sharers is None:
             return None, None
-        number, sets = sharers(*own)
+        number, sets = sharers(*((pid, rows["old_pfn"]) for pid in walked))
         return sets, last_of_each(rows, follow(rows, number))[1]
 
     def saved(self):
