@@ -69,13 +69,15 @@ def recursion(k, a, b):
 
 
 def columns(k, a, b):
-    """Narrow columns are widened with their sign; a row can be copied, a matrix has lines."""
+    """Narrow columns are widened with their sign; a row can be copied, a matrix has lines, a table a length."""
     k.pte[1].value = a
     k.pte[2] = k.pte[1]
     k.pte[2].wrote -= 1
     k.zonelist[1][0] += b
+    k.zonelist[2][1] -= a
+    k.zone[1].free ^= b
     k.sys.clock = a << 32
-    return k.pte[2].value * 1000 + k.pte[2].wrote + k.zonelist[1][0] + len(k.zonelist) + (k.sys.clock >> 30)
+    return k.pte[2].value * 1000 + k.pte[2].wrote + k.zonelist[1][0] + len(k.pte) + (k.sys.clock >> 30)
 
 
 def nothing(k, a, b):
@@ -158,6 +160,10 @@ def unknown(k, a, b):
     return a + nobody(b)  # noqa: F821
 
 
+def length_by_node(k, a, b):
+    return len(k.zone) + a + b
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -168,6 +174,7 @@ def unknown(k, a, b):
         (more_or_less, "more_or_less returns different numbers"),
         (raises, r"line \d+: raise ValueError\(a \+ b\): the kernel has no such statement"),
         (unknown, r"line \d+: nobody\(b\): is no function of the kernel"),
+        (length_by_node, r"line \d+: len\(k.zone\): is as long on every machine, or as there are nodes"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

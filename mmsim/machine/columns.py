@@ -1,6 +1,7 @@
 """The tables of a machine as compiled code sees them: a header for each, bare pointers to rows, numbers of 64 bits.
 
-Tables that are as long on every machine stand behind the headers, so that a number of theirs is found without one.
+Tables that are as long on every machine stand behind the headers, and so do those by node, with room for as many nodes
+as a machine can have: a number of theirs is found without a header.
 
 Every integer that is read is widened, so that a number is a number.  LLVM is told that the tables stay where they are
 during a call, and that no two columns share memory.
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from .layout import FIXED, LAYOUT, NAMES, ROW, TABLE
+from .layout import BY_NODE, FIXED, LAYOUT, NAMES, ROW, TABLE
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
 ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
 HEADER = 8 * (STRIDE + 1)  # bytes
-WITH_HEADER = [name for name in NAMES if name not in FIXED]
+INSIDE = FIXED | BY_NODE
+WITH_HEADER = [name for name in NAMES if name not in INSIDE]
 BLOCK = np.dtype(
-    [("headers", "i8", (len(WITH_HEADER), STRIDE + 1)), *((name, *FIXED[name]) for name in FIXED)], align=True
+    [("headers", "i8", (len(WITH_HEADER), STRIDE + 1)), *((name, *INSIDE[name]) for name in INSIDE)], align=True
 )
 # Tables and columns without a number below 0: a division then rounds as the processor does it, and an address is one.
 NOT_NEGATIVE = "costs", "distance", "vma.vm_start"
@@ -34,12 +36,14 @@ class Tables:
         block = arrays["sys"].base
         if getattr(block, "dtype", None) != BLOCK:
             block = np.zeros((), BLOCK)
-        for name in FIXED:
+        for name in INSIDE:
             if arrays[name].base is not block:
-                block[name] = arrays[name]
-                arrays[name] = block[name]
+                there = block[name][tuple(map(slice, arrays[name].shape))]  # a corner of it, where there are fewer nodes
+                there[...] = arrays[name]
+                arrays[name] = there
         block["headers"] = [header(arrays[name]) for name in WITH_HEADER]
         self.arrays, self.address = arrays, block.ctypes.data
+        self.whole = {name: block[name] for name in INSIDE}  # with the room for more nodes
 
 
 def header(array):
@@ -74,8 +78,8 @@ class Columns:
 
     def table(self, k, name):
         """A table, as in k.mem_map; one of FIXED is a row, as k.sys, or a line of numbers, as k.vmstat."""
-        kind, at = (ROW, BLOCK.fields[name][1]) if name in FIXED else (TABLE, HEADER * WITH_HEADER.index(name))
-        return Pointer(kind, name, self.builder.gep(k.address, [INT(at)], inbounds=True))
+        at = BLOCK.fields[name][1] if name in INSIDE else HEADER * WITH_HEADER.index(name)
+        return Pointer(ROW if name in FIXED else TABLE, name, self.builder.gep(k.address, [INT(at)], inbounds=True))
 
     def header(self, table, word):
         """A word of the header of a table; it does not change while compiled code runs."""
@@ -92,7 +96,9 @@ class Columns:
         """The address of a row of a table, or of an element of a line."""
         layout = LAYOUT[base.table]
         size, first = INT(layout.base.itemsize), base.address
-        if base.kind == TABLE:
+        if base.kind == TABLE and base.table in BY_NODE:
+            size = INT(BLOCK[base.table].itemsize // BLOCK[base.table].shape[0])
+        elif base.kind == TABLE:
             size, first = self.header(base, STRIDE) if layout.shape else size, self.begin(base)
         return self.builder.gep(first, [self.builder.mul(number(index), size)], inbounds=True)
 

@@ -138,9 +138,11 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
 
     def _bind(self):
         """Make the views of the arrays: `self._arrays` for compiled code, `self.k` for code that runs interpreted."""
+        seen = self.tables
         if self.compiled:  # first, as that may put some of them elsewhere
             self._compile, self._arrays = self._compiler.twins(self.tables), self._compiler.Tables(self.tables)
-        views = {name: ctypes_view(array) for name, array in self.tables.items()}
+            seen = self.tables | self._arrays.whole
+        views = {name: ctypes_view(array) for name, array in seen.items()}
         if self._watcher:
             views["event"] = Watched(views["event"], self.tables, self._watcher)
         self.k = structs.Tables(**views | {name: views[name][0] for name in ("change", "costs", "sys")})

@@ -16,6 +16,15 @@ LAYOUT = {name: np.dtype((table.dtype, table.shape[1:])) for name, table in _som
 }  # fmt: skip
 # What is as long on every machine: dtype and shape.  Those with columns have one row, and are used as that.
 FIXED = {name: (_some[name].dtype, _some[name].shape) for name in ("change", "costs", "sys", "patch", "vmstat")}
+# What has a row or two for each node: dtype, and the shape for as many nodes as a machine can have.
+_most = structs.MAX_NODES
+BY_NODE = {
+    name: (_some[name].dtype, shape)
+    for name, shape in {
+        "zone": (_most,), "zonelist": (_most + 1, _most), "distance": (_most, _most),
+        "pagevec": (2 * _most, structs.PAGEVEC_SIZE), "pagevec_count": (2 * _most,),
+    }.items()
+}  # fmt: skip
 K, TABLE, ROW = "k", "table", "row"  # what no number is
 OFF = "change", "tracing"  # what may be known to be 0: the later changes, the trace
 

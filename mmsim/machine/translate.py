@@ -15,7 +15,7 @@ import operator
 from llvmlite import ir
 
 from .columns import BYTES, INT, ROWS, Columns, Pointer, number
-from .layout import is_off, K, LAYOUT, ROW, TABLE
+from .layout import BY_NODE, is_off, K, LAYOUT, ROW, TABLE
 from .signatures import NUMBER, name_of, results, source, types_of, whole
 
 COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
@@ -372,8 +372,8 @@ class Translation:
             self.refuse(node, "is no call of the kernel")
         name, arguments = node.func.id, [self.value(one) for one in node.args]
         if name == "len":
-            if arguments[0].kind != TABLE:
-                self.refuse(node, "is as long on every machine")
+            if arguments[0].kind != TABLE or arguments[0].table in BY_NODE:
+                self.refuse(node, "is as long on every machine, or as there are nodes")
             return self.columns.header(arguments[0], ROWS)
         if name in ("min", "max"):
             return functools.reduce(self.lesser if name == "min" else self.greater, map(number, arguments))
