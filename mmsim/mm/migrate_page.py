@@ -69,7 +69,7 @@ def unmap_old_page(k, pfn):
     """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it."""
     page = k.mem_map[pfn]
     for _ in range(page.mapcount + 1):
-        if not page.mapcount or try_to_unmap(k, pfn, TTU_UNMAP) == SWAP_SUCCESS:
+        if try_to_unmap(k, pfn, TTU_UNMAP) == SWAP_SUCCESS:
             return 1
     return 0
 

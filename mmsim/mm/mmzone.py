@@ -16,20 +16,23 @@ def list_empty(k, head):
     return k.mem_map[head].next == head
 
 
-def list_add(k, pfn, head):
-    """Put a page that is on no list right behind `head`."""
-    first = k.mem_map[head]
+def list_add_between(k, pfn, before, after):
+    """Put a page that is on no list between two neighbours (__list_add)."""
     page = k.mem_map[pfn]
-    after = first.next
-    page.prev = head
+    page.prev = before
     page.next = after
     k.mem_map[after].prev = pfn
-    first.next = pfn
+    k.mem_map[before].next = pfn
+
+
+def list_add(k, pfn, head):
+    """Put a page that is on no list right behind `head`."""
+    list_add_between(k, pfn, head, k.mem_map[head].next)
 
 
 def list_add_tail(k, pfn, head):
     """Put a page that is on no list at the end, right before `head`."""
-    list_add(k, pfn, k.mem_map[head].prev)
+    list_add_between(k, pfn, k.mem_map[head].prev, head)
 
 
 def list_del(k, pfn):

@@ -114,9 +114,6 @@ def try_to_unmap(k, pfn, how):
     the young bit is gone, so that the next attempt finds it old.  TTU_MIGRATION (2.6.18) leaves migration entries.
     """
     page = k.mem_map[pfn]
-    if page.mapping < 0 and not page.flags & PG_swapcache and how != TTU_MIGRATION:
-        bug(k, BUG_NO_SWAP, pfn)
-        return SWAP_FAIL
     v = first_vma(k, page)
     while v and page.mapcount:
         vma = k.vma[v]
@@ -155,6 +152,9 @@ def try_to_unmap_one(k, pfn, vma, pte, how):
     else:
         pte.value = 0
         pte.flags = 0
+        if page.mapping < 0:
+            bug(k, BUG_NO_SWAP, pfn)
+            return SWAP_FAIL
         trace(k, UNMAPPED, pfn, 0, vma.vm_mm)
     k.vmstat[VM_UNMAPPED] += 1
     page_remove_rmap(k, pfn)
