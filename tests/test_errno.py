@@ -3,11 +3,12 @@
 import errno
 
 import pytest
-from machines import boot, drain, writer
+from machines import boot, differing, drain, writer
 
 from mmsim import Kernel, Policy, Topology
 from mmsim.experiments.configs import answers, configuration
 from mmsim.lessons import lesson05
+from mmsim.mm import structs
 from mmsim.widgets import MigrationLab
 
 # As Emscripten numbers them: 14 is ECONNREFUSED there, 6 is EAGAIN.
@@ -73,3 +74,24 @@ def test_names_in_answers_lessons_and_the_lab():
     lab.controls["trigger"].value = "A"
     lab.controls["all"].value = True
     assert lab.message.startswith("The call ends in an error: -EPERM, move_all")
+
+
+def test_there_are_as_many_pids_as_in_linux(monkeypatch):
+    kernel = boot(nodes=2, frames=64)
+    task, _ = writer(kernel, 4)
+    monkeypatch.setattr(structs, "PID_MAX", task.pid + 2)
+    last = task.fork()
+    before = kernel.snapshot()
+    for call in (task.fork, lambda: kernel.spawn("another")):
+        assert refused(call).errno == structs.EAGAIN
+    assert kernel.tasks == [task, last]
+    assert differing(kernel.tables, before.tables) == []
+
+
+def test_a_record_names_the_highest_pid():
+    kernel = boot(nodes=2, frames=64)
+    kernel._book["tasks"] |= dict.fromkeys(range(2, structs.PID_MAX - 1), "gone")
+    task, _ = writer(kernel, 4)
+    assert task.pid == structs.PID_MAX - 1
+    task.migrate_pages(0, 0, 1)
+    assert set(kernel.last.pages["pid"]) == {task.pid}

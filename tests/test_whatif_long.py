@@ -167,7 +167,7 @@ def test_what_does_not_fit_into_memory_says_so_and_what_helps(begun):
 @pytest.mark.usefixtures("small_computer")
 def test_of_what_fits_nearly_nearly_all_is_recommended(begun):
     given = {"machine.memory": "128 GB", "task.job.memory.heap.size": "72 GB"}
-    with pytest.raises(ScenarioError, match=r"about 4\.2 GB of memory") as error:
+    with pytest.raises(ScenarioError, match=r"about 4\.1 GB of memory") as error:
         Scenario.load(LONG).run(given)
     scale = re.search(r"scale=(\S+)\. ", str(error.value))[1]
     assert 0.9 < eval(scale) < 1

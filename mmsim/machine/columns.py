@@ -38,7 +38,7 @@ class Tables:
             block = np.zeros((), BLOCK)
         for name in INSIDE:
             if arrays[name].base is not block:
-                there = block[name][tuple(map(slice, arrays[name].shape))]  # a corner of it, where there are fewer nodes
+                there = block[name][tuple(map(slice, arrays[name].shape))]  # a corner, with fewer nodes
                 there[...] = arrays[name]
                 arrays[name] = there
         block["headers"] = [header(arrays[name]) for name in WITH_HEADER]

@@ -284,6 +284,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         uid = whole(uid, "uid", least=0, most=structs.MAX_UID)
         bits, kernel_thread = capabilities(caps, uid), yes_no(kernel_thread, "kernel_thread")
         pid = len(self._book["tasks"])
+        if pid >= structs.PID_MAX:
+            raise os_error("EAGAIN", f"there is no pid left for {name}: they are below {structs.PID_MAX:,}")
         self._grow("task", pid + 1)
         row = {"uid": uid, "euid": uid, "suid": uid, "caps": bits, "node": node, "home": -1,
                "mems_allowed": (1 << self.topology.nodes) - 1, "flags": structs.PF_KTHREAD * kernel_thread}  # fmt: skip

@@ -82,6 +82,7 @@ PAGEVEC_SIZE = 14
 RADIX_KEYS = 64  # keys of one radix tree node
 RADIX_NODES = 7  # nodes of one slab page
 MAX_UID = (1 << 31) - 1
+PID_MAX = 1 << 15  # pids are below it (include/linux/threads.h: PID_MAX_DEFAULT)
 MAX_NODES = 62  # a node set is one 64-bit integer
 POISON = -1  # data of a frame or slot that nobody owns
 
@@ -139,9 +140,9 @@ CPUSET = _dtype(
 )  # fmt: skip
 TIMER = _dtype(time="i8", added="i8", kind="i4", a="i4", b="i4", c="i4")  # added: how many were before it
 EVENT = _dtype(time="i8", code="i4", actor="i4", page="i4", new_page="i4", arg="i4", pass_="i4")
-CONSIDERED = _dtype(
-    mm="i4", address="i4", old_pfn="i4", new_pfn="i4", asked="i2", path="i1", passes="i1", error="i2", reason="i2"
-)
+CONSIDERED = _dtype(  # a row of each page that is looked at: small numbers are kept small
+    address="i4", old_pfn="i4", new_pfn="i4", mm="i2", asked="i1", path="i1", error="i1", reason="i1", passes="i1",
+)  # fmt: skip
 COSTS = _dtype(
     alloc="i8", unmap="i8", copy="i8", swap_write="i8", swap_read="i8", file_write="i8", file_read="i8",
     minor="i8", access="i8",
