@@ -56,3 +56,8 @@ def folder():
     except (OSError, RuntimeError, PackageNotFoundError):
         return None
     return here
+
+
+def filled():
+    """Whether there is some code of the kernel as it is now."""
+    return bool(folder() and any(folder().glob("entries.*.code")))

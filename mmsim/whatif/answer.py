@@ -4,9 +4,9 @@ import math
 import textwrap
 from fractions import Fraction
 
-import pandas as pd
 
 from ..machine.config import Costs
+from ..machine.lazy import Lazy
 from ..machine.results import PAGE_SIZE
 from ..machine.topology import Topology
 from .estimate import taken
@@ -14,6 +14,7 @@ from .otherwise import otherwise, which_kernel
 from .report import FIGURES, NOT_WHOLE
 from .schema import ABOUT, TIMES, UNITS, reference, toml
 
+pd = Lazy("pandas")
 WIDTH = 100  # columns of a terminal
 FIXED = (NOT_WHOLE - {"break_even_s"}) | {"returned", "packets_lost"}  # all other figures grow with the machine
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ..mm import structs, trace
 from ..mm.check_range import flags_that_hold
 from ..mm.structs import PTE_PRESENT
+from ..machine.lazy import Lazy
 from ..machine.names import HOLDERS
 from ..machine.explain import pieces
 from ..machine.results import out_of_use, owners, vma_ptes
 
+pd = Lazy("pandas")
 END = 1 << 62
 WHOSE = {"page cache": "page cache that nobody maps", "kernel": "the kernel's own", "swap cache": "swap cache",
          "other": "other", "shared": "shared by several jobs"}  # fmt: skip

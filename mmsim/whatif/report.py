@@ -92,9 +92,9 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
     before, _ = access(kernel, parts, shares, progress)
     held = places.held(kernel) if details else {}
     to_leave = [] if leaving is None else places.still_there(kernel, leaving)
-    begin, counters = kernel.clock, kernel.vmstat()
+    begin, counters = kernel.clock, kernel.tables["vmstat"].copy()
     answers = answers_of(kernel, trigger)
-    elapsed, counted = kernel.clock - begin, kernel.vmstat() - counters
+    elapsed, counted = kernel.clock - begin, kernel.tables["vmstat"] - counters
     migrations = [answer.migration for answer in answers if answer.migration is not None]
     stays = [] if leaving is None else places.still_there(kernel, leaving, to_leave)
     left = places.left_behind(kernel, leaving, answers, stays) if details and leaving else []
@@ -106,9 +106,10 @@ def measure(kernel, trigger, tasks, leaving=None, rate=RATE, shares=None, detail
         "still_there": sum(m.failed + m.retried + m.skipped for m in migrations) if leaving is None else len(stays),
         "off_target": sum(m.off_target for m in migrations), "migration_ns": elapsed,
         "faults": faults, "faults_ns": faults_ns if faults else 0,
-        "swap_written": int(counted["swap_write"]),
+        "swap_written": int(counted[structs.VM_SWAP_WRITE]),
         "slots_held": int(np.count_nonzero(kernel.tables["swap_map"][1:])),
-        "offline": int(out_of_use(kernel.tables["mem_map"]).sum()), "packets_lost": int(counted["atomic_failures"]),
+        "offline": int(out_of_use(kernel.tables["mem_map"]).sum()),
+        "packets_lost": int(counted[structs.VM_ATOMIC_FAILURES]),
         **paid(sum(len(part) for _, part, _ in parts), before, elapsed + faults_ns, after_ns, rate * len(tasks)),
         "error": "; ".join(dict.fromkeys(filter(None, [*(answer.error for answer in answers), error]))),
     }  # fmt: skip
@@ -131,10 +132,10 @@ def next_accesses(kernel, parts, shares, progress):
 def of_calls(answers):
     """The figures of the system calls: what they returned, and the ways that pages took."""
     returned = [answer.returned or 0 for answer in answers]
-    paths = [answer.migration.paths for answer in answers if answer.migration is not None]
+    counts = [answer.migration._counts for answer in answers if answer.migration is not None]
     return {
         "returned": next((errno for errno in returned if errno < 0), sum(returned)),
-        **{path: sum(int(one.get(path, 0)) for one in paths) for path in PATHS[1:]},
+        **{path: sum(one[way] for one in counts) for way, path in enumerate(PATHS) if way},
     }
 
 

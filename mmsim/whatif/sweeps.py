@@ -15,12 +15,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 import joblib
 import numpy as np
-import pandas as pd
 from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
 
 from ..terms.arguments import like, shown, whole
+from ..machine import compile_cache
 from ..machine.speed import SlowWarning
+from ..machine.lazy import Lazy
 from ..machine.config import Costs
 from .estimate import refuse
 from .kept import Log
@@ -28,6 +29,7 @@ from .report import NOT_WHOLE
 from .scenario import Scenario, ScenarioError
 from .schema import toml
 
+pd = Lazy("pandas")
 RELEASE = "kernel.release"
 COST, FACTOR = "costs of", "times"  # the columns of a sensitivity run; no parameter can have such a name
 
@@ -166,8 +168,8 @@ def own(parameters):
 def run_points(left, jobs):
     """Yield what `run_point` gives for each of some arguments, as it comes; one that ends its process ends no other."""
     client, start = getattr(get_active_backend()[0], "client", None), executor_for(left, jobs)
-    # The first of many compiles what is to be compiled; the others find it on disk.
-    first = int(len(left) > 4 * joblib.effective_n_jobs(jobs) > 4)
+    # Where nothing is compiled yet, the first of many does that alone; the others find it on disk.
+    first = int(len(left) > 4 * joblib.effective_n_jobs(jobs) > 4 and not compile_cache.filled())
     for part in (left[:first], left[first:]):
         if client:
             yield from run_on_dask(client, part)
