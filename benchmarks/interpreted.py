@@ -31,7 +31,7 @@ def recorded(pages):
 
 def rows(small=False):
     """The rows of interpreted machines."""
-    pages, runs = (256, 1) if small else (PAGES, 5)
+    pages, runs = (256, 1) if small else (PAGES, 10)
     for name in compiled.CASES:
         seen = compiled.measure(name, pages, runs, compiled=False)
         goal = WANTED if name.startswith("direct, anonymous") else None
