@@ -259,7 +259,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         self.tables["considered"] = np.zeros(rows, structs.CONSIDERED)
         self.k.sys.nr_considered = self.k.sys.overflow = 0
         self._bind()
-        begin, shared = self.clock, sharers(self, asked.walked)
+        begin, migrated, shared = self.clock, self.k.vmstat[structs.VM_MIGRATED], sharers(self, asked.walked)
         returned = None
         try:
             self._considers = rows
@@ -267,7 +267,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         finally:
             self._considers = 0
             if self.k.sys.bug != structs.BROKEN_OFF:  # half a change has no outcome
-                self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared)
+                migrated = self.k.vmstat[structs.VM_MIGRATED] - migrated
+                self.last = Migration(self, trigger, returned, self.clock - begin, asked, shared, migrated)
         if self.k.sys.overflow:
             raise InvariantError(f"{self.k.sys.overflow} pages were considered for which there was no record")
         return returned

@@ -33,8 +33,11 @@ class Migration:
         Why nothing at all was to move, as where memory_migrate is not set; else empty.
     """
 
-    def __init__(self, kernel, trigger, returned, elapsed, asked, sharers):
-        """Of the record of the last trigger; `asked`: see explain.Asked, `sharers`: what that gave before the call."""
+    def __init__(self, kernel, trigger, returned, elapsed, asked, sharers, migrated):
+        """Of the record of the last trigger, which has `migrated` so many pages.
+
+        `asked`: see explain.Asked, `sharers`: what that gave before the call.
+        """
         self.trigger = trigger
         self.returned = None if returned is None else int(returned)
         self.elapsed = int(elapsed)
@@ -42,10 +45,11 @@ class Migration:
         if trigger == "offline" and returned is not None:
             given_up(kernel, rows)
         rows = rows.copy() if returned is None else rows  # after a BUG pages may go on writing there
+        stays = migrated < len(rows)  # else there is no reason why a page has not moved
         self._considered = rows, sharers, asked.walked
         self._rows = rows = rows if asked.once else last_of_each(rows)[0]
         self._names = np.array(["", *list(task_labels(kernel).values())[1:]], object)  # 0, the kernel, is nobody
-        named = rows["reason"].max(initial=0) and np.isin(rows["reason"], [*BY]).any()
+        named = stays and rows["reason"].max(initial=0) and np.isin(rows["reason"], [*BY]).any()
         self._reasons = reasons(kernel, rows) if named else None
         self.why_not, self._passed_over = asked.why_not, passed_over(kernel, asked, rows)
         self._ends = kernel.tables["zone"]["end"]

@@ -195,8 +195,8 @@ def consider(k, mm, address, pfn):
     """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there."""
     n = k.sys.nr_considered + 1
     k.sys.passes = 0
-    k.mem_map[pfn].row = 0
     if n >= len(k.considered):
+        k.mem_map[pfn].row = 0
         k.sys.overflow += 1
         return
     k.sys.nr_considered = n
