@@ -8,8 +8,10 @@ from collections import Counter
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from ..machine.results import file_frames
-from ..mm.structs import PG_swapcache
+import numpy as np
+
+from ..machine.results import file_frames, page_states, ptes_of
+from ..mm.structs import PG_swapcache, PTE_PRESENT, PTE_RW
 from .records import FRAMES
 
 RC1 = "2.6.16-rc1"  # what migrates there is swapped out
@@ -31,10 +33,14 @@ class Fact(NamedTuple):
 
 def touch(_, task, span, write=False):
     """Touch pages one by one: what became of each (`.` no fault, `m` minor, `M` major), and the sums."""
-    said = ""
-    for page in range(span.start, span.stop):
-        faults = task.touch(range(page, page + 1), write=write)
-        said += "M" if faults.major else "m" if sum(faults) else "."
+    said, page, wanted = "", span.start, PTE_PRESENT | PTE_RW * write
+    while page < span.stop:
+        _, ptes = ptes_of(task, page, span.stop)
+        faulting = np.flatnonzero(ptes["flags"] & wanted != wanted)
+        ready = int(faulting[0]) if len(faulting) else len(ptes)  # pages that are touched without a fault, all at once
+        faults = task.touch(range(page, page + max(ready, 1)), write=write)
+        said += "." * ready or ("M" if faults.major else "m" if sum(faults) else ".")
+        page += max(ready, 1)
     return {"minflt": said.count("m"), "majflt": said.count("M"), "pages": said}
 
 
@@ -46,10 +52,11 @@ def placed(scene, task, span):
     span = range(span.start, span.stop)
     if scene.case.kernel not in EARLY:
         return task.placement(span)
-    pages = task.pages(span)
+    address, ptes = ptes_of(task, span.start, span.stop)
+    state = page_states(task._kernel.tables, ptes)
     anon = any(not vma["mapping"] and vma["vm_start"] <= span.start < vma["vm_end"] for vma in task._vmas())
-    zero = set(pages.index[(pages["state"] == "zero") | (anon & (pages["state"] == "none"))])
-    for page in set(pages.index[pages["state"] != "present"]) - zero:
+    zero = set(address[(state == "zero") | (anon & (state == "none"))].tolist())
+    for page in set(address[state != "present"].tolist()) - zero:
         task.touch(range(page, page + 1))
     return [0 if page in zero else node for page, node in zip(span, task.placement(span), strict=True)]
 
@@ -69,7 +76,9 @@ def maps(scene, task, _):
 
 def maps_and_ptes(scene, task, span):
     """What numa_maps says of a mapping; `no_pte`: how many pages no pte maps."""
-    return maps(scene, task, span) | {"no_pte": len(span) - sum(task.pages(span)["state"] == "present")}
+    _, ptes = ptes_of(task, span.start, span.stop)
+    present = page_states(task._kernel.tables, ptes) == "present"
+    return maps(scene, task, span) | {"no_pte": len(span) - int(present.sum())}
 
 
 def maps_state(lines):

@@ -133,8 +133,9 @@ class Scene:
     def fill_node(self):
         """Another process fills node 3 until it spills, and frees some again."""
         how, freed = re.fullmatch(FILLED, self.setup["node3"]).groups()
-        filler, last = self.kernel.spawn("filler", node=3), 0
-        stone = filler.mmap(FRAMES[3])
+        filler, zone = self.kernel.spawn("filler", node=3), self.kernel.tables["zone"][3]
+        stone, last = filler.mmap(FRAMES[3]), max(int(zone["free"] - zone["pages_low"]) - 1, 0)  # so many surely fit
+        filler.touch(stone[:last], write=True)
         while filler.touch(stone[last], write=True) and filler.placement(stone[last]) == [3]:
             last += 1
         filler.munmap(stone[last:])

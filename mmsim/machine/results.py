@@ -215,17 +215,23 @@ def ptes_of(task, start, end):
     return np.concatenate([np.zeros(0, int), *addresses]), np.concatenate([np.zeros(0, structs.PTE), *ptes])
 
 
+def page_states(tables, ptes):
+    """What each of some ptes is, in a word: none, present, zero (the zero page), swap."""
+    present, swap = ptes["flags"] & PTE_PRESENT != 0, ptes["flags"] & PTE_SWAP != 0
+    zero = present & (tables["mem_map"]["flags"][ptes["value"] * present] & structs.PG_reserved != 0)
+    return np.array(["none", "present", "zero", "swap"], object)[present + 1 * zero + 3 * swap]
+
+
 def pages(task, range=None):
     """One row a mapped virtual page of a range: state, pfn, node, entry, flags, mapcount."""
     address, ptes = ptes_of(task, *task_range(task, range, mapped=False))
     frame = task._kernel.tables["mem_map"]
     present, swap = ptes["flags"] & PTE_PRESENT != 0, ptes["flags"] & PTE_SWAP != 0
     pfn = np.where(present, ptes["value"], 0)
-    zero = present & (frame["flags"][pfn] & structs.PG_reserved != 0)
 
     return pd.DataFrame(
         {
-            "state": np.array(["none", "present", "zero", "swap"], object)[present + 1 * zero + 3 * swap],
+            "state": page_states(task._kernel.tables, ptes),
             "pfn": known(pfn, present),
             "node": known(frame["node"][pfn], present),
             "entry": known(ptes["value"], swap),
