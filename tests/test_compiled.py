@@ -19,6 +19,7 @@ from mmsim.machine import compile_cache, speed
 from mmsim.machine.packets import packets
 from mmsim.machine.translate import Program
 from mmsim.mm import mbind, timer
+from mmsim.mm.structs import MAX_NODES
 
 
 class BothSpeeds(Kernel):
@@ -305,3 +306,19 @@ def test_a_machine_with_a_trace_keeps_it_when_it_is_loaded_compiled(tmp_path):
     task = loaded.tasks[0]
     task.touch(task.mmap(2), write=True)
     assert len(loaded.events()) == before + 2
+
+
+def test_a_machine_with_as_many_nodes_as_there_can_be():
+    machines = [Kernel(Topology.uniform(MAX_NODES, 64), trace=False, compiled=compiled) for compiled in (True, False)]
+    for kernel in machines:
+        task = kernel.spawn("job", node=MAX_NODES - 2)
+        heap = task.mmap(100)
+        task.touch(heap, write=True)
+        before = kernel.snapshot()
+        for _ in range(2):
+            task.migrate_pages(0, f"0-{MAX_NODES - 2}", MAX_NODES - 1)
+            assert set(task.placement(heap)) > {MAX_NODES - 1}  # not all of it fits there
+            kernel.verify()
+            kernel.restore(before)
+        task.migrate_pages(0, MAX_NODES - 2, 0)
+    assert differing(*(kernel.tables for kernel in machines)) == []

@@ -4,7 +4,6 @@ import math
 import textwrap
 from fractions import Fraction
 
-
 from ..machine.config import Costs
 from ..machine.lazy import Lazy
 from ..machine.results import PAGE_SIZE
