@@ -83,7 +83,7 @@ def alloc_pages(k, gfp, zonelist, allowed):
             k.sys.oom_zonelist = zonelist
             k.sys.oom_allowed = allowed
         trace(k, ALLOC_FAILED if zonelist < k.sys.nr_nodes else BIND_FAILED, 0, 0, zonelist)
-    elif zonelist < k.sys.nr_nodes and k.mem_map[pfn].node != zonelist:
+    elif k.mem_map[pfn].node != zonelist and zonelist < k.sys.nr_nodes:
         k.vmstat[VM_FALLBACK] += 1
         trace(k, ALLOC_FALLBACK, pfn, 0, zonelist)
     return pfn
