@@ -15,12 +15,12 @@ from llvmlite import ir
 from .layout import BY_NODE, FIXED, LAYOUT, NAMES, ROW, TABLE
 
 INT, BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
-ADDRESS, ROWS, STRIDE = range(3)  # the words of the header of a table
-HEADER = 8 * (STRIDE + 1)  # bytes
+ADDRESS, ROWS = range(2)  # the words of the header of a table
+HEADER = 8 * (ROWS + 1)  # bytes
 INSIDE = FIXED | BY_NODE
 WITH_HEADER = [name for name in NAMES if name not in INSIDE]
 BLOCK = np.dtype(
-    [("headers", "i8", (len(WITH_HEADER), STRIDE + 1)), *((name, *INSIDE[name]) for name in INSIDE)], align=True
+    [("headers", "i8", (len(WITH_HEADER), ROWS + 1)), *((name, *INSIDE[name]) for name in INSIDE)], align=True
 )
 # Tables and columns without a number below 0: a division then rounds as the processor does it, and an address is one.
 NOT_NEGATIVE = "costs", "distance", "vma.vm_start"
@@ -47,8 +47,9 @@ class Tables:
 
 
 def header(array):
-    """Where an array begins, its rows, and the bytes from one to the next."""
-    return array.ctypes.data, len(array), array.strides[0]
+    """Where an array begins, and its rows, which lie side by side."""
+    assert array.flags.c_contiguous
+    return array.ctypes.data, len(array)
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,17 @@ class Columns:
         value.set_metadata("invariant.load", self.module.add_metadata([]))
         return value
 
-    def begin(self, table):
-        """The address of the first row of a table."""
-        return self.builder.inttoptr(self.header(table, ADDRESS), BYTES)
+    def begin(self, base):
+        """The address of the first row of a table, or of the first element of a line."""
+        if base.kind == ROW or base.table in BY_NODE:
+            return base.address
+        return self.builder.inttoptr(self.header(base, ADDRESS), BYTES)
 
     def element(self, base, index):
         """The address of a row of a table, or of an element of a line."""
         layout = LAYOUT[base.table]
-        size, first = INT(layout.base.itemsize), base.address
-        if base.kind == TABLE and base.table in BY_NODE:
-            size = INT(BLOCK[base.table].itemsize // BLOCK[base.table].shape[0])
-        elif base.kind == TABLE:
-            size, first = self.header(base, STRIDE) if layout.shape else size, self.begin(base)
-        return self.builder.gep(first, [self.builder.mul(number(index), size)], inbounds=True)
+        size = layout.itemsize if base.kind == TABLE else layout.base.itemsize
+        return self.builder.gep(self.begin(base), [self.builder.mul(number(index), INT(size))], inbounds=True)
 
     def item(self, base, index):
         """What an index gives: a row, or the place of a number."""

@@ -10,10 +10,6 @@ from .topology import Topology
 
 NAMES = structs.Tables._fields
 _some = boot_tables(Topology.uniform(1, frames=32), Config(), V1, 0, Costs(), 0)
-# The dtype of each table; for a matrix, that of a line.  The last three are arrays that a call from Python hands over.
-LAYOUT = {name: np.dtype((table.dtype, table.shape[1:])) for name, table in _some.items()} | {
-    "int32": np.dtype("i4"), "int64": np.dtype("i8"), "matrix": np.dtype(("i8", (1,))),
-}  # fmt: skip
 # What is as long on every machine: dtype and shape.  Those with columns have one row, and are used as that.
 FIXED = {name: (_some[name].dtype, _some[name].shape) for name in ("change", "costs", "sys", "patch", "vmstat")}
 # What has a row or two for each node: dtype, and the shape for as many nodes as a machine can have.
@@ -25,6 +21,10 @@ BY_NODE = {
         "pagevec": (2 * _most, structs.PAGEVEC_SIZE), "pagevec_count": (2 * _most,),
     }.items()
 }  # fmt: skip
+# The dtype of each table; for a matrix, that of a line.  The last three are arrays that a call from Python hands over.
+LAYOUT = {name: table.dtype for name, table in _some.items()} | {
+    name: np.dtype((dtype, shape[1:])) for name, (dtype, shape) in BY_NODE.items()
+} | {"int32": np.dtype("i4"), "int64": np.dtype("i8"), "pairs": np.dtype(("i8", (2,)))}  # fmt: skip
 K, TABLE, ROW = "k", "table", "row"  # what no number is
 OFF = "change", "tracing"  # what may be known to be 0: the later changes, the trace
 

@@ -10,7 +10,7 @@ from .layout import K, TABLE
 NUMBER = "number"
 # What is no number of the arguments of a function that is called from Python.
 ARRAYS = dict.fromkeys(("faults", "pfns", "left_out", "addresses", "wanted", "status"), "int64") | {
-    "on": "int32", "owners": "matrix",
+    "on": "int32", "owners": "pairs",
 }  # fmt: skip
 
 
