@@ -37,10 +37,11 @@ def touch(_, task, span, write=False):
     while page < span.stop:
         _, ptes = ptes_of(task, page, span.stop)
         faulting = np.flatnonzero(ptes["flags"] & wanted != wanted)
-        ready = int(faulting[0]) if len(faulting) else len(ptes)  # pages that are touched without a fault, all at once
-        faults = task.touch(range(page, page + max(ready, 1)), write=write)
+        ready = int(faulting[0]) if len(faulting) else len(ptes)
+        after = page + max(ready, 1)  # pages that are touched without a fault are, all at once
+        faults = task.touch(range(page, after), write=write)
         said += "." * ready or ("M" if faults.major else "m" if sum(faults) else ".")
-        page += max(ready, 1)
+        page = after
     return {"minflt": said.count("m"), "majflt": said.count("M"), "pages": said}
 
 
@@ -76,9 +77,7 @@ def maps(scene, task, _):
 
 def maps_and_ptes(scene, task, span):
     """What numa_maps says of a mapping; `no_pte`: how many pages no pte maps."""
-    _, ptes = ptes_of(task, span.start, span.stop)
-    present = page_states(task._kernel.tables, ptes) == "present"
-    return maps(scene, task, span) | {"no_pte": len(span) - int(present.sum())}
+    return maps(scene, task, span) | {"no_pte": task.placement(span).count(None)}
 
 
 def maps_state(lines):
