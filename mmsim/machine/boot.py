@@ -21,6 +21,7 @@ def boot_tables(topology, config, release, slots, costs, events):
         "pagevec": np.zeros((2 * nodes, s.PAGEVEC_SIZE), np.int32),
         "pagevec_count": np.zeros(2 * nodes, np.int32),
         "pte": np.zeros(64, s.PTE),
+        "wrote": np.zeros(64, np.int32),
         "vma": np.zeros(16, s.VMA),
         "anon_vma": np.zeros(17, np.int32),
         "task": np.zeros(8, s.TASK),

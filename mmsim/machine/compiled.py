@@ -68,6 +68,10 @@ def processor():
     return JITCPUCodegen("mmsim").magic_tuple()
 
 
+# Without this, code writes one byte where only that changes: the processor then waits to read the whole number again.
+llvm.set_option("mmsim", "--combiner-reduce-load-op-store-width=false")
+
+
 def target():
     """What LLVM makes code for: an llvmlite TargetMachine."""
     triple, cpu, features = processor()

@@ -183,6 +183,7 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
         begin = int(begins[np.argmax(ends - begins >= pages)])
         self._grow("pte", begin + pages)
+        self._grow("wrote", begin + pages)
         return begin
 
     def _timers(self):

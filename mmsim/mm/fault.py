@@ -61,7 +61,7 @@ def access(k, vma, address, pte, write):
     page = k.mem_map[pte.value]
     k.sys.clock += k.costs.access * k.distance[node][page.node] // 10
     pte.flags |= PTE_YOUNG
-    if page.data != expected_data(k, vma, address, pte, page):
+    if page.data != expected_data(k, vma, address, page):
         k.vmstat[VM_STALE_READS] += 1
     if write:
         pte.flags |= PTE_DIRTY
@@ -70,13 +70,13 @@ def access(k, vma, address, pte, write):
         if vma.mapping and vma.vm_flags & VM_SHARED:
             k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote = page.data
         else:
-            pte.wrote = page.data
+            k.wrote[vma.pte_base + address] = page.data
 
 
-def expected_data(k, vma, address, pte, page):
+def expected_data(k, vma, address, page):
     """What `page` at `address` must hold: one's own the last write there, that of a file what the file was given."""
     if not vma.mapping or page.mapping < 0:
-        return pte.wrote
+        return k.wrote[vma.pte_base + address]
     return k.file_page[file_page(k, vma.mapping, vma.vm_pgoff + address - vma.vm_start)].wrote
 
 

@@ -52,7 +52,7 @@ def unmap_page_range(k, v):
         pte = k.pte[vma.pte_base + address]
         if pte.flags & (PTE_PRESENT | PTE_SWAP):
             zap_pte(k, pte)
-        pte.wrote = 0
+        k.wrote[vma.pte_base + address] = 0
 
 
 def handle_mm_fault(k, v, address, write):
@@ -122,7 +122,7 @@ def do_no_page(k, v, address, pte, write):
         if new:
             k.mem_map[new].data = k.mem_map[pfn].data
             map_new_anon_page(k, vma, address, pte, new)
-            pte.wrote = k.mem_map[pfn].data
+            k.wrote[vma.pte_base + address] = k.mem_map[pfn].data
         put_page(k, pfn)
         if not new:
             return -ENOMEM
@@ -225,7 +225,7 @@ def do_wp_page(k, v, address, pte):
     k.sys.clock += k.costs.copy * k.distance[page.node][k.mem_map[new].node] // 10
     map_new_anon_page(k, vma, address, pte, new)
     if page.mapping > 0:
-        pte.wrote = page.data
+        k.wrote[vma.pte_base + address] = page.data
     trace(k, WP_COPY, old, new, 0)
     if not page.flags & PG_reserved:
         page_remove_rmap(k, old)
@@ -241,11 +241,11 @@ def copy_page_range(k, vma, copy):
     if vma.anon_vma:
         for address in range(vma.vm_start, vma.vm_end):
             copy_one_pte(k, vma, k.pte[vma.pte_base + address], k.pte[copy.pte_base + address])
+            k.wrote[copy.pte_base + address] = k.wrote[vma.pte_base + address]
 
 
 def copy_one_pte(k, vma, pte, new):
     """Share one page, or one swap entry, with the child; a private page becomes read-only in both."""
-    new.wrote = pte.wrote
     if pte.flags & PTE_PRESENT:
         if not vma.vm_flags & VM_SHARED:
             pte.flags &= ~PTE_RW

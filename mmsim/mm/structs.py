@@ -102,7 +102,7 @@ PAGE = _dtype(
     data="i4",  # its contents: number of the write that made them
     row="i4",  # the running migration's record of it (k.considered), or 0
 )  # fmt: skip
-PTE = _dtype(value="i4", flags="i4", wrote="i4")  # pfn or entry; bits; what its owner last wrote privately
+PTE = _dtype(value="i4", flags="i4")  # pfn or entry; bits
 ZONE = _dtype(
     start="i4", end="i4", free="i4", lowest_free="i4", pages_min="i4", pages_low="i4", pages_high="i4",
     active="i4", inactive="i4", wake_kswapd="i4", weight="i4",  # weight: for weighted interleave
@@ -192,6 +192,7 @@ class Tables(NamedTuple):
     pagevec: Any  # int [2 * cpu + active][14]: pages on their way to the LRU lists
     pagevec_count: Any  # int [2 * cpu + active]
     pte: Any  # PTE
+    wrote: Any  # int by row of k.pte: what its owner last wrote there privately
     vma: Any  # VMA
     anon_vma: Any  # int: the first vma of each anon_vma, 0 = none
     task: Any  # TASK by pid
