@@ -34,14 +34,17 @@ def walk(kernel):
             on_device = pte.flags & structs.PTE_SWAP and not k.swap_cache[pte.value]
             holds = k.swap_data[pte.value] if on_device else page.data
             of_file = pte.flags & structs.PTE_PRESENT and page.mapping > 0  # or a copy that mlock made
-            if holds != (k.file_page[k.mapping[vma.mapping].base + offset].wrote if of_file else pte.wrote):
+            written = k.wrote[vma.pte_base + address]
+            if of_file:
+                written = k.file_page[k.mapping[vma.mapping].base + offset].wrote
+            if holds != written:
                 found.lost.append(f"virtual page {address:#x} of pid {vma.vm_mm}: it holds write {holds},")
     return found
 
 
 class Walked(Machine):
     @rule(damage=st.sampled_from([None, ("mem_map", "index"), ("mem_map", "mapping"), ("mem_map", "data"),
-                                  ("vma", "anon_vma"), ("pte", "wrote")]),
+                                  ("vma", "anon_vma"), ("wrote", ...)]),
           i=index, block=st.sampled_from([1, 7, 1 << 18]))  # fmt: skip
     def page_tables_are_walked(self, damage, i, block):
         before = self.keep()

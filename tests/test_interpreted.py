@@ -19,12 +19,12 @@ LIMIT = 3
 def early(k, a, b):
     """Returns from within branches, of which one goes on."""
     if a > b:
-        k.pte[1].value += 1
+        k.file_page[1].pfn += 1
         if a > 9:
             return 1
     elif a == b:
         return 2
-    k.pte[1].wrote -= 1
+    k.file_page[1].wrote -= 1
     return 3
 
 
@@ -45,37 +45,37 @@ def changed(k, a, b):
 
 def bumped(k, a, b):
     """Has an effect, and an answer that may be dropped."""
-    k.pte[2].value += a
+    k.file_page[2].pfn += a
     return b
 
 
-def half(k, pte, a):
+def half(k, row, a):
     """Takes a row."""
-    pte.flags = a
-    return pte.flags // 2 if a > 0 else -pte.value
+    row.entry = a
+    return row.entry // 2 if a > 0 else -row.pfn
 
 
 def everywhere(k, a, b):
     """Calls them where a call may stand; its own variables have their names."""
     i = a + 1
-    pte = k.pte[3]
+    row = k.file_page[3]
     bumped(k, a, b)
     x = early(k, a, b)
     if not early(k, b, a) and searched(k, a, b) >= 0:
         x += changed(k, i, b) + bumped(k, bumped(k, 1, a), bumped(k, 2, 3))
     while x > 50 or (x and bumped(k, 1, x > 9)):
-        x = x // 2 - half(k, pte, x)
+        x = x // 2 - half(k, row, x)
         if early(k, x, 3) == 1:
             break
         i = changed(k, i, x)
-    k.pte[4] = pte
+    k.file_page[4] = row
     return last(k, x + i, b)
 
 
 def last(k, a, b):
     """Ends without an answer, or with a function's."""
     if a > b:
-        return half(k, k.pte[4], a - b)
+        return half(k, k.file_page[4], a - b)
     bumped(k, a, a)
     return early(k, a, b) if a else searched(k, a, b)
 
@@ -84,31 +84,31 @@ def again(k, a, b):
     """Reads what it has read or written before, also where something else may have changed it meanwhile."""
     i = a % 4 + 1
     j = b % 4 + 1
-    one = k.pte[i]
-    other = k.pte[j]
-    one.value = a
-    other.value = b
-    one.flags += 1
-    x = one.value + (other.flags if a > b else one.wrote) + other.flags
-    if (a > 3 and one.wrote > other.wrote) or other.flags > 1:
+    one = k.file_page[i]
+    other = k.file_page[j]
+    one.pfn = a
+    other.pfn = b
+    one.entry += 1
+    x = one.pfn + (other.entry if a > b else one.wrote) + other.entry
+    if (a > 3 and one.wrote > other.wrote) or other.entry > 1:
         one.wrote = x % 100
         other.wrote = b
     else:
         i = j
-    x += one.wrote + other.wrote + k.pte[i].wrote
+    x += one.wrote + other.wrote + k.file_page[i].wrote
     bumped(k, 1, x)
-    x += one.value + bumped(k, 3, b) + one.value
+    x += one.pfn + bumped(k, 3, b) + one.pfn
     for n in range(a % 3):
-        other.value = other.value // 2 + n
-        x += one.value
-        one = k.pte[n + 1]
-    while k.pte[i].value > 50:
-        k.pte[i].value //= 2
-        i = k.pte[i].value % 4
-        x += k.pte[i].value
-    k.pte[k.pte[i].wrote % 4].value += bumped(k, 3, x)
-    k.pte[k.pte[j].flags % 4].value -= 7
-    return x + one.value + other.flags + k.pte[k.pte[j].flags % 4].value
+        other.pfn = other.pfn // 2 + n
+        x += one.pfn
+        one = k.file_page[n + 1]
+    while k.file_page[i].pfn > 50:
+        k.file_page[i].pfn //= 2
+        i = k.file_page[i].pfn % 4
+        x += k.file_page[i].pfn
+    k.file_page[k.file_page[i].wrote % 4].pfn += bumped(k, 3, x)
+    k.file_page[k.file_page[j].entry % 4].pfn -= 7
+    return x + one.pfn + other.entry + k.file_page[k.file_page[j].entry % 4].pfn
 
 
 @pytest.fixture(scope="module")

@@ -70,14 +70,14 @@ def recursion(k, a, b):
 
 def columns(k, a, b):
     """Narrow columns are widened with their sign; a row can be copied, a matrix has lines, a table a length."""
-    k.pte[1].value = a
-    k.pte[2] = k.pte[1]
-    k.pte[2].wrote -= 1
+    k.file_page[1].pfn = a
+    k.file_page[2] = k.file_page[1]
+    k.file_page[2].wrote -= 1
     k.zonelist[1][0] += b
     k.zonelist[2][1] -= a
     k.zone[1].free ^= b
     k.sys.clock = a << 32
-    return k.pte[2].value * 1000 + k.pte[2].wrote + k.zonelist[1][0] + len(k.pte) + (k.sys.clock >> 30)
+    return k.file_page[2].pfn * 1000 + k.file_page[2].wrote + k.zonelist[1][0] + len(k.file_page) + (k.sys.clock >> 30)
 
 
 def nothing(k, a, b):

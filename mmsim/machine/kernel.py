@@ -182,8 +182,8 @@ class Kernel(InKernelCallers, Obstacles, Snapshots, Watchable):
         first, last = (np.sort(base + vmas[end][used], kind="stable") for end in ("vm_start", "vm_end"))
         begins, ends = np.append(0, last), np.append(first, 1 << 62)  # of the gaps: no two vmas overlap there
         begin = int(begins[np.argmax(ends - begins >= pages)])
-        self._grow("pte", begin + pages)
-        self._grow("wrote", begin + pages)
+        for name in ("pte", "wrote"):
+            self._grow(name, begin + pages)
         return begin
 
     def _timers(self):

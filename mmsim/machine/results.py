@@ -48,7 +48,8 @@ def mappings(kernel, first=0, last=None):
     by_row = np.argsort(rows)
     vma = live[by_row][np.searchsorted(rows[by_row], used + first, side="right") - 1]
     found = {"mm": vmas["vm_mm"][vma], "address": used + first - vmas["pte_base"][vma], "vma": vma}
-    return found | {name: ptes[name][used] for name in ("value", "flags", "wrote")}
+    found |= {name: ptes[name][used] for name in ("value", "flags")}
+    return found | {"wrote": kernel.tables["wrote"][first:last][used]}
 
 
 def mappers(kernel):

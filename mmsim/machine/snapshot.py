@@ -23,7 +23,10 @@ from .changes import parse_patches
 from .topology import Topology
 from .writing import replacing
 
-GROW = ("pte", "vma", "anon_vma", "task", "cpuset", "mapping", "sp_node", "file_page", "timer", "event", "considered")
+GROW = (
+    "pte", "wrote", "vma", "anon_vma", "task", "cpuset", "mapping", "sp_node", "file_page", "timer", "event",
+    "considered",
+)  # fmt: skip
 DESCRIBED = (  # tables and columns that follow from what a machine was built as
     "zonelist distance patch change costs zone.start zone.end mem_map.node "
     "sys.nr_nodes sys.nr_frames sys.lists sys.work sys.swap_slots sys.numa sys.has_swap"
@@ -121,6 +124,8 @@ def compare(tables, fresh):
         like = fresh.tables[name]
         if table.shape[1:] != like.shape[1:] or len(table) < len(like) or (name not in GROW and len(table) > len(like)):
             raise ValueError(f"{name} has the shape {table.shape}; its description says {like.shape}")
+    if len(tables["wrote"]) != len(tables["pte"]):
+        raise ValueError(f"wrote has {len(tables['wrote']):,} rows, and pte {len(tables['pte']):,}")
     for what in DESCRIBED.split():
         name, _, column = what.partition(".")
         here, there = (each[name][column] if column else each[name] for each in (tables, fresh.tables))

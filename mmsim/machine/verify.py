@@ -149,14 +149,14 @@ def check_vmas(tables):
     by_row = np.argsort(first)
     last = (vmas["pte_base"] + vmas["vm_end"])[by_row]
     demand(first[by_row][1:] >= last[:-1], "shares page table rows with another", "vma")
-    ptes = tables["pte"]
+    ptes, wrote = tables["pte"], tables["wrote"] != 0
     covered = np.zeros(len(ptes), bool)
     for begin, end in zip(first[by_row], last, strict=True):
         covered[begin:end] = True
     used = ptes["flags"] != 0
-    demand(covered | ~(used | (ptes["wrote"] != 0)), "is in use, but in no vma", "page table row")
+    demand(covered | ~(used | wrote), "is in use, but in no vma", "page table row")
     demand(used | (ptes["value"] == 0), "is empty, but has a value", "page table row")
-    demand(used | (ptes["wrote"] == 0), "is empty, but its task wrote this page: the write is lost", "page table row")
+    demand(used | ~wrote, "is empty, but its task wrote this page: the write is lost", "page table row")
     check_links(tables)
 
 

@@ -192,7 +192,7 @@ class Tables(NamedTuple):
     pagevec: Any  # int [2 * cpu + active][14]: pages on their way to the LRU lists
     pagevec_count: Any  # int [2 * cpu + active]
     pte: Any  # PTE
-    wrote: Any  # int by row of k.pte: what its owner last wrote there privately
+    wrote: Any  # int by row of k.pte: what its owner last wrote there privately, to tell whether it is still there
     vma: Any  # VMA
     anon_vma: Any  # int: the first vma of each anon_vma, 0 = none
     task: Any  # TASK by pid

@@ -95,9 +95,9 @@ class Pin(Actor):
         yield Point("get_user_pages(): find the page in the page table, take a reference")
         yield from interruptible(fault.get_user_pages)(k, pid, address, address + 1, 1, pfns)
         yield Point(f"the device writes into frame {pfns[0]}")
-        _, pte = walk(k, pid, address)
+        vma = k.vma[mmap.find_vma(k, pid, address)]
         k.sys.writes += 1
-        k.mem_map[pfns[0]].data = pte.wrote = k.sys.writes
+        k.mem_map[pfns[0]].data = k.wrote[vma.pte_base + address] = k.sys.writes
         yield Point("put_page(): drop the reference")
         swap.put_page(k, pfns[0])
 

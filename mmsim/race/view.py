@@ -36,7 +36,7 @@ def places(race):
         vma, page = k.vma[v], k.mem_map[page_behind(k, pid, start)]
         present = pte.flags & structs.PTE_PRESENT
         settled = present or not page.flags & structs.PG_locked
-        lost = settled and page.data > 0 and page.data != fault.expected_data(k, vma, start, pte, page)
+        lost = settled and page.data > 0 and page.data != fault.expected_data(k, vma, start, page)
         holds = f"swap entry {pte.value}" if pte.flags & structs.PTE_SWAP else "nothing"
         if present:
             holds = f"frame {pte.value}, {'writable' if pte.flags & structs.PTE_RW else 'write-protected'}"

@@ -50,7 +50,8 @@ def refuse(plans, processes=1):
 
 def size(plan):
     """The bytes of the tables of a plan, while they grow and while everything moves."""
-    mapped = pages(plan) * (2 * structs.PTE.itemsize + structs.CONSIDERED.itemsize)
+    page_table = structs.PTE.itemsize + 4  # and a number of k.wrote
+    mapped = pages(plan) * (2 * page_table + structs.CONSIDERED.itemsize)
     return sum(plan.machine.frames) * (structs.PAGE.itemsize + LOOK) + 3 * 4 * plan.kernel.swap + mapped
 
 
