@@ -41,7 +41,8 @@ MODULES = {  # in an order in which they can be read
                        "sets of more nodes than an integer has bits"),
     "mmzone": Module("include/linux/list.h, mmzone.h",
                      dict.fromkeys(("zone_list", "work_list", "walk_list"), OWN)
-                     | {"list_add_between": "__list_add", "list_splice_tail": "list_splice"},
+                     | {"list_add_between": "__list_add", "list_close": "__list_del",
+                        "list_splice_tail": "list_splice"},
                      "zones DMA and HIGHMEM: a node is one zone"),
     "page_alloc": Module("mm/page_alloc.c",
                          {"zone_mark": "a part of zone_watermark_ok", "rmqueue": "buffered_rmqueue",

@@ -175,6 +175,16 @@ def test_written_buffers_can_be_dropped_dirty_ones_not():
 # -- migration of clean pages: every file system that does not refuse
 
 
+@pytest.mark.parametrize("machine", [{"patches": 7}, {"release": "2.6.18"}, {"release": "6.1"}], ids=str)
+def test_what_has_failed_for_good_is_looked_at_again_by_the_next_call(machine):
+    kernel = boot(**machine)
+    task, _file, mapping = opened(kernel, "xfs-meta")
+    task.touch(mapping)
+    for _ in range(2):
+        move(kernel, task)
+        assert paths(kernel) == {"failed for good": N}
+
+
 @pytest.mark.parametrize("fs", BUFFERED + PLAIN)
 @pytest.mark.parametrize("patches", [(1, 3, 5), 5, 7])
 def test_clean_mapped_pages(fs, patches):

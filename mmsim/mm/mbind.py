@@ -70,12 +70,13 @@ def new_list(k, pages, new_pages, v, start, dest, most):
     """Allocate a new page for each of a list, but no more than `most`: how many, or -ENOMEM and none."""
     n = 0
     pfn = k.mem_map[pages].next
+    allowed = k.task[k.sys.current].mems_allowed
     while pfn != pages and n < most:
         if v:
             new = alloc_page_vma(k, v, start + n)
         else:
             node = dest if dest >= 0 else k.mem_map[pfn].node
-            new = alloc_pages(k, GFP_HIGHUSER, node, k.task[k.sys.current].mems_allowed)
+            new = alloc_pages(k, GFP_HIGHUSER, node, allowed)
         if not new:
             free_pages_of(k, new_pages)
             trace_list(k, NO_NEW_PAGES, k.mem_map[pages].next, pages, ENOMEM)

@@ -67,11 +67,10 @@ def replace_page(k, new, pfn):
 
 def unmap_old_page(k, pfn):
     """Unmap a page, with a round more for each young pte: 1; 0 while a locked vma of another process maps it."""
-    page = k.mem_map[pfn]
-    for _ in range(page.mapcount + 1):
-        if try_to_unmap(k, pfn, TTU_UNMAP) == SWAP_SUCCESS:
-            return 1
-    return 0
+    rounds = k.mem_map[pfn].mapcount + 1
+    while rounds and try_to_unmap(k, pfn, TTU_UNMAP) != SWAP_SUCCESS:
+        rounds -= 1
+    return rounds > 0
 
 
 def unmap_and_replace(k, new, pfn, nr_refs):
@@ -129,8 +128,9 @@ def migrate_page_copy(k, new, pfn):
     target = k.mem_map[new]
     k.sys.clock += k.costs.copy * k.distance[page.node][target.node] // 10
     target.data = page.data
-    target.flags |= page.flags & COPIED_FLAGS
-    page.flags &= ~(PG_dirty | PG_swapcache | PG_active | PG_private)
+    flags = page.flags
+    target.flags |= flags & COPIED_FLAGS
+    page.flags = flags & ~(PG_dirty | PG_swapcache | PG_active | PG_private)
     page.private = 0
     page.mapping = 0
     trace(k, COPIED, pfn, new, 0)

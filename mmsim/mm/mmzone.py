@@ -35,18 +35,24 @@ def list_add_tail(k, pfn, head):
     list_add_between(k, pfn, k.mem_map[head].prev, head)
 
 
+def list_close(k, before, after):
+    """Make neighbours of the two that a page stood between (__list_del)."""
+    k.mem_map[before].next = after
+    k.mem_map[after].prev = before
+
+
 def list_del(k, pfn):
     """Take a page off the list that it is on, whichever that is."""
     page = k.mem_map[pfn]
-    k.mem_map[page.prev].next = page.next
-    k.mem_map[page.next].prev = page.prev
+    list_close(k, page.prev, page.next)
     page.next = 0
     page.prev = 0
 
 
 def list_move_tail(k, pfn, head):
     """Take a page off its list and put it at the end of another."""
-    list_del(k, pfn)
+    page = k.mem_map[pfn]
+    list_close(k, page.prev, page.next)
     list_add_tail(k, pfn, head)
 
 

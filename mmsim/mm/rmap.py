@@ -115,7 +115,7 @@ def try_to_unmap(k, pfn, how):
     """
     page = k.mem_map[pfn]
     v = first_vma(k, page)
-    while v and page.mapcount:
+    while v:
         vma = k.vma[v]
         address = vma_address(page, vma)
         if address >= 0:
@@ -123,6 +123,8 @@ def try_to_unmap(k, pfn, how):
             if pte.flags & PTE_PRESENT and pte.value == pfn:
                 if try_to_unmap_one(k, pfn, vma, pte, how) == SWAP_FAIL:
                     return SWAP_FAIL
+                if page.mapcount == 0:
+                    return SWAP_SUCCESS
         v = next_vma(page, vma)
     return SWAP_AGAIN if page.mapcount else SWAP_SUCCESS
 

@@ -192,7 +192,10 @@ def trace_skipped(k, event, mm, address, pfn, flags):
 
 
 def consider(k, mm, address, pfn):
-    """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there."""
+    """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there.
+
+    Its row is 0 as yet, as all rows are when the migration begins: PATH_PENDING, R_NONE.
+    """
     n = k.sys.nr_considered + 1
     k.sys.passes = 0
     if n >= len(k.considered):
@@ -204,12 +207,7 @@ def consider(k, mm, address, pfn):
     c.mm = mm
     c.address = address
     c.old_pfn = pfn
-    c.new_pfn = 0
     c.asked = -1
-    c.path = PATH_PENDING
-    c.passes = 0
-    c.error = 0
-    c.reason = R_NONE
     k.mem_map[pfn].row = n
 
 
