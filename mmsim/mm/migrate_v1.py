@@ -81,7 +81,7 @@ def migrate_pages(k, pages, to):
 
 def migrate_one_page(k, pfn, to, moved, pass_):
     """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good."""
-    if k.patch[3] and k.mem_map[pfn].count == 1:
+    if k.mem_map[pfn].count == 1 and k.patch[3]:
         trace(k, FREED, pfn, 0, 0)
         list_move_tail(k, pfn, moved)
         return 0

@@ -51,10 +51,10 @@ def can_share_swap_page(k, pfn):
 def unuse_pte(k, vma, address, pte, pfn):
     """Turn one swap pte into a real one (patch 4 made it public)."""
     swap_free(k, pte.value)
-    get_page(k, pfn)
-    page_add_anon_rmap(k, pfn, vma, address)
     pte.value = pfn
     pte.flags = PTE_PRESENT
+    get_page(k, pfn)
+    page_add_anon_rmap(k, pfn, vma, address)
     k.vmstat[VM_RESTORED] += 1
 
 

@@ -29,12 +29,12 @@ def isolate_lru_page(k, pfn):
     page = k.mem_map[pfn]
     if not page.flags & PG_lru:
         lru_add_drain_all(k)
+        if page.count and not page.flags & PG_lru:
+            trace(k, NOT_ISOLATED, pfn, 0, 0)
+            return 0
     if page.count == 0:
         trace(k, BEING_FREED, pfn, 0, 0)
         return -1
-    if not page.flags & PG_lru:
-        trace(k, NOT_ISOLATED, pfn, 0, 0)
-        return 0
     get_page(k, pfn)
     del_page_from_lru(k, pfn)
     trace(k, ISOLATED, pfn, 0, 0)
@@ -45,12 +45,10 @@ def move_to_lru(k, pfn):
     """Give a page to the LRU by its active flag, and drop the caller's reference: the last one frees it at once."""
     page = k.mem_map[pfn]
     page.row = 0
-    if page.count == 1:
-        page.flags &= ~PG_active
-    elif page.flags & PG_active:
+    if page.count > 1 and page.flags & PG_active:
         page.flags &= ~PG_active
         lru_cache_add_active(k, pfn)
-    else:
+    elif page.count > 1:
         lru_cache_add(k, pfn)
     put_page(k, pfn)
 
