@@ -42,11 +42,14 @@ and goes to the LRU again, as V1 has it. All of that is reading and writing numb
 """
 AFTER = """
 - Most of it is `struct page`: flags, references, and the links of the lists that old and new page are on in turn.
-  They are in one row, so that a page that was touched is in the cache; a row of 32 bytes instead of 40 would save
-  little, as what counts are the instructions: the same job takes as long a page where all of it fits into a cache.
+  They are in one row, so that a page that was touched is in the cache; a smaller row would save little, as the same
+  job takes as long a page where all of it fits into a cache. What counts is how often memory is read and written, the
+  registers that were saved there included; arithmetic hardly counts.
 - What the order of lists costs shows where free pages are in random order: each frame is fetched from memory then.
 - The radix tree is counted, not built: `radix_count`, seven numbers a page.
-- Widening: numbers are read with their sign into 64 bits by the same instruction that reads them.
+- Widening: numbers are read with their sign into 64 bits by the same instruction that reads them. Flags are written
+  whole: LLVM would write the one byte that changes, and a read of both bytes soon after it waits until that is done.
+- A pte has eight bytes, which the processor finds without arithmetic; what a task last wrote stands beside.
 - A trace that is off is not compiled in; one that is on writes twelve rows a page.
 - What each page goes through stands where it is called, and what hardly ever happens apart; a BUG and a full pagevec
   leave the registers of their caller alone. Calls go by distance, and LLVM is told that costs and addresses are not
