@@ -6,7 +6,7 @@ shmem_unuse (mm/shmem.c).
 
 from .filemap import lock_page, unlock_page, wait_on_page_bit
 from .mempolicy import alloc_page_vma
-from .rmap import page_add_anon_rmap, vma_address
+from .rmap import first_vma, next_vma, page_add_anon_rmap, vma_address
 from .sched import cond_resched
 from .structs import (
     EAGAIN, ENOMEM, GFP_KERNEL, PG_dirty, PG_locked, PG_swapcache, PG_writeback, PTE_PRESENT, PTE_SWAP, VM_RESTORED,
@@ -67,7 +67,7 @@ def remove_from_swap(k, pfn):
     if page.mapping >= 0 or not page.flags & PG_swapcache:
         return
     entry = page.private
-    v = k.anon_vma[-page.mapping]
+    v = first_vma(k, page)
     while v and k.swap_map[entry] > 1:
         vma = k.vma[v]
         address = vma_address(page, vma)
@@ -76,7 +76,7 @@ def remove_from_swap(k, pfn):
             if pte.flags & PTE_SWAP and pte.value == entry:
                 unuse_pte(k, vma, address, pte, pfn)
                 trace(k, RESTORED, pfn, 0, entry)
-        v = vma.anon_next
+        v = next_vma(page, vma)
     if k.swap_map[entry] == 1 and not page.flags & PG_writeback:
         delete_from_swap_cache(k, pfn)
         trace(k, LEFT_SWAP, pfn, 0, entry)

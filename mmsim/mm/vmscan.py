@@ -45,11 +45,12 @@ def move_to_lru(k, pfn):
     """Give a page to the LRU by its active flag, and drop the caller's reference: the last one frees it at once."""
     page = k.mem_map[pfn]
     page.row = 0
-    if page.count > 1 and page.flags & PG_active:
-        page.flags &= ~PG_active
-        lru_cache_add_active(k, pfn)
-    elif page.count > 1:
-        lru_cache_add(k, pfn)
+    if page.count > 1:
+        if page.flags & PG_active:
+            page.flags &= ~PG_active
+            lru_cache_add_active(k, pfn)
+        else:
+            lru_cache_add(k, pfn)
     put_page(k, pfn)
 
 
