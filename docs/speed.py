@@ -47,18 +47,22 @@ AFTER = """
   registers that were saved there included; arithmetic hardly counts.
 - What the order of lists costs shows where free pages are in random order: each frame is fetched from memory then.
 - The radix tree is counted, not built: `radix_count`, seven numbers a page.
-- Widening: numbers are read with their sign into 64 bits by the same instruction that reads them. Flags are written
-  whole: LLVM would write the one byte that changes, and a read of both bytes soon after it waits until that is done.
+- Widening: a number that may be negative is read and widened by one instruction. That is no arithmetic more, but what
+  was written a moment ago is then fetched from where it waits to be written, where a plain read of four bytes has it at
+  once. So LLVM is told which columns are never negative: links, offsets, entries, counters. Flags are written whole:
+  LLVM would write the one byte that changes, and a read of both bytes soon after it waits until that is done.
+- A list that is given back is walked with the next page in hand, as in Linux: to ask the head again for each page is to
+  wait for what was just written there.
 - A pte has eight bytes, which the processor finds without arithmetic; what a task last wrote stands beside.
 - A trace that is off is not compiled in; one that is on writes twelve rows a page.
 - What each page goes through stands where it is called, and what hardly ever happens apart; a BUG and a full pagevec
-  leave the registers of their caller alone. Calls go by distance, and LLVM is told that costs and addresses are not
-  negative. What is as long on every machine (`sys`, `costs`, `vmstat`, the switches) stands at a known distance from
-  the headers of the other tables, and so do the tables by node, with room for as many nodes as there can be: to find
-  them by headers of their own took a twelfth of all instructions of a first touch, and more of its reads, which cost
-  more than arithmetic. A step that is mostly short is two functions, of which only the short one is on the way of each
-  page. To have the next page fetched ahead, to decide without branches, and twenty other settings of LLVM saved
-  nothing; nor did code that is laid out by how often each part runs, and jumps less.
+  leave the registers of their caller alone. Calls go by distance. What is as long on every machine (`sys`, `costs`,
+  `vmstat`, the switches) stands at a known distance from the headers of the other tables, and so do the tables by
+  node, with room for as many nodes as there can be: to find them by headers of their own took a twelfth of all
+  instructions of a first touch, and more of its reads, which cost more than arithmetic. A step that is mostly short
+  is two functions, of which only the short one is on the way of each page. To have the next page fetched ahead, to
+  decide without branches, and twenty other settings of LLVM saved nothing; nor did code that is laid out by how often
+  each part runs, and jumps less.
 - Eviction waits for its writes. They end in the order in which they began, so timers in the order of time cost less
   than a heap of them, which took a quarter of all.
 """

@@ -19,6 +19,8 @@ import mmsim
 from mmsim import InvariantError, Kernel, KernelBug, KernelHang, Topology
 from mmsim.machine import snapshot as saved
 from mmsim.machine.bounds import bounds, check_bounds
+from mmsim.machine.columns import NOT_NEGATIVE
+from mmsim.machine.layout import LAYOUT
 from mmsim.mm import structs
 
 NAMES = structs.Tables._fields
@@ -287,6 +289,26 @@ def test_every_number_that_names_nothing_is_found(good):
                     tried += 1
     assert tried > 150
     check_bounds(kernel)
+
+
+GRANTED = [
+    f"{name}.{column}" if column else name
+    for name, dtype in LAYOUT.items() if name in structs.Tables._fields
+    for column in dtype.names or [""] if f"{name}.{column}".startswith(NOT_NEGATIVE)
+]  # fmt: skip
+
+
+def test_compiled_code_takes_some_columns_for_not_negative():
+    assert len(GRANTED) > 35
+    assert {"mem_map.next", "pte.value", "swap_cache", "sys.swap_cursor", "sys.nr_timers"} <= {*GRANTED}
+
+
+@pytest.mark.parametrize("what", GRANTED)
+def test_no_file_has_a_number_below_0_where_compiled_code_takes_that_for_granted(good, tmp_path, what):
+    about, tables = contents(good)
+    name, _, column = what.partition(".")
+    (tables[name][column] if column else tables[name])[-1] = -1
+    refuse(written(tmp_path, about, tables))
 
 
 def change(tables, name, column, number, where):

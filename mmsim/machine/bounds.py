@@ -41,7 +41,7 @@ def bounds(kernel):
         return dict.fromkeys(columns.split(), bounds)
 
     return {
-        "mem_map": all_of(number, "count mapcount index") | all_of(rows["mem_map"], "next prev")
+        "mem_map": all_of(number, "count mapcount index private") | all_of(rows["mem_map"], "next prev")
         | {"mapping": (-rows["anon_vma"][1], file[1]), "row": rows["considered"]},
         "zone": all_of(number, "free lowest_free pages_min pages_low pages_high")
         | all_of(time, "irq_hold irq_period") | {"wake_kswapd": yes, "weight": (0, 255)},

@@ -22,8 +22,13 @@ WITH_HEADER = [name for name in NAMES if name not in INSIDE]
 BLOCK = np.dtype(
     [("headers", "i8", (len(WITH_HEADER), ROWS + 1)), *((name, *INSIDE[name]) for name in INSIDE)], align=True
 )
-# Tables and columns without a number below 0: a division then rounds as the processor does it, and an address is one.
-NOT_NEGATIVE = "costs", "distance", "vma.vm_start"
+# What the names of columns without a number below 0 begin with.  To read one widens nothing by its sign, so that what
+# was just written is at hand at once ("Widening" in docs/speed.md), and a division rounds as the processor does it.
+NOT_NEGATIVE = (
+    "costs", "distance", "zonelist", "pagevec_count", "swap_cache", "pte.value", "task.node", "vma.vm_start",
+    "mem_map.node", "mem_map.index", "mem_map.private", "mem_map.next", "mem_map.prev", "mem_map.row",
+    "sys.nr_", "sys.lists", "sys.work", "sys.current", "sys.swap_",
+)  # fmt: skip
 
 
 class Tables:

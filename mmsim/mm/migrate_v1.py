@@ -61,7 +61,7 @@ def migrate_pages(k, pages, to):
             if to and list_empty(k, to):
                 trace_list(k, LIST_EMPTY, pfn, pages, 0)
                 break
-            result = migrate_one_page(k, pfn, to, moved, pass_)
+            result = migrate_one_page(k, pfn, to, pass_)
             if k.sys.bug:
                 return -EFAULT
             if result == -EAGAIN:
@@ -79,11 +79,11 @@ def migrate_pages(k, pages, to):
     return nr_failed + retry
 
 
-def migrate_one_page(k, pfn, to, moved, pass_):
+def migrate_one_page(k, pfn, to, pass_):
     """Try once to move one page: 0: done with it; -EAGAIN: retry; another errno: it failed for good."""
     if k.mem_map[pfn].count == 1 and k.patch[3]:
         trace(k, FREED, pfn, 0, 0)
-        list_move_tail(k, pfn, moved)
+        list_move_tail(k, pfn, work_list(k, MOVED))
         return 0
     if not lock_for_migration(k, pfn, pass_ >= PASS_LOCK, pass_ > 0):
         return -EAGAIN
@@ -92,7 +92,7 @@ def migrate_one_page(k, pfn, to, moved, pass_):
         return -ENOMEM
     if not to:
         return swap_page(k, pfn)
-    return move_locked_page(k, to, pfn, moved, pass_)
+    return move_locked_page(k, to, pfn, pass_)
 
 
 def lock_for_migration(k, pfn, wait_lock, wait_io):
@@ -124,7 +124,7 @@ def prepare_anonymous(k, pfn):
     return add_to_swap(k, pfn, GFP_KERNEL)
 
 
-def move_locked_page(k, to, pfn, moved, pass_):
+def move_locked_page(k, to, pfn, pass_):
     """Move a locked page to the first new one of list `to`; the answer is that of migrate_one_page().
 
     By the method of its address_space (patch 6).  One without is written if it is dirty, and loses its buffers; from
@@ -157,7 +157,7 @@ def move_locked_page(k, to, pfn, moved, pass_):
     result = migrate_by_method(k, method, new, pfn)
     if result == 0:
         unlock_page(k, pfn)
-        list_move_tail(k, pfn, moved)
+        list_move_tail(k, pfn, work_list(k, MOVED))
         release_new_page(k, new, pfn)
     elif not k.sys.bug:
         unlock_page(k, new)

@@ -141,7 +141,7 @@ def try_to_unmap_one(k, pfn, vma, pte, how):
             trace(k, YOUNG, pfn, 0, vma.vm_mm)
             return SWAP_FAIL
     k.sys.clock += k.costs.unmap
-    if pte.flags & PTE_DIRTY:
+    if pte.flags & PTE_DIRTY and not page.flags & PG_dirty:
         page.flags |= PG_dirty
     if page.mapping < 0 and page.flags & PG_swapcache:
         swap_duplicate(k, page.private)

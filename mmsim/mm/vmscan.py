@@ -58,11 +58,13 @@ def putback_lru_pages(k, head):
     """Give all pages of a list back to the LRU, but after a BUG(); one that only the isolation kept alive is freed."""
     if k.sys.bug:
         return
-    while not list_empty(k, head):
-        pfn = k.mem_map[head].next
+    pfn = k.mem_map[head].next
+    while pfn != head:
+        following = k.mem_map[pfn].next
         list_del(k, pfn)
         trace(k, PUT_BACK, pfn, 0, 0)
         move_to_lru(k, pfn)
+        pfn = following
 
 
 def pageout(k, pfn, mapping):
