@@ -342,6 +342,20 @@ def test_allocation_obeys_the_callers_cpuset():
     assert set(kernel.last.pages["new_node"]) == {0}
 
 
+@pytest.mark.parametrize("release", [None, "2.6.18"])
+def test_a_record_names_the_node_for_each_page_whether_there_is_memory_or_not(release):
+    """A caller confined to node 1, where four frames are to be had: V1 moves none then, 2.6.18 four."""
+    kernel = boot(nodes=2, frames=64, swap_slots=0, release=release)
+    task, _ = writer(kernel, N)
+    root = kernel.spawn("root", uid=0)
+    kernel.cpuset("c", 1).attach(root)
+    drain(kernel, 1, 8)
+    with pytest.raises(OSError, match="for the new pages"):
+        root.migrate_pages(task.pid, 0, 1)
+    assert kernel.last.moved == (4 if release else 0)
+    assert set(kernel.last.pages["asked"]) == {1}
+
+
 def test_empty_sets_move_nothing(kernel, task, heap):
     assert task.migrate_pages(0, (), 1) == 0
     assert task.migrate_pages(0, 0, ()) == 0

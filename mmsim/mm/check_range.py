@@ -11,12 +11,13 @@ from .trace import LEFT_OUT, NOT_COLLECTED, VMA_SKIPPED, consider, trace_skipped
 from .vmscan import isolate_lru_page
 
 
-def check_range(k, mm, start, end, nodes, flags, pages):
+def check_range(k, mm, start, end, nodes, flags, pages, asked):
     """Look for pages of a task that are on the wrong node, and collect them on list `pages`, if given (not 0).
 
     Wrong is a node outside `nodes`; with the internal flag INVERT, one inside.  Pages join at the head of the list, the
-    highest address first.  Returns how many misfits have to stay, or an errno: -EFAULT, -EACCES where the vmas are not
-    as they should be, and nothing is collected then; -EIO for a misfit where there is no list.
+    highest address first.  `asked`: the node that they are to go to; -1: a policy says it.  Returns how many misfits
+    have to stay, or an errno: -EFAULT, -EACCES where the vmas are not as they should be, and nothing is collected then;
+    -EIO for a misfit where there is no list.
     """
     v = find_vma(k, mm, start)
     error = check_vmas(k, v, start, end, flags)
@@ -32,7 +33,7 @@ def check_range(k, mm, start, end, nodes, flags, pages):
         if stuck and not migratable and k.change.strict_says_so and not k.change.strict_walks_on:
             return stuck
         if flags & MPOL_MF_STRICT or (flags & MOVE_FLAGS and (migratable or not k.change.strict_collects)):
-            more = check_pte_range(k, vma, start, end, nodes, flags, pages, migratable)
+            more = check_pte_range(k, vma, start, end, nodes, flags, pages, asked, migratable)
             if more < 0:
                 return more
             stuck += more
@@ -84,7 +85,7 @@ def flags_that_hold(k):
     return VM_NOT_MIGRATABLE & ~(VM_LOCKED if k.change.locked_vmas_move else 0)
 
 
-def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
+def check_pte_range(k, vma, start, end, nodes, flags, pages, asked, migratable):
     """Collect the misfits among the pages of a vma in [start, end): how many have to stay; -EIO if there is no list."""
     failures_count = k.change.strict_says_so if flags & MPOL_MF_STRICT else k.change.failures_counted
     stuck = 0
@@ -96,7 +97,7 @@ def check_pte_range(k, vma, start, end, nodes, flags, pages, migratable):
             if not migratable:
                 trace_skipped(k, VMA_SKIPPED, vma.vm_mm, address, pte.value, vma.vm_flags)
                 stuck += 1
-            elif not migrate_page_add(k, vma, address, pte.value, pages, flags) and failures_count:
+            elif not migrate_page_add(k, vma, address, pte.value, pages, asked, flags) and failures_count:
                 stuck += 1
     return stuck
 
@@ -110,7 +111,7 @@ def misfit(k, pfn, nodes, flags):
     return inside if flags & MPOL_MF_INVERT else not inside
 
 
-def migrate_page_add(k, vma, address, pfn, pages, flags):
+def migrate_page_add(k, vma, address, pfn, pages, asked, flags):
     """Isolate a page and put it on the list, if the flags allow: False if it cannot be isolated.
 
     MOVE leaves what others map too.  V1 decides for a file as a whole, and moves any anonymous page, shared by fork or
@@ -129,24 +130,30 @@ def migrate_page_add(k, vma, address, pfn, pages, flags):
     if shared:
         trace_skipped(k, NOT_COLLECTED, vma.vm_mm, address, pfn, 0)
         return True
-    return collect(k, vma.vm_mm, address, pfn, k.mem_map[pages].prev if k.change.migration_entries else pages)
+    return collect(k, vma.vm_mm, address, pfn, k.mem_map[pages].prev if k.change.migration_entries else pages, asked)
 
 
-def collect(k, mm, address, pfn, behind):
-    """Open the record of a page, isolate it, and put it on a list right behind the page or head `behind`: if it can."""
-    consider(k, mm, address, pfn)
+def collect(k, mm, address, pfn, behind, asked):
+    """Open the record of a page, isolate it, and put it on a list right behind the page or head `behind`: if it can.
+
+    `asked`: the node that it is to go to; -1: a policy says it.
+    """
+    consider(k, mm, address, pfn, asked)
     if isolate_lru_page(k, pfn) != 1:
         return False
     list_add(k, pfn, behind)
     return True
 
 
-def collect_for_caller(k, mm, address, pfn, held, pages):
-    """Collect a frame of an in-kernel caller, once, on list `pages`; `held`: vm_flags for which it is left out."""
+def collect_for_caller(k, mm, address, pfn, held, pages, dest):
+    """Collect a frame of an in-kernel caller, once, on list `pages`, to go to node `dest` (-1: to stay on its own).
+
+    `held`: vm_flags for which it is left out.
+    """
     if held:
         trace_skipped(k, LEFT_OUT, mm, address, pfn, held)
     elif not k.mem_map[pfn].row:
-        collect(k, mm, address, pfn, k.mem_map[pages].prev)
+        collect(k, mm, address, pfn, k.mem_map[pages].prev, dest if dest >= 0 else k.mem_map[pfn].node)
 
 
 def mapping_writably_mapped(k, m):

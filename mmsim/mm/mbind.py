@@ -36,7 +36,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
     """
     if k.change.one_by_one:
         how = THIS_NODE | RECLAIM if k.change.this_node_only and not v else 0
-        return migrate_pages(k, pages, 0, v, dest, how)
+        return migrate_pages(k, pages, 0, v, how)
     new_pages = work_list(k, NEWLIST)
     at = 0
     while True:
@@ -45,7 +45,7 @@ def migrate_pages_to(k, pages, v, start, dest, most):
             return n
         at += n
         if k.change.migration_entries:
-            left = migrate_pages(k, pages, new_pages, v, dest, 0)
+            left = migrate_pages(k, pages, new_pages, v, 0)
         else:
             left = migrate_pages_v1(k, pages, new_pages)
         if left < 0:
@@ -75,15 +75,12 @@ def new_list(k, pages, new_pages, v, start, dest, most):
         if v:
             new = alloc_page_vma(k, v, start + n)
         else:
-            node = dest if dest >= 0 else k.mem_map[pfn].node
-            new = alloc_pages(k, GFP_HIGHUSER, node, allowed)
+            new = alloc_pages(k, GFP_HIGHUSER, dest if dest >= 0 else k.mem_map[pfn].node, allowed)
         if not new:
             free_pages_of(k, new_pages)
             trace_list(k, NO_NEW_PAGES, k.mem_map[pages].next, pages, ENOMEM)
             return -ENOMEM
         list_add_tail(k, new, new_pages)
-        if not v:
-            k.considered[k.mem_map[pfn].row].asked = node
         n += 1
         pfn = k.mem_map[pfn].next
     trace(k, NEW_LIST if k.patch[5] else CALLER_LIST, 0, 0, n)
@@ -98,7 +95,7 @@ def migrate_frames(k, pfns, owners, left_out, dest, most):
     """
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
-        collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages)
+        collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages, dest)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, dest, most)
     putback_lru_pages(k, pages)
     return left
@@ -114,7 +111,7 @@ def move_or_evict(k, pages, v, start, dest):
 def migrate_to_node(k, mm, sources, dest, flags):
     """Move what a task has on some nodes to node `dest`: pages not moved, or an errno."""
     pages = work_list(k, PAGELIST)
-    stuck = check_range(k, mm, 0, END_OF_MEMORY, sources, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages)
+    stuck = check_range(k, mm, 0, END_OF_MEMORY, sources, flags | MPOL_MF_DISCONTIG_OK | MPOL_MF_INVERT, pages, dest)
     left = 0 if list_empty(k, pages) else move_or_evict(k, pages, 0, 0, dest)
     putback_lru_pages(k, pages)
     return left + stuck if left >= 0 and stuck > 0 and k.change.failures_counted else left
@@ -198,7 +195,7 @@ def do_mbind(k, mm, start, end, mode, home, nodes, mpol_flags, asked, given, fla
     task = k.task[mm]
     task.flags |= PF_MMAP_SEM
     pages = work_list(k, PAGELIST) if flags & MOVE_FLAGS else 0
-    stuck = check_range(k, mm, start, end, given, flags, pages)
+    stuck = check_range(k, mm, start, end, given, flags, pages, -1)
     hole = False  # where the range begins
     if k.change.hole_at_head and not k.change.hole_at_tail:
         hole = k.vma[find_vma(k, mm, start)].vm_start > start

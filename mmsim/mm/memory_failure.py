@@ -21,7 +21,7 @@ def soft_offline_page(k, pfns, owners, left_out):
     pages = work_list(k, PAGELIST)
     for i in range(len(pfns)):
         if set_hwpoison(k, pfns[i]):
-            collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages)
+            collect_for_caller(k, owners[i][0], owners[i][1], pfns[i], left_out[i], pages, -1)
     left = 0 if list_empty(k, pages) else migrate_pages_to(k, pages, 0, 0, -1, ALL_PAGES)
     if k.sys.bug:
         return 0

@@ -29,14 +29,13 @@ from .vmscan import move_to_lru, putback_lru_pages
 PASS_FORCE = 3  # the first pass that waits for a page's lock, and for its writeback
 THIS_NODE = 1  # new pages come from the node that was asked for, or not at all
 RECLAIM = 2  # and that node may be reclaimed for them
-ASKED = -2  # as a destination: for each page the node that its record names
 
 
-def migrate_pages(k, pages, to, v, dest, how):
+def migrate_pages(k, pages, to, v, how):
     """Move the isolated pages of list `pages`: the number of pages not moved, which are given back to the LRU.
 
     Each gets a new page when its turn comes: by the policy of vma `v` and those behind it, for its own address; or, if
-    v is 0, on node `dest` (-1: on its own; ASKED), as `how` says (THIS_NODE, RECLAIM); or from list `to`, if given.
+    v is 0, on the node that its record names, as `how` says (THIS_NODE, RECLAIM); or from list `to`, if given.
     -ENOMEM: what has moved by then has moved.  -EFAULT after a BUG().
     """
     task = k.task[k.sys.current]
@@ -56,7 +55,7 @@ def migrate_pages(k, pages, to, v, dest, how):
         while pfn != pages and result != -ENOMEM:
             following = k.mem_map[pfn].next
             cond_resched(k)
-            result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, dest, how), pass_ >= PASS_FORCE)
+            result = unmap_and_move(k, pfn, get_new_page(k, pfn, to, v, how), pass_ >= PASS_FORCE)
             if k.sys.bug:
                 return -EFAULT
             if result == -EAGAIN:
@@ -73,7 +72,7 @@ def migrate_pages(k, pages, to, v, dest, how):
     return -ENOMEM if result == -ENOMEM else nr_failed + retry
 
 
-def get_new_page(k, pfn, to, v, dest, how):
+def get_new_page(k, pfn, to, v, how):
     """A new page to take the place of a page, or 0; the parameters are those of migrate_pages()."""
     if to:
         new = 0 if list_empty(k, to) else k.mem_map[to].next
@@ -82,15 +81,13 @@ def get_new_page(k, pfn, to, v, dest, how):
         return new
     if v:
         return new_vma_page(k, pfn, v)
-    c = k.considered[k.mem_map[pfn].row]
-    if dest != ASKED:
-        c.asked = dest if dest >= 0 else k.mem_map[pfn].node
+    asked = k.considered[k.mem_map[pfn].row].asked
     allowed = k.task[k.sys.current].mems_allowed
     gfp = GFP_HIGHUSER
     if how & THIS_NODE:
-        allowed &= 1 << c.asked
+        allowed &= 1 << asked
         gfp = GFP_HIGHUSER if how & RECLAIM else GFP_THISNODE
-    return alloc_pages(k, gfp, c.asked, allowed)
+    return alloc_pages(k, gfp, asked, allowed)
 
 
 def new_vma_page(k, pfn, v):
@@ -136,6 +133,7 @@ def unmap_and_move(k, pfn, new, force):
         trace(k, MOVED, pfn, new, 0)
         move_to_lru(k, new)
     list_del(k, pfn)
+    page.row = 0
     move_to_lru(k, pfn)
     return result
 

@@ -1,7 +1,7 @@
 """move_pages(2), the call that moves single pages (mm/migrate.c, from 2.6.18 on): each has a status of its own."""
 
 from .check_range import collect
-from .migrate import ASKED, RECLAIM, THIS_NODE, migrate_pages
+from .migrate import RECLAIM, THIS_NODE, migrate_pages
 from .mmap import find_vma
 from .mmzone import list_empty, work_list
 from .structs import (
@@ -47,7 +47,7 @@ def add_page_for_migration(k, mm, address, node, pages, move_all):
         return -EACCES, 0
     if page.row:
         return -EBUSY, 0  # the same page, named twice
-    return (1, page.row) if collect(k, mm, address, pfn, k.mem_map[pages].prev) else (-EBUSY, 0)
+    return (1, page.row) if collect(k, mm, address, pfn, k.mem_map[pages].prev, node) else (-EBUSY, 0)
 
 
 def how_to_allocate(k):
@@ -96,7 +96,7 @@ def move_pages_and_store_status(k, pages, node, status, start, end, n):
     """Move what was collected for addresses [start, end) to a node; the status of each, if all have moved."""
     if list_empty(k, pages):
         return 0
-    left = migrate_pages(k, pages, 0, 0, node, how_to_allocate(k))
+    left = migrate_pages(k, pages, 0, 0, how_to_allocate(k))
     if left > 0 and k.change.never_tried_counted:
         left += n - end
     if left == 0:
@@ -114,12 +114,10 @@ def do_move_pages(k, mm, addresses, wanted, allowed, status, move_all):
     pages = work_list(k, PAGELIST)
     for i in range(len(addresses)):
         added, row = add_page_for_migration(k, mm, addresses[i], wanted[i], pages, move_all)
-        if row:
-            k.considered[row].asked = wanted[i]
         status[i] = NOT_WRITTEN + row if row else added if added else wanted[i]
     result = 0 if k.change.move_pages_zero else -ENOENT
     if not list_empty(k, pages):
-        left = migrate_pages(k, pages, 0, 0, ASKED, how_to_allocate(k))
+        left = migrate_pages(k, pages, 0, 0, how_to_allocate(k))
         result = 0 if left > 0 and k.change.move_pages_zero else left
     for i in range(len(addresses)):
         if status[i] > NOT_WRITTEN:

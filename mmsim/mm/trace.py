@@ -186,15 +186,16 @@ def trace_skipped(k, event, mm, address, pfn, flags):
     """The event of a page that is not collected; `flags`: of the vma that is why, or 0."""
     page = k.mem_map[pfn]
     row = page.row  # of a page that was collected through another mapping
-    consider(k, mm, address, pfn)
+    consider(k, mm, address, pfn, -1)
     trace(k, event, pfn, 0, flags)
     page.row = row
 
 
-def consider(k, mm, address, pfn):
+def consider(k, mm, address, pfn, asked):
     """Open the record of a page that the running migration looks at: what happens to `pfn` is noted there.
 
-    Its row is 0 as yet, as all rows are when the migration begins: PATH_PENDING, R_NONE.
+    `asked`: the node that it is to go to, or -1.  The rest of its row is 0 as yet, as all rows are when the migration
+    begins: PATH_PENDING, R_NONE.
     """
     n = k.sys.nr_considered + 1
     k.sys.passes = 0
@@ -207,7 +208,7 @@ def consider(k, mm, address, pfn):
     c.mm = mm
     c.address = address
     c.old_pfn = pfn
-    c.asked = -1
+    c.asked = asked
     k.mem_map[pfn].row = n
 
 
@@ -227,6 +228,7 @@ def note(sys, page, c, event, new, arg):
         return
     if path == PATH_RETRIED:
         give_up(sys, c)
+        page.row = 0
         return
     if c.path == PATH_FAILED:  # and is tried again, with the next chunk of new pages
         c.path = PATH_PENDING

@@ -44,7 +44,6 @@ def isolate_lru_page(k, pfn):
 def move_to_lru(k, pfn):
     """Give a page to the LRU by its active flag, and drop the caller's reference: the last one frees it at once."""
     page = k.mem_map[pfn]
-    page.row = 0
     if page.count > 1:
         if page.flags & PG_active:
             page.flags &= ~PG_active
