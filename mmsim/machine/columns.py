@@ -22,8 +22,9 @@ WITH_HEADER = [name for name in NAMES if name not in INSIDE]
 BLOCK = np.dtype(
     [("headers", "i8", (len(WITH_HEADER), ROWS + 1)), *((name, *INSIDE[name]) for name in INSIDE)], align=True
 )
-# What the names of columns without a number below 0 begin with.  To read one widens nothing by its sign, so that what
-# was just written is at hand at once ("Widening" in docs/speed.md), and a division rounds as the processor does it.
+# Columns without a number below 0, by what their names begin with; of those in hot paths, what was measured to be
+# faster.  To read one widens nothing by its sign, so that what was just written is at hand at once ("Widening" in
+# docs/speed.md), and a division rounds as the processor does it.
 NOT_NEGATIVE = (
     "costs", "distance", "zonelist", "pagevec_count", "swap_cache", "pte.value", "task.node", "vma.vm_start",
     "mem_map.node", "mem_map.index", "mem_map.private", "mem_map.next", "mem_map.prev", "mem_map.row",

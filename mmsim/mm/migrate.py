@@ -127,13 +127,13 @@ def unmap_and_move(k, pfn, new, force):
         return result
     if result:
         trace(k, FAILED, pfn, 0, -result)
+        page.row = 0  # in V1 the page may be tried again, with the next chunk of new pages; here it ends
         put_page(k, new)
     else:
         k.vmstat[VM_MIGRATED] += 1
         trace(k, MOVED, pfn, new, 0)
         move_to_lru(k, new)
     list_del(k, pfn)
-    page.row = 0
     move_to_lru(k, pfn)
     return result
 

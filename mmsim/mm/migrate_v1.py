@@ -44,7 +44,6 @@ def migrate_pages(k, pages, to):
     task.flags |= PF_SWAPWRITE
     to = to if k.patch[3] else 0
     failed = work_list(k, FAILED)
-    moved = work_list(k, MOVED)
     nr_failed = 0
     retry = 1
     for pass_ in range(PASSES):
@@ -72,7 +71,7 @@ def migrate_pages(k, pages, to):
                 list_move_tail(k, pfn, failed)
             pfn = following
     list_splice_tail(k, failed, pages)
-    putback_lru_pages(k, moved)
+    putback_lru_pages(k, work_list(k, MOVED))
     k.sys.migration_pass = -1
     if not swapwrite:
         task.flags &= ~PF_SWAPWRITE
